@@ -1,0 +1,94 @@
+#pragma once
+
+#include <sockeye/result.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <sys/socket.h>
+
+namespace sockeye {
+
+/// What carries the bytes.
+enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram };
+
+/// An address to serve on or to connect to: IPv4, IPv6 or a Unix path, and what carries it.
+///
+/// Written `tcp://127.0.0.1:7007`, `udp://[::1]:0`, `unix:/path`, `unix-dgram:/path`,
+/// `unix:@name` (Linux: a name without a file). `127.0.0.1:7007` and `:7007` mean TCP, and a
+/// missing host means loopback. `*` is every IPv4 address of the machine, `[::]` every IPv6 one.
+/// `localhost` is 127.0.0.1; no other name is looked up here.
+/// A default-made endpoint is unknown: the address of a peer that has none.
+class endpoint {
+public:
+    endpoint() = default;
+
+    /// Reads one of the forms above. Errors: errc::endpoint_..., whose messages say how to mend.
+    static result<endpoint> parse(std::string_view text);
+
+    /// Copies what the system says of an address; unknown where the family is none of ours or
+    /// the length does not fit the family.
+    static endpoint from_system(transport kind, const sockaddr* address, socklen_t size) noexcept;
+
+    [[nodiscard]] transport kind() const noexcept { return kind_; }
+    /// AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC when unknown.
+    [[nodiscard]] int family() const noexcept { return storage_.ss_family; }
+    [[nodiscard]] bool is_known() const noexcept { return size_ != 0; }
+    /// TCP and Unix streams; false for datagrams.
+    [[nodiscard]] bool is_stream() const noexcept {
+        return kind_ == transport::tcp || kind_ == transport::unix_stream;
+    }
+    [[nodiscard]] bool is_local() const noexcept {
+        return kind_ == transport::unix_stream || kind_ == transport::unix_datagram;
+    }
+    /// 127.0.0.0/8 or ::1. False for Unix paths.
+    [[nodiscard]] bool is_loopback() const noexcept;
+    /// 0.0.0.0 or ::. False for Unix paths.
+    [[nodiscard]] bool is_unspecified() const noexcept;
+
+    /// The port in host byte order; 0 for Unix paths.
+    [[nodiscard]] std::uint16_t port() const noexcept;
+    /// Requires: an IP endpoint.
+    void set_port(std::uint16_t port) noexcept;
+
+    /// The path of a Unix endpoint; empty for others, for unnamed and for abstract sockets.
+    [[nodiscard]] std::string_view path() const noexcept;
+
+    /// A form that parse() reads back to the same endpoint.
+    [[nodiscard]] std::string to_string() const;
+
+    /// As the system wants it. See: bind(2), unix(7).
+    [[nodiscard]] const sockaddr* data() const noexcept {
+        return reinterpret_cast<const sockaddr*>(&storage_);
+    }
+    [[nodiscard]] socklen_t size() const noexcept { return size_; }
+
+    /// For calls that fill in an address: room for any of them, then the length they gave.
+    [[nodiscard]] sockaddr* room() noexcept { return reinterpret_cast<sockaddr*>(&storage_); }
+    [[nodiscard]] static constexpr socklen_t room_size() noexcept { return sizeof storage_; }
+    void filled(transport kind, socklen_t size) noexcept;
+
+    friend bool operator==(const endpoint& left, const endpoint& right) noexcept;
+
+private:
+    sockaddr_storage storage_ = {};
+    socklen_t size_ = 0;
+    transport kind_ = transport::tcp;
+};
+
+/// Where an endpoint is wanted, its text will do: `serve(loop, "tcp://127.0.0.1:7007", ...)`.
+class endpoint_argument {
+public:
+    endpoint_argument(const endpoint& value) : content_(value) {}
+    endpoint_argument(std::string_view text) : content_(endpoint::parse(text)) {}
+    endpoint_argument(const std::string& text) : content_(endpoint::parse(text)) {}
+    endpoint_argument(const char* text) : content_(endpoint::parse(text)) {}
+
+    [[nodiscard]] const result<endpoint>& get() const noexcept { return content_; }
+
+private:
+    result<endpoint> content_;
+};
+
+} // namespace sockeye

@@ -1,0 +1,128 @@
+#pragma once
+
+// What differs between the systems, behind plain functions: the one header with platform #ifs.
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#endif
+
+namespace sockeye::platform {
+
+#if defined(__linux__)
+inline constexpr bool has_abstract_names = true;
+/// select(2) takes sets of any size here; elsewhere the kernel refuses more than FD_SETSIZE.
+inline constexpr bool select_is_unbounded = true;
+#else
+inline constexpr bool has_abstract_names = false;
+inline constexpr bool select_is_unbounded = false;
+#endif
+
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
+#define SOCKEYE_HAS_MMSG 1
+inline constexpr bool has_mmsg = true;
+#else
+inline constexpr bool has_mmsg = false;
+#endif
+
+/// BSD socket addresses begin with their own length; the others have no such field.
+template <typename Address>
+void set_length(Address& address, std::size_t size) noexcept {
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
+    reinterpret_cast<sockaddr&>(address).sa_len = static_cast<std::uint8_t>(size);
+#else
+    static_cast<void>(address);
+    static_cast<void>(size);
+#endif
+}
+
+/// Makes `fd` non-blocking and close-on-exec; false with errno set where that fails.
+inline bool prepare_descriptor(int fd) noexcept {
+    const int status = ::fcntl(fd, F_GETFL);
+    return status >= 0 && ::fcntl(fd, F_SETFL, status | O_NONBLOCK) == 0 &&
+           ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+/// For systems that cannot set the flags at creation: sets them, or closes `fd`.
+inline int prepared_or_closed(int fd) noexcept {
+    if (fd >= 0 && !prepare_descriptor(fd)) {
+        ::close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/// Tells the system not to raise SIGPIPE for this socket, where send has no flag for it.
+inline void suppress_sigpipe(int fd) noexcept {
+#if defined(SO_NOSIGPIPE)
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#else
+    static_cast<void>(fd);
+#endif
+}
+
+#if defined(MSG_NOSIGNAL)
+inline constexpr int send_flags = MSG_NOSIGNAL;
+#else
+inline constexpr int send_flags = 0;
+#endif
+
+/// A non-blocking, close-on-exec socket, or -1 with errno set.
+inline int make_socket(int family, int type) noexcept {
+#if defined(__APPLE__)
+    const int fd = prepared_or_closed(::socket(family, type, 0));
+#else
+    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#endif
+    if (fd >= 0) {
+        suppress_sigpipe(fd);
+    }
+    return fd;
+}
+
+/// accept(2) with the same flags.
+inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept {
+#if defined(__APPLE__)
+    const int fd = prepared_or_closed(::accept(listener, peer, size));
+    if (fd >= 0) {
+        suppress_sigpipe(fd);
+    }
+    return fd;
+#else
+    return ::accept4(listener, peer, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#endif
+}
+
+/// Makes a wake-up channel in ends[0] (read) and ends[1] (write; -1 where ends[0] serves both).
+inline bool make_wake_channel(int (&ends)[2]) noexcept {
+#if defined(__linux__)
+    ends[0] = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ends[1] = -1;
+    if (ends[0] >= 0) {
+        return true;
+    }
+#endif
+#if defined(__APPLE__)
+    if (::pipe(ends) != 0) {
+        return false;
+    }
+    ends[0] = prepared_or_closed(ends[0]);
+    ends[1] = prepared_or_closed(ends[1]);
+    return ends[0] >= 0 && ends[1] >= 0;
+#else
+    return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;
+#endif
+}
+
+} // namespace sockeye::platform

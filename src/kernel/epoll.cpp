@@ -1,0 +1,160 @@
+#include "kernel/backend.hpp"
+#include "kernel/watch_table.hpp"
+
+#include <sockeye/error.hpp>
+#include <sockeye/unique_fd.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+namespace sockeye {
+namespace {
+
+std::error_code last_error() noexcept {
+    return {errno, std::system_category()};
+}
+
+class epoll_backend final : public backend {
+public:
+    explicit epoll_backend(unique_fd queue) : queue_(std::move(queue)) {}
+
+    std::error_code add(int fd, interest wanted, std::uint64_t key) override {
+        if (const auto error = table_.check_add(fd, wanted, true)) {
+            return error;
+        }
+        auto change = change_for(fd, ++serial_, wanted);
+        // EEXIST is the ghost of a descriptor that was closed while a duplicate of it lived.
+        if (::epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &change) != 0 &&
+            (errno != EEXIST || ::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0)) {
+            return errno == EPERM ? make_error_code(errc::not_pollable) : last_error();
+        }
+        try {
+            table_.insert(fd, wanted, key).position = serial_;
+        } catch (...) {
+            ::epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr);
+            throw;
+        }
+        return {};
+    }
+
+    std::error_code modify(int fd, interest wanted, std::uint64_t key) override {
+        if (const auto error = table_.check_modify(fd, wanted)) {
+            return error;
+        }
+        auto& entry = *table_.find(fd);
+        if (entry.wanted != wanted) {
+            auto change = change_for(fd, entry.position, wanted);
+            if (::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0) {
+                return last_error();
+            }
+        }
+        entry.wanted = wanted;
+        entry.key = key;
+        return {};
+    }
+
+    std::error_code remove(int fd) override {
+        if (table_.find(fd) == nullptr) {
+            return make_error_code(std::errc::no_such_file_or_directory);
+        }
+        table_.erase(fd);
+        // Fails only where the descriptor was closed before, and then the kernel has forgotten it.
+        ::epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr);
+        return {};
+    }
+
+    result<std::size_t> wait(std::span<event> ready, std::optional<duration> timeout) override {
+        const auto room = static_cast<int>(std::min(ready.size(), batch_.size()));
+        const int count = ::epoll_wait(queue_.get(), batch_.data(), room, timeout_in_ms(timeout));
+        if (count < 0) {
+            return errno == EINTR ? result<std::size_t>(0) : result<std::size_t>(last_error());
+        }
+        std::size_t filled = 0;
+        bool saw_ghost = false;
+        for (const auto& told : std::span(batch_).first(static_cast<std::size_t>(count))) {
+            const auto* entry = table_.find(static_cast<int>(told.data.u64 & 0xffff'ffff));
+            if (entry != nullptr && entry->position == told.data.u64 >> 32) {
+                ready[filled++] = translate(*entry, told.events);
+            } else {
+                saw_ghost = true;
+            }
+        }
+        if (saw_ghost) {
+            rebuild();
+        }
+        return filled;
+    }
+
+    int native_handle() const noexcept override { return queue_.get(); }
+
+private:
+    /// With no interest the kernel still reports hang-up and error for ever; edge-triggering
+    /// makes that once.
+    static epoll_event change_for(int fd, std::uint32_t serial, interest wanted) noexcept {
+        epoll_event change = {};
+        if (has(wanted, interest::readable)) {
+            change.events |= EPOLLIN | EPOLLRDHUP;
+        }
+        if (has(wanted, interest::writable)) {
+            change.events |= EPOLLOUT;
+        }
+        if (has(wanted, interest::edge) || change.events == 0) {
+            change.events |= EPOLLET;
+        }
+        change.data.u64 = std::uint64_t{serial} << 32 | static_cast<std::uint32_t>(fd);
+        return change;
+    }
+
+    static event translate(const watched& entry, std::uint32_t events) noexcept {
+        const bool ended = (events & (EPOLLHUP | EPOLLERR)) != 0;
+        return {
+            .key = entry.key,
+            .readable = has(entry.wanted, interest::readable) &&
+                        (ended || (events & (EPOLLIN | EPOLLRDHUP)) != 0),
+            .writable =
+                has(entry.wanted, interest::writable) && (ended || (events & EPOLLOUT) != 0),
+            .read_closed = (events & EPOLLRDHUP) != 0,
+            .hangup = (events & EPOLLHUP) != 0,
+            .error = (events & EPOLLERR) != 0,
+        };
+    }
+
+    /// A descriptor that was closed before it was removed haunts the set as long as a duplicate of
+    /// it is open anywhere, and its number can no longer be named to the kernel. See: epoll(7),
+    /// question 6. A new set forgets it.
+    void rebuild() noexcept {
+        unique_fd fresh(::epoll_create1(EPOLL_CLOEXEC));
+        if (!fresh) {
+            return;
+        }
+        for (int fd = 0; fd < table_.limit(); ++fd) {
+            if (const auto* entry = table_.find(fd)) {
+                auto change = change_for(fd, entry->position, entry->wanted);
+                ::epoll_ctl(fresh.get(), EPOLL_CTL_ADD, fd, &change);
+            }
+        }
+        ::dup3(fresh.get(), queue_.get(), O_CLOEXEC);
+    }
+
+    unique_fd queue_;
+    watch_table table_;
+    std::uint32_t serial_ = 0;
+    std::array<epoll_event, 512> batch_;
+};
+
+} // namespace
+
+result<std::unique_ptr<backend>> make_epoll_backend() {
+    unique_fd queue(::epoll_create1(EPOLL_CLOEXEC));
+    if (!queue) {
+        return last_error();
+    }
+    return std::unique_ptr<backend>(std::make_unique<epoll_backend>(std::move(queue)));
+}
+
+} // namespace sockeye

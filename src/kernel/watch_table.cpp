@@ -1,0 +1,91 @@
+#include "kernel/watch_table.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <sys/stat.h>
+
+namespace sockeye {
+namespace {
+
+constexpr interest known_bits = interest::readable | interest::writable | interest::edge;
+
+bool is_known(interest wanted) noexcept {
+    return (wanted & known_bits) == wanted;
+}
+
+} // namespace
+
+std::error_code watch_table::check_add(int fd, interest wanted, bool offers_edge) const {
+    if (!is_known(wanted) || (has(wanted, interest::edge) && !offers_edge)) {
+        return make_error_code(std::errc::invalid_argument);
+    }
+    if (fd < 0) {
+        return make_error_code(std::errc::bad_file_descriptor);
+    }
+    if (find(fd) != nullptr) {
+        return make_error_code(std::errc::file_exists);
+    }
+    return {};
+}
+
+std::error_code watch_table::check_modify(int fd, interest wanted) const noexcept {
+    const auto* entry = find(fd);
+    if (entry == nullptr) {
+        return make_error_code(std::errc::no_such_file_or_directory);
+    }
+    if (!is_known(wanted) || has(entry->wanted, interest::edge) != has(wanted, interest::edge)) {
+        return make_error_code(std::errc::invalid_argument);
+    }
+    return {};
+}
+
+watched& watch_table::insert(int fd, interest wanted, std::uint64_t key) {
+    const auto needed = static_cast<std::size_t>(fd) + 1;
+    if (needed > entries_.size()) {
+        entries_.resize(std::max(needed, entries_.size() * 2));
+    }
+    auto& entry = entries_[needed - 1];
+    entry = {key, wanted, true, false, 0};
+    return entry;
+}
+
+void watch_table::erase(int fd) noexcept {
+    entries_[static_cast<std::size_t>(fd)] = {};
+}
+
+watched* watch_table::find(int fd) noexcept {
+    return const_cast<watched*>(std::as_const(*this).find(fd));
+}
+
+const watched* watch_table::find(int fd) const noexcept {
+    if (fd < 0 || static_cast<std::size_t>(fd) >= entries_.size()) {
+        return nullptr;
+    }
+    const auto& entry = entries_[static_cast<std::size_t>(fd)];
+    return entry.is_active ? &entry : nullptr;
+}
+
+std::error_code check_pollable(int fd) noexcept {
+    struct stat facts = {};
+    if (::fstat(fd, &facts) != 0) {
+        return {errno, std::system_category()};
+    }
+    if (S_ISREG(facts.st_mode) || S_ISDIR(facts.st_mode)) {
+        return make_error_code(errc::not_pollable);
+    }
+    return {};
+}
+
+int timeout_in_ms(std::optional<duration> timeout) noexcept {
+    if (!timeout) {
+        return -1;
+    }
+    constexpr auto longest = std::chrono::hours(24);
+    const auto wanted = std::clamp<duration>(*timeout, duration::zero(), longest);
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wanted).count());
+}
+
+} // namespace sockeye
