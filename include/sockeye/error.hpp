@@ -13,6 +13,7 @@ enum class errc {
     handler_threw,        ///< an exception left a handler of this object
     loop_gone,            ///< the loop that this object belonged to no longer exists
     loop_running,         ///< run() was called from inside a handler of the same loop
+    loop_forked,          ///< a loop does not work in a child made by fork(2)
     backend_unknown,      ///< no backend has this name
     backend_unavailable,  ///< the backend exists, but not on this machine or in this build
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service

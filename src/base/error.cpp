@@ -22,6 +22,8 @@ const char* message_of(errc e) noexcept {
         return "the event loop is gone";
     case errc::loop_running:
         return "the event loop is already running";
+    case errc::loop_forked:
+        return "an event loop does not work in a forked child: make a new one there";
     case errc::backend_unknown:
         return "no backend has this name; use auto, epoll, kqueue, poll or select";
     case errc::backend_unavailable:

@@ -7,6 +7,7 @@
 #include <sockeye/time.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -169,8 +170,15 @@ public:
     /// Makes it unreadable again.
     virtual void drain(int reader) noexcept = 0;
 
-    /// Which process this is, to notice a fork.
-    [[nodiscard]] virtual int process_id() = 0;
+    /// How often fork(2) made a child on the way to this process, to notice one. No system call.
+    [[nodiscard]] virtual unsigned fork_count() = 0;
+
+    /// From now on `signal` sets its bit in `pending` and wakes `write_end`, beside what other
+    /// calls asked for. Errors: invalid_argument for numbers that cannot be watched.
+    [[nodiscard]] virtual std::error_code
+    add_signal(int signal, std::atomic<std::uint64_t>& pending, int write_end) = 0;
+    /// Takes back what add_signal was given; with the last one the former disposition returns.
+    virtual void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept = 0;
 };
 
 /// The kernel of this machine. It has no state: one serves every loop.

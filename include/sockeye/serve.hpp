@@ -1,0 +1,157 @@
+#pragma once
+
+#include <sockeye/datagram_socket.hpp>
+#include <sockeye/listener.hpp>
+#include <sockeye/session.hpp>
+#include <sockeye/stream.hpp>
+
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace sockeye {
+
+using serve_options = listen_options;
+
+/// Makes the sessions of one server; null where all connections share one.
+struct session_source {
+    const session_table* table;
+    /// A new session, or the shared one.
+    void* (*make)(void* context);
+    bool is_shared;
+    std::unique_ptr<void, void (*)(void*)> context;
+};
+
+/// Owns a listening socket and every connection it accepted. Its destructor closes them all in
+/// silence. Lifetime: dies before its loop.
+class server {
+public:
+    server(server&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+    server& operator=(server&& other) noexcept;
+    ~server();
+
+    /// Stops accepting and closes every connection once its output is sent; each hears on_close.
+    void close();
+    /// Stops accepting; connections that are still open after `deadline` are aborted.
+    void drain(duration deadline);
+    /// Stops and starts accepting; newcomers wait in the kernel's backlog.
+    void pause();
+    void resume();
+    /// Leaves listener and connections to the loop.
+    void detach() noexcept;
+
+    [[nodiscard]] std::size_t connection_count() const noexcept;
+    [[nodiscard]] bool is_listening() const noexcept;
+    /// Where it listens, with the port that the system chose for port 0.
+    [[nodiscard]] result<endpoint> local_endpoint() const;
+
+private:
+    friend result<server> start_server(loop&, const endpoint_argument&, const serve_options&,
+                                       session_source);
+    explicit server(server_core* core) noexcept : core_(core) {}
+
+    server_core* core_;
+};
+
+/// The part of serve that is no template.
+result<server> start_server(loop& owner, const endpoint_argument& local,
+                            const serve_options& options, session_source source);
+
+template <typename Callable>
+concept stream_service = std::is_invocable_v<Callable&, stream&, bytes>;
+
+template <typename Callable>
+concept datagram_service =
+    std::is_invocable_v<Callable&, datagram_socket&, std::span<const datagram>>;
+
+namespace detail {
+
+template <typename Callable>
+inline constexpr session_table callable_table = {
+    .size = sizeof(session_table),
+    .destroy = nullptr,
+    .on_data = [](void* c, stream& link, bytes in) { (*static_cast<Callable*>(c))(link, in); },
+    .on_open = nullptr,
+    .on_end = nullptr,
+    .on_writable = nullptr,
+    .on_close = nullptr,
+};
+
+template <typename T>
+std::unique_ptr<void, void (*)(void*)> erase(std::unique_ptr<T> owner) {
+    return {owner.release(), [](void* p) { delete static_cast<T*>(p); }};
+}
+
+} // namespace detail
+
+/// Serves every connection to `local` with one callable; what it reads comes in pieces of any
+/// size. When the peer has ended its side, the connection closes once all output is sent.
+///
+/// Errors: errc::service_mismatch where the endpoint is one of datagrams, errc::endpoint_..., and
+/// what socket(2), bind(2) and listen(2) say.
+template <typename Callable>
+    requires stream_service<std::decay_t<Callable>>
+result<server> serve(loop& owner, const endpoint_argument& local, const serve_options& options,
+                     Callable&& callable) {
+    using stored = std::decay_t<Callable>;
+    static_assert(!datagram_service<stored>,
+                  "the callable must serve either (stream&, bytes) or "
+                  "(datagram_socket&, std::span<const datagram>), not both");
+    return start_server(
+        owner, local, options,
+        {&detail::callable_table<stored>, [](void* context) { return context; }, true,
+         detail::erase(std::make_unique<stored>(std::forward<Callable>(callable)))});
+}
+
+/// Serves the datagrams that come to `local`. Errors: as datagram_socket::open.
+template <typename Callable>
+    requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_t<Callable>>)
+result<datagram_socket> serve(loop& owner, const endpoint_argument& local,
+                              const datagram_options& options, Callable&& callable) {
+    return datagram_socket::open(owner, local, options, std::forward<Callable>(callable));
+}
+
+template <typename Callable>
+    requires(stream_service<std::decay_t<Callable>> || datagram_service<std::decay_t<Callable>>)
+auto serve(loop& owner, const endpoint_argument& local, Callable&& callable) {
+    if constexpr (stream_service<std::decay_t<Callable>>) {
+        return serve(owner, local, serve_options{}, std::forward<Callable>(callable));
+    } else {
+        return serve(owner, local, datagram_options{}, std::forward<Callable>(callable));
+    }
+}
+
+/// Serves every connection to `local` with a Session of its own, made with `args`: they are kept
+/// as std::thread keeps them (shared state by std::ref) and passed as const lvalues.
+///
+/// Errors: as above. A Session has on_data and whichever it wants of on_open, on_end, on_writable
+/// and on_close. See: session.hpp.
+template <typename Session, typename... Args>
+    requires(std::is_class_v<Session>)
+result<server> serve(loop& owner, const endpoint_argument& local, const serve_options& options,
+                     Args&&... args) {
+    static_assert(has_on_data<Session>,
+                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
+    using kept = std::tuple<std::decay_t<Args>...>;
+    static_assert(std::is_constructible_v<Session, const std::decay_t<Args>&...>,
+                  "the session cannot be made from const lvalues of these arguments");
+    const auto make = [](void* context) -> void* {
+        return std::apply(
+            [](const auto&... stored) { return static_cast<void*>(new Session(stored...)); },
+            *static_cast<const kept*>(context));
+    };
+    return start_server(owner, local, options,
+                        {&session_table_of<Session>, make, false,
+                         detail::erase(std::make_unique<kept>(std::forward<Args>(args)...))});
+}
+
+template <typename Session, typename... Args>
+    requires(std::is_class_v<Session> &&
+             !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> || ...))
+result<server> serve(loop& owner, const endpoint_argument& local, Args&&... args) {
+    return serve<Session>(owner, local, serve_options{}, std::forward<Args>(args)...);
+}
+
+} // namespace sockeye

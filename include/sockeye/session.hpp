@@ -1,0 +1,83 @@
+#pragma once
+
+#include <sockeye/bytes.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+
+namespace sockeye {
+
+class stream;
+
+/// Why a connection ended.
+enum class close_reason : std::uint8_t {
+    closed,         ///< close() was called here, and all was sent
+    ended,          ///< the peer ended the stream and all was sent
+    aborted,        ///< abort() was called here
+    failed,         ///< a read or write failed, a limit was passed, or a handler threw
+    connect_failed, ///< it never came up
+    taken,          ///< the stream was moved out of the session, or released
+};
+
+/// What on_close is told.
+struct close_info {
+    close_reason reason = close_reason::closed;
+    /// Set for `failed` and `connect_failed`.
+    std::error_code error;
+    /// Bytes that write took and that were not sent.
+    std::size_t dropped_bytes = 0;
+};
+
+/// The functions of a session class, for the part of the library that is no template. Begins with
+/// its own size, so that a library can serve programs compiled with an older, shorter one.
+struct session_table {
+    std::size_t size;
+    void (*destroy)(void* session) noexcept;
+    void (*on_data)(void* session, stream&, bytes);
+    void (*on_open)(void* session, stream&);                    ///< these may be null
+    void (*on_end)(void* session, stream&);                     ///<
+    void (*on_writable)(void* session, stream&);                ///<
+    void (*on_close)(void* session, stream&, const close_info&); ///<
+};
+
+template <typename Session>
+concept has_on_data = requires(Session& s, stream& link, bytes in) { s.on_data(link, in); };
+
+namespace detail {
+
+template <typename Session>
+consteval session_table make_session_table() {
+    session_table table = {};
+    table.size = sizeof table;
+    table.destroy = [](void* s) noexcept { delete static_cast<Session*>(s); };
+    table.on_data = [](void* s, stream& link, bytes in) {
+        static_cast<Session*>(s)->on_data(link, in);
+    };
+    if constexpr (requires(Session& s, stream& link) { s.on_open(link); }) {
+        table.on_open = [](void* s, stream& link) { static_cast<Session*>(s)->on_open(link); };
+    }
+    if constexpr (requires(Session& s, stream& link) { s.on_end(link); }) {
+        table.on_end = [](void* s, stream& link) { static_cast<Session*>(s)->on_end(link); };
+    }
+    if constexpr (requires(Session& s, stream& link) { s.on_writable(link); }) {
+        table.on_writable = [](void* s, stream& link) {
+            static_cast<Session*>(s)->on_writable(link);
+        };
+    }
+    if constexpr (requires(Session& s, stream& link, close_info i) { s.on_close(link, i); }) {
+        table.on_close = [](void* s, stream& link, const close_info& info) {
+            static_cast<Session*>(s)->on_close(link, info);
+        };
+    }
+    return table;
+}
+
+} // namespace detail
+
+/// The table of a session class: which of on_open, on_data, on_end, on_writable and on_close it
+/// has is found out here, at compile time.
+template <typename Session>
+inline constexpr session_table session_table_of = detail::make_session_table<Session>();
+
+} // namespace sockeye

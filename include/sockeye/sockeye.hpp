@@ -1,0 +1,19 @@
+#pragma once
+
+#include <sockeye/bytes.hpp>
+#include <sockeye/datagram.hpp>
+#include <sockeye/datagram_socket.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/error.hpp>
+#include <sockeye/interest.hpp>
+#include <sockeye/listener.hpp>
+#include <sockeye/loop.hpp>
+#include <sockeye/result.hpp>
+#include <sockeye/serve.hpp>
+#include <sockeye/session.hpp>
+#include <sockeye/signal_set.hpp>
+#include <sockeye/stream.hpp>
+#include <sockeye/time.hpp>
+#include <sockeye/timer.hpp>
+#include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>

@@ -1,0 +1,159 @@
+#pragma once
+
+#include <sockeye/bytes.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/loop.hpp>
+#include <sockeye/session.hpp>
+#include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace sockeye {
+
+/// What became of a write. It may be ignored: memory stays bounded all the same.
+enum class write_status : std::uint8_t {
+    ok,
+    above_high_mark, ///< taken, and the queue is long: on_writable says when it is short again
+    refused,         ///< not taken: closed, shut down, or the queue was past its hard limit
+};
+
+/// The limits of one stream, in bytes of its send queue.
+struct stream_limits {
+    /// Above it reading pauses until the queue falls below queue_low.
+    std::size_t queue_high = std::size_t{64} << 10;
+    std::size_t queue_low = std::size_t{16} << 10;
+    /// A queue past it refuses the next write and the connection closes with send_queue_full.
+    std::size_t queue_max = std::size_t{1} << 20;
+    /// How long what was taken may still be sent after close(); then it is dropped.
+    duration linger = std::chrono::seconds(10);
+};
+
+/// Names a connection without owning it. Any thread may hold and copy it.
+class stream_ref {
+public:
+    stream_ref() = default;
+
+    friend bool operator==(const stream_ref&, const stream_ref&) = default;
+
+private:
+    friend class stream;
+    friend class loop;
+    stream_ref(std::uint32_t index, std::uint32_t generation) noexcept
+        : index_(index), generation_(generation) {}
+
+    std::uint32_t index_ = 0;
+    std::uint32_t generation_ = 0;
+};
+
+/// A connection: bytes in order, both ways. A move-only handle; on a dead connection every verb
+/// is harmless.
+///
+/// A session gets its connection's own `stream&`, the same object all its life. A stream that
+/// connect, adopt or a listener gave owns its connection: its destructor closes it in silence (no
+/// handler runs again, the session goes), and what write took is still sent within the linger
+/// time.
+/// Threads: loop thread only. Lifetime: an owning stream dies before its loop.
+class stream {
+public:
+    stream() = default;
+    /// From a session's own stream&: takes the connection over; the session hears on_close with
+    /// close_reason::taken, and nobody reads until attach().
+    stream(stream&& other) noexcept;
+    stream& operator=(stream&& other) noexcept;
+    ~stream();
+
+    /// Sends all of `data` in order, or refuses all of it. Copies what cannot leave at once; the
+    /// rest leaves at the end of the turn. Never blocks, never calls a handler.
+    write_status write(bytes data);
+    write_status write(std::string_view text) { return write(as_bytes(text)); }
+
+    /// Sends FIN when all is sent; reading goes on. Later writes are refused.
+    void shutdown();
+    /// Sends what was taken, within the linger time, and closes. Leads to on_close.
+    void close();
+    /// Drops what is unsent and closes with a reset (RST). Leads to on_close.
+    void abort();
+
+    /// Stops on_data until resume(); the bytes wait in the kernel.
+    void pause();
+    void resume();
+
+    /// Gives a connection that nobody reads a session, made with `args`; reading begins.
+    /// Requires: no session yet.
+    template <typename Session, typename... Args>
+    void attach(Args&&... args);
+
+    /// Leaves the connection to the loop; it lives until it is closed.
+    void detach() noexcept;
+    /// Gives the descriptor away: no longer watched, not closed. The session hears on_close with
+    /// close_reason::taken. Errors: not_connected; operation_in_progress while bytes are unsent.
+    result<unique_fd> release();
+
+    /// False from the moment that no more can be written or read: closed, failed, moved from.
+    [[nodiscard]] bool is_open() const noexcept;
+    [[nodiscard]] bool is_connecting() const noexcept;
+    /// Bytes taken by write and not yet by the kernel.
+    [[nodiscard]] std::size_t queued_bytes() const noexcept;
+    /// Errors: not_connected when it is gone; what getsockname(2), getpeername(2) say.
+    [[nodiscard]] result<endpoint> local_endpoint() const;
+    [[nodiscard]] result<endpoint> peer_endpoint() const;
+    [[nodiscard]] stream_ref ref() const noexcept { return {index_, generation_}; }
+    /// Requires: not moved from.
+    [[nodiscard]] sockeye::loop& loop() const noexcept;
+
+private:
+    friend class stream_access;
+    stream(loop_core& core, std::uint32_t index, std::uint32_t generation) noexcept
+        : core_(&core), index_(index), generation_(generation) {}
+
+    void attach_session(const session_table& table, void* session);
+    void give_up() noexcept;
+
+    loop_core* core_ = nullptr;
+    std::uint32_t index_ = 0;
+    std::uint32_t generation_ = 0;
+};
+
+/// How connect is to go about it.
+struct connect_options {
+    /// From the call to the established connection. 0: as long as the system tries.
+    duration deadline = std::chrono::seconds(30);
+    stream_limits limits = {};
+};
+
+/// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
+///
+/// Errors: bad_file_descriptor, errc::not_pollable, file_exists when it is watched here already;
+/// then `fd` is closed. Reading begins with attach().
+result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
+
+/// The part of connect that is no template.
+[[nodiscard]] stream start_connect(loop& owner, const endpoint_argument& peer,
+                                   const connect_options& options, const session_table& table,
+                                   void* session);
+
+/// Connects to `peer` and talks to it through a Session made with `args`.
+///
+/// Never fails in the call: bytes written early wait; a bad address, refusal, the deadline and
+/// close() all lead to on_close with close_reason::connect_failed and the error.
+template <typename Session, typename... Args>
+[[nodiscard]] stream connect(loop& owner, const endpoint_argument& peer,
+                             const connect_options& options, Args&&... args) {
+    static_assert(has_on_data<Session>,
+                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
+    auto session = std::make_unique<Session>(std::forward<Args>(args)...);
+    return start_connect(owner, peer, options, session_table_of<Session>, session.release());
+}
+
+template <typename Session, typename... Args>
+void stream::attach(Args&&... args) {
+    static_assert(has_on_data<Session>,
+                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
+    auto session = std::make_unique<Session>(std::forward<Args>(args)...);
+    attach_session(session_table_of<Session>, session.release());
+}
+
+} // namespace sockeye
