@@ -18,7 +18,13 @@ enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram };
 /// Written `tcp://127.0.0.1:7007`, `udp://[::1]:0`, `unix:/path`, `unix-dgram:/path`,
 /// `unix:@name` (Linux: a name without a file). `127.0.0.1:7007` and `:7007` mean TCP, and a
 /// missing host means loopback. `*` is every IPv4 address of the machine, `[::]` every IPv6 one.
-/// `localhost` is 127.0.0.1; no other name is looked up here.
+/// `localhost` is 127.0.0.1; no other name is looked up here. Link-local IPv6 addresses name
+/// their interface: `[fe80::1%eth0]:7007`, or its number.
+///
+/// In Unix paths and names `\xNN` stands for the byte of that hexadecimal number, so that every
+/// one of them can be written and printed; a path that begins with `@` is `./@...` or `\x40...`.
+/// `unix:@` is a socket without a name; a server bound to it gets one from the kernel (Linux).
+///
 /// A default-made endpoint is unknown: the address of a peer that has none.
 class endpoint {
 public:
@@ -28,7 +34,8 @@ public:
     static result<endpoint> parse(std::string_view text);
 
     /// Copies what the system says of an address; unknown where the family is none of ours or
-    /// the length does not fit the family.
+    /// the length does not fit the family, or where `kind` does not go with it. A flow label is
+    /// left out, a Unix path ends at its first NUL, and an abstract name of no bytes is none.
     static endpoint from_system(transport kind, const sockaddr* address, socklen_t size) noexcept;
 
     [[nodiscard]] transport kind() const noexcept { return kind_; }
@@ -55,7 +62,10 @@ public:
     /// The path of a Unix endpoint; empty for others, for unnamed and for abstract sockets.
     [[nodiscard]] std::string_view path() const noexcept;
 
-    /// A form that parse() reads back to the same endpoint.
+    /// A form that parse() reads back to the same endpoint, in printable ASCII alone.
+    ///
+    /// Exceptions: `unknown`; an interface that is gone; an unnamed socket outside Linux; a path
+    /// of 108 bytes, which Linux knows but which leaves no room for the NUL that programs count on.
     [[nodiscard]] std::string to_string() const;
 
     /// As the system wants it. See: bind(2), unix(7).

@@ -18,6 +18,7 @@ class [[nodiscard]] result {
 public:
     result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
     result(std::error_code error) : content_(std::in_place_index<1>, error) { assert(error); }
+    result(std::errc error) : result(std::make_error_code(error)) {}
     template <typename Enum>
         requires std::is_error_code_enum_v<Enum>
     result(Enum error) : result(make_error_code(error)) {}

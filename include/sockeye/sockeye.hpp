@@ -8,6 +8,7 @@
 #include <sockeye/interest.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
+#include <sockeye/loop_counters.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>

@@ -73,10 +73,20 @@ private:
         return *std::launder(static_cast<Stored*>(room));
     }
 
+    /// Drops what the callable returns where nothing is wanted.
+    template <typename Stored>
+    static Result invoke(Stored& callable, Args&&... args) {
+        if constexpr (std::is_void_v<Result>) {
+            static_cast<void>(std::invoke(callable, std::forward<Args>(args)...));
+        } else {
+            return std::invoke(callable, std::forward<Args>(args)...);
+        }
+    }
+
     template <typename Stored>
     static constexpr operations inside = {
         [](void* room, Args&&... args) -> Result {
-            return std::invoke(at<Stored>(room), std::forward<Args>(args)...);
+            return invoke(at<Stored>(room), std::forward<Args>(args)...);
         },
         [](void* from, void* to) noexcept {
             ::new (to) Stored(std::move(at<Stored>(from)));
@@ -88,7 +98,7 @@ private:
     template <typename Stored>
     static constexpr operations outside = {
         [](void* room, Args&&... args) -> Result {
-            return std::invoke(*at<Stored*>(room), std::forward<Args>(args)...);
+            return invoke(*at<Stored*>(room), std::forward<Args>(args)...);
         },
         [](void* from, void* to) noexcept { ::new (to) Stored*(at<Stored*>(from)); },
         [](void* room) noexcept { delete at<Stored*>(room); },

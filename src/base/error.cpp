@@ -33,17 +33,17 @@ const char* message_of(errc e) noexcept {
     case errc::endpoint_empty:
         return "nothing is written there; use tcp://HOST:PORT, udp://HOST:PORT or unix:PATH";
     case errc::endpoint_scheme_unknown:
-        return "unknown scheme; use tcp://, udp://, unix: or unix-dgram:";
+        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or unix-dgram:PATH";
     case errc::endpoint_host_missing:
-        return "the address is missing; use tcp://HOST:PORT";
+        return "the address is missing; use HOST:PORT, or :PORT for this machine only";
     case errc::endpoint_host_invalid:
-        return "not an IP address; use 127.0.0.1 or [::1]";
+        return "not an IP address; use one like 127.0.0.1 or [::1], or * for every IPv4 one";
     case errc::endpoint_host_is_name:
-        return "host names are not looked up here; use a numeric address";
+        return "host names are not looked up here; use an address like 127.0.0.1 or [::1]";
     case errc::endpoint_bracket_missing:
         return "an IPv6 address needs brackets; use [::1]:PORT";
     case errc::endpoint_scope_invalid:
-        return "no interface has the name or number behind %";
+        return "no interface here has the name or number behind the %";
     case errc::endpoint_port_missing:
         return "the port is missing; add :PORT, or :0 for any free one";
     case errc::endpoint_port_invalid:
@@ -51,11 +51,13 @@ const char* message_of(errc e) noexcept {
     case errc::endpoint_path_missing:
         return "the path is missing; use unix:PATH";
     case errc::endpoint_path_too_long:
-        return "the path is too long: a socket path has at most 107 bytes";
+        return "the path is too long; a socket path has at most 107 bytes (103 on macOS and the "
+               "BSDs)";
     case errc::endpoint_path_has_nul:
-        return "a path must not hold a NUL byte";
+        return "a path must not contain a NUL byte";
     case errc::endpoint_abstract_unsupported:
-        return "names without a file exist on Linux only; use unix:PATH";
+        return "names without a file exist on Linux only; use unix:PATH, or unix:./@NAME for a "
+               "file";
     }
     return "unknown error";
 }

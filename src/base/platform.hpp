@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,11 +29,11 @@ inline constexpr bool has_abstract_names = false;
 inline constexpr bool select_is_unbounded = false;
 #endif
 
-#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
-#define SOCKEYE_HAS_MMSG 1
-inline constexpr bool has_mmsg = true;
+/// What poll(2) says of a peer that sent FIN; nothing where it has no word for it.
+#if defined(POLLRDHUP)
+inline constexpr short poll_read_closed = POLLRDHUP;
 #else
-inline constexpr bool has_mmsg = false;
+inline constexpr short poll_read_closed = 0;
 #endif
 
 /// BSD socket addresses begin with their own length; the others have no such field.
@@ -122,6 +123,46 @@ inline bool make_wake_channel(int (&ends)[2]) noexcept {
     return ends[0] >= 0 && ends[1] >= 0;
 #else
     return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;
+#endif
+}
+
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
+using message_header = mmsghdr;
+#else
+struct message_header {
+    msghdr msg_hdr;
+    unsigned msg_len;
+};
+#endif
+
+/// Receives datagrams into the front of `messages` as recvmmsg(2) does, one call at a time where
+/// the system does not have it: how many came, or -1 with errno set.
+inline ssize_t receive_messages(int fd, message_header* messages, std::size_t count) noexcept {
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
+    return ::recvmmsg(fd, messages, static_cast<unsigned>(count), MSG_DONTWAIT, nullptr);
+#else
+    for (std::size_t i = 0; i < count; ++i) {
+        const ssize_t got = ::recvmsg(fd, &messages[i].msg_hdr, MSG_DONTWAIT);
+        if (got < 0) {
+            return i > 0 ? static_cast<ssize_t>(i) : -1;
+        }
+        messages[i].msg_len = static_cast<unsigned>(got);
+    }
+    return static_cast<ssize_t>(count);
+#endif
+}
+
+/// Sends the front of `messages` as sendmmsg(2) does: how many went, or -1 with errno set.
+inline ssize_t send_messages(int fd, message_header* messages, std::size_t count) noexcept {
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
+    return ::sendmmsg(fd, messages, static_cast<unsigned>(count), send_flags);
+#else
+    for (std::size_t i = 0; i < count; ++i) {
+        if (::sendmsg(fd, &messages[i].msg_hdr, send_flags) < 0) {
+            return i > 0 ? static_cast<ssize_t>(i) : -1;
+        }
+    }
+    return static_cast<ssize_t>(count);
 #endif
 }
 

@@ -49,9 +49,12 @@ public:
         auto& entry = *table_.find(fd);
         if (entry.wanted != wanted) {
             auto change = change_for(fd, entry.position, wanted);
-            if (::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0) {
+            // ENOENT: the number was closed and has another owner, or rebuild left it out.
+            if (::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0 &&
+                (errno != ENOENT || ::epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &change) != 0)) {
                 return last_error();
             }
+            entry.is_muted = false;
         }
         entry.wanted = wanted;
         entry.key = key;
@@ -77,8 +80,9 @@ public:
         std::size_t filled = 0;
         bool saw_ghost = false;
         for (const auto& told : std::span(batch_).first(static_cast<std::size_t>(count))) {
-            const auto* entry = table_.find(static_cast<int>(told.data.u64 & 0xffff'ffff));
+            auto* entry = table_.find(static_cast<int>(told.data.u64 & 0xffff'ffff));
             if (entry != nullptr && entry->position == told.data.u64 >> 32) {
+                entry->is_muted = wants_nothing(entry->wanted);
                 ready[filled++] = translate(*entry, told.events);
             } else {
                 saw_ghost = true;
@@ -90,11 +94,27 @@ public:
         return filled;
     }
 
-    int native_handle() const noexcept override { return queue_.get(); }
+    /// A set around ours: who waits for it does not lose us when rebuild replaces what is inside.
+    int native_handle() const noexcept override {
+        if (!handle_) {
+            handle_.reset(::epoll_create1(EPOLL_CLOEXEC));
+            watch_queue();
+        }
+        return handle_.get();
+    }
 
 private:
-    /// With no interest the kernel still reports hang-up and error for ever; edge-triggering
-    /// makes that once.
+    static bool wants_nothing(interest wanted) noexcept {
+        return !has(wanted, interest::readable | interest::writable);
+    }
+
+    void watch_queue() const noexcept {
+        epoll_event change = {.events = EPOLLIN, .data = {}};
+        ::epoll_ctl(handle_.get(), EPOLL_CTL_ADD, queue_.get(), &change);
+    }
+
+    /// With no interest the kernel still reports hang-up and error, level for ever and edge for
+    /// each new cause; one-shot makes that once.
     static epoll_event change_for(int fd, std::uint32_t serial, interest wanted) noexcept {
         epoll_event change = {};
         if (has(wanted, interest::readable)) {
@@ -103,7 +123,10 @@ private:
         if (has(wanted, interest::writable)) {
             change.events |= EPOLLOUT;
         }
-        if (has(wanted, interest::edge) || change.events == 0) {
+        if (change.events == 0) {
+            change.events |= EPOLLONESHOT;
+        }
+        if (has(wanted, interest::edge)) {
             change.events |= EPOLLET;
         }
         change.data.u64 = std::uint64_t{serial} << 32 | static_cast<std::uint32_t>(fd);
@@ -133,15 +156,19 @@ private:
             return;
         }
         for (int fd = 0; fd < table_.limit(); ++fd) {
-            if (const auto* entry = table_.find(fd)) {
+            if (const auto* entry = table_.find(fd); entry != nullptr && !entry->is_muted) {
                 auto change = change_for(fd, entry->position, entry->wanted);
                 ::epoll_ctl(fresh.get(), EPOLL_CTL_ADD, fd, &change);
             }
         }
         ::dup3(fresh.get(), queue_.get(), O_CLOEXEC);
+        if (handle_) {
+            watch_queue();
+        }
     }
 
     unique_fd queue_;
+    mutable unique_fd handle_; ///< empty until somebody asks for it
     watch_table table_;
     std::uint32_t serial_ = 0;
     std::array<epoll_event, 512> batch_;

@@ -141,7 +141,8 @@ public:
     virtual result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) = 0;
 
     /// Fills `batch` and returns how many datagrams came, at least one.
-    virtual result<std::size_t> receive_datagrams(int fd, datagram_batch& batch) = 0;
+    virtual result<std::size_t> receive_datagrams(int fd, transport kind,
+                                                  datagram_batch& batch) = 0;
     /// Sends a front part of `sources`, at most datagrams_per_call, and returns how many went.
     /// An error is that of the first one.
     virtual result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) = 0;
@@ -153,6 +154,8 @@ public:
     [[nodiscard]] virtual std::error_code pending_error(int fd) = 0;
     virtual result<endpoint> local_endpoint(int fd, transport kind) = 0;
     virtual result<endpoint> peer_endpoint(int fd, transport kind) = 0;
+    /// What a socket from elsewhere carries.
+    virtual result<transport> transport_of(int fd) = 0;
     /// Makes a descriptor from elsewhere non-blocking and close-on-exec.
     [[nodiscard]] virtual std::error_code prepare(int fd) = 0;
 

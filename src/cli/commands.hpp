@@ -1,0 +1,21 @@
+#pragma once
+
+#include "cli/common.hpp"
+
+#include <span>
+
+namespace sockeye::cli {
+
+/// Declares a command on the root of the option tree: its options, its help (the footer holds its
+/// examples), and, as its callback, what it does. That sets `exit_code`, or throws a
+/// command_error.
+using add_command = void(CLI::App& root, common_options& common, int& exit_code);
+
+add_command add_serve_command;
+add_command add_backends_command;
+add_command add_help_command;
+
+/// All commands, in the order of the help.
+[[nodiscard]] std::span<add_command* const> commands();
+
+} // namespace sockeye::cli

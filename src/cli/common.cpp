@@ -1,0 +1,130 @@
+#include "cli/common.hpp"
+
+#include "cli/host.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+namespace sockeye::cli {
+namespace {
+
+std::vector<std::string_view> backend_names() {
+    std::vector<std::string_view> names = {"auto"};
+    for (const auto& entry : backends()) {
+        names.push_back(entry.name);
+    }
+    return names;
+}
+
+/// The backend of that name; `source` says where the name comes from: `--backend`.
+backend_kind named_backend(std::string_view source, std::string_view name) {
+    const auto kind = parse_backend(name);
+    if (!kind) {
+        const auto hint = did_you_mean(name, backend_names());
+        refuse_value(source, name,
+                     hint.empty() ? kind.error().message() : "no backend has this name" + hint);
+    }
+    return *kind;
+}
+
+std::string_view variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string_view() : value;
+}
+
+color_choice parse_color(std::string_view text) {
+    if (text == "auto") {
+        return color_choice::automatic;
+    }
+    if (text == "always") {
+        return color_choice::always;
+    }
+    if (text == "never") {
+        return color_choice::never;
+    }
+    refuse_value("--color", text, "use auto, always or never");
+}
+
+} // namespace
+
+void add_common_options(CLI::App& command, common_options& common) {
+    auto* quiet =
+        command.add_flag("-q,--quiet", common.is_quiet, "print only the result or the error");
+    auto* verbose = command.add_flag("-v,--verbose", common.is_verbose, "say more");
+    quiet->excludes(verbose);
+    command
+        .add_option_function<std::string>(
+            "--color", [&common](const std::string& text) { common.color = parse_color(text); },
+            "colours: auto, always or never")
+        ->type_name("WHEN");
+}
+
+void add_backend_option(CLI::App& command, common_options& common) {
+    command
+        .add_option_function<std::string>(
+            "-b,--backend",
+            [&common](const std::string& text) {
+                common.backend = named_backend("--backend", text);
+            },
+            "what waits for events: auto, or a name that 'sockeye backends' prints; "
+            "without it SOCKEYE_BACKEND decides")
+        ->type_name("NAME");
+}
+
+backend_kind chosen_backend(const common_options& common) {
+    if (common.backend != backend_kind::automatic) {
+        return common.backend;
+    }
+    const auto named = variable("SOCKEYE_BACKEND");
+    return named.empty() ? backend_kind::automatic : named_backend("SOCKEYE_BACKEND", named);
+}
+
+void require_usable(backend_kind kind) {
+    const auto all = backends();
+    const auto entry = std::ranges::find(all, kind, &backend_info::kind);
+    if (entry != all.end() && !entry->is_usable) {
+        throw command_error(exit_unavailable,
+                            fmt::format("backend '{}' is not available here: {} (see 'sockeye "
+                                        "backends')",
+                                        entry->name, entry->reason));
+    }
+}
+
+loop open_loop(const common_options& common) {
+    const auto kind = chosen_backend(common);
+    require_usable(kind);
+    auto opened = loop::open({.backend = kind});
+    if (!opened) {
+        throw command_error(exit_failed, "cannot make an event loop: " + opened.error().message());
+    }
+    return std::move(opened).value();
+}
+
+bool wants_color(const common_options& common, int fd) {
+    if (common.color != color_choice::automatic) {
+        return common.color == color_choice::always;
+    }
+    if (!variable("NO_COLOR").empty()) {
+        return false;
+    }
+    const auto forced = variable("CLICOLOR_FORCE");
+    if (!forced.empty() && forced != "0") {
+        return true;
+    }
+    return is_terminal(fd) && variable("TERM") != "dumb";
+}
+
+void print(std::string_view text) {
+    if (const auto error = write_output(text)) {
+        throw command_error(exit_failed, "standard output: " + error.message());
+    }
+}
+
+void refuse_value(std::string_view option, std::string_view text, std::string_view why) {
+    throw command_error(exit_usage, fmt::format("{} '{}': {}", option, escape(text, 60), why));
+}
+
+} // namespace sockeye::cli

@@ -1,0 +1,125 @@
+#include "cli/host.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace sockeye::cli {
+namespace {
+
+std::error_code last_error() noexcept {
+    return {errno, std::system_category()};
+}
+
+/// Writes once, without the calls that a signal cut short; -1 and errno on failure.
+ssize_t write_some(int fd, std::string_view text) noexcept {
+    ssize_t written = -1;
+    do {
+        written = ::write(fd, text.data(), text.size());
+    } while (written < 0 && errno == EINTR);
+    return written;
+}
+
+bool waits_for_room(int fd, duration patience) noexcept {
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+    pollfd subject = {.fd = fd, .events = POLLOUT, .revents = 0};
+    return ::poll(&subject, 1, static_cast<int>(ms)) == 1 && (subject.revents & POLLOUT) != 0;
+}
+
+} // namespace
+
+void open_standard_descriptors() noexcept {
+    for (int fd = 0; fd <= 2; ++fd) {
+        // open(2) gives the lowest free number, which is `fd`: those below it are open by now.
+        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            (void)::open("/dev/null", O_RDWR);
+        }
+    }
+}
+
+void ignore_broken_pipes() noexcept {
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+void die_on_next_signal() noexcept {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+}
+
+bool is_terminal(int fd) noexcept {
+    return ::isatty(fd) == 1;
+}
+
+descriptor_limits read_descriptor_limits() noexcept {
+    rlimit limit = {};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return {};
+    }
+    return {limit.rlim_cur, limit.rlim_max};
+}
+
+std::error_code raise_descriptor_limit(std::uint64_t wanted) noexcept {
+    rlimit limit = {};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return last_error();
+    }
+    limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, wanted);
+    return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::error_code() : last_error();
+}
+
+std::error_code write_output(std::string_view text) noexcept {
+    while (!text.empty()) {
+        const ssize_t written = write_some(STDOUT_FILENO, text);
+        if (written < 0 && errno == EAGAIN &&
+            waits_for_room(STDOUT_FILENO, std::chrono::hours(1))) {
+            continue;
+        }
+        if (written < 0) {
+            return errno == EPIPE ? std::error_code() : last_error();
+        }
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+void write_talk(std::string_view line, duration patience) noexcept {
+    // A pipe that is ready takes at least PIPE_BUF bytes, 512 by POSIX, without blocking.
+    // See: pipe(7).
+    constexpr std::size_t piece_max = 512;
+    while (!line.empty() && waits_for_room(STDERR_FILENO, patience)) {
+        const ssize_t written = write_some(STDERR_FILENO, line.substr(0, piece_max));
+        if (written <= 0) {
+            return;
+        }
+        line.remove_prefix(static_cast<std::size_t>(written));
+    }
+}
+
+std::vector<endpoint> broadcast_addresses() {
+    std::vector<endpoint> found;
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) {
+        return found;
+    }
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        const bool has_broadcast = (entry->ifa_flags & IFF_BROADCAST) != 0;
+        if (has_broadcast && entry->ifa_broadaddr != nullptr &&
+            entry->ifa_broadaddr->sa_family == AF_INET) {
+            found.push_back(
+                endpoint::from_system(transport::udp, entry->ifa_broadaddr, sizeof(sockaddr_in)));
+        }
+    }
+    return found;
+}
+
+} // namespace sockeye::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
+
+#include <cstdint>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+/// What the program itself asks of the system, and no service or command does by hand.
+namespace sockeye::cli {
+
+/// Opens /dev/null for each of the descriptors 0 to 2 that is closed, so that no socket becomes
+/// one of them and receives what is meant for people. Call it first.
+void open_standard_descriptors() noexcept;
+
+/// A reader that went away is an error of the write and not the end of the process.
+void ignore_broken_pipes() noexcept;
+
+/// Gives SIGINT and SIGTERM back to the system: the next one ends the process at once.
+void die_on_next_signal() noexcept;
+
+[[nodiscard]] bool is_terminal(int fd) noexcept;
+
+/// How many descriptors this process may have. See: RLIMIT_NOFILE in getrlimit(2).
+struct descriptor_limits {
+    std::uint64_t soft = 0;
+    std::uint64_t hard = 0;
+};
+[[nodiscard]] descriptor_limits read_descriptor_limits() noexcept;
+
+/// Raises the soft limit to `wanted`. Requires: not above the hard one.
+std::error_code raise_descriptor_limit(std::uint64_t wanted) noexcept;
+
+/// Writes all of `text` to standard output. Errors: as write(2); a reader that went away is none,
+/// it has what it wanted.
+std::error_code write_output(std::string_view text) noexcept;
+
+/// Writes one line to standard error, or drops it where nobody takes it within `patience`: talk
+/// never holds up work.
+void write_talk(std::string_view line, duration patience) noexcept;
+
+/// The broadcast addresses of this machine's interfaces, as they are now.
+[[nodiscard]] std::vector<endpoint> broadcast_addresses();
+
+} // namespace sockeye::cli

@@ -1,0 +1,94 @@
+#include "cli/text.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace sockeye::cli {
+namespace {
+
+/// How many letters have to be changed, added, left out or swapped with their neighbour to make
+/// one word of the other (optimal string alignment).
+std::size_t edit_distance(std::string_view left, std::string_view right) {
+    std::vector<std::size_t> before(right.size() + 1);
+    std::vector<std::size_t> above(right.size() + 1);
+    std::vector<std::size_t> row(right.size() + 1);
+    std::iota(above.begin(), above.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= left.size(); ++i) {
+        row[0] = i;
+        for (std::size_t j = 1; j <= right.size(); ++j) {
+            const std::size_t changed = above[j - 1] + (left[i - 1] == right[j - 1] ? 0 : 1);
+            row[j] = std::min({changed, above[j] + 1, row[j - 1] + 1});
+            const bool is_swap =
+                i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+            if (is_swap) {
+                row[j] = std::min(row[j], before[j - 2] + 1);
+            }
+        }
+        std::swap(before, above);
+        std::swap(above, row);
+    }
+    return above.back();
+}
+
+bool is_plain(char c) {
+    return c >= ' ' && c <= '~' && c != '\\';
+}
+
+/// A third of the letters may be wrong; of a word that is merely unfinished, any number.
+bool is_near(std::string_view text, std::string_view word) {
+    const bool is_unfinished = text.size() >= 2 && word.starts_with(text);
+    return is_unfinished || edit_distance(text, word) <= std::max<std::size_t>(1, word.size() / 3);
+}
+
+} // namespace
+
+std::string escape(std::string_view text, std::size_t length_max) {
+    constexpr std::string_view cut_mark = "...";
+    std::string line;
+    for (const char c : text) {
+        const auto piece = is_plain(c) ? std::string(1, c)
+                                       : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        if (line.size() + piece.size() > length_max) {
+            line.resize(std::min(line.size(), length_max - cut_mark.size()));
+            return line.append(cut_mark);
+        }
+        line += piece;
+    }
+    return line;
+}
+
+std::string_view nearest(std::string_view text, std::span<const std::string_view> words) {
+    std::string_view best;
+    std::size_t best_distance = 0;
+    if (text.size() < 2 || text.size() > 40) {
+        return best;
+    }
+    for (const auto word : words) {
+        const std::size_t distance = edit_distance(text, word);
+        if (is_near(text, word) && (best.empty() || distance < best_distance)) {
+            best = word;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+std::string did_you_mean(std::string_view text, std::span<const std::string_view> words) {
+    const auto word = nearest(text, words);
+    return word.empty() ? std::string() : fmt::format("; did you mean '{}'?", word);
+}
+
+std::string join_and(std::span<const std::string> parts) {
+    std::string joined;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const bool is_last = i + 1 == parts.size();
+        joined += i == 0 ? "" : (is_last ? " and " : ", ");
+        joined += parts[i];
+    }
+    return joined;
+}
+
+} // namespace sockeye::cli

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sockeye::cli {
+
+/// `text` as one line of printable ASCII: every other byte, and the backslash, becomes `\xNN`.
+///
+/// At most `length_max` characters; where more was cut off it ends in `...`.
+/// Whatever came from outside goes through it before it reaches a terminal or a log.
+[[nodiscard]] std::string escape(std::string_view text, std::size_t length_max = 120);
+
+/// The word whose spelling is nearest to `text`; empty where none is near enough to be meant.
+[[nodiscard]] std::string_view nearest(std::string_view text,
+                                       std::span<const std::string_view> words);
+
+/// `; did you mean 'WORD'?` with the nearest word; empty where there is none.
+[[nodiscard]] std::string did_you_mean(std::string_view text,
+                                       std::span<const std::string_view> words);
+
+/// `a`, `a and b`, `a, b and c`.
+[[nodiscard]] std::string join_and(std::span<const std::string> parts);
+
+} // namespace sockeye::cli

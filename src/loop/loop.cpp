@@ -1,0 +1,97 @@
+#include "loop/loop_core.hpp"
+
+#include <sockeye/loop.hpp>
+
+#include <utility>
+
+namespace sockeye {
+
+loop_core& core_of(loop& owner) noexcept {
+    return loop_access::core(owner);
+}
+
+loop::loop(loop_options options) : loop(std::move(open(std::move(options)).value())) {}
+
+loop::loop(std::unique_ptr<loop_core> core) noexcept : core_(std::move(core)) {
+    core_->belongs_to(*this);
+}
+
+loop::loop(loop&& other) noexcept : core_(std::move(other.core_)) {
+    if (core_) {
+        core_->belongs_to(*this);
+    }
+}
+
+loop::~loop() = default;
+
+result<loop> loop::open(loop_options options) {
+    auto core = loop_core::open(std::move(options));
+    if (!core) {
+        return core.error();
+    }
+    return loop(std::move(core.value()));
+}
+
+std::error_code loop::run() {
+    return core_->run();
+}
+
+result<std::size_t> loop::run_once(std::optional<duration> timeout) {
+    return core_->run_once(timeout);
+}
+
+void loop::stop() noexcept {
+    core_->stop();
+}
+
+remote loop::remote() const {
+    return sockeye::remote(core_->box());
+}
+
+hold_guard loop::hold() {
+    return hold_guard(*core_);
+}
+
+time_point loop::now() const noexcept {
+    return core_->io().now();
+}
+
+backend_kind loop::backend() const noexcept {
+    return core_->kind();
+}
+
+const loop_counters& loop::counters() const noexcept {
+    return core_->io().counters();
+}
+
+int loop::native_handle() const noexcept {
+    return core_->io().source().native_handle();
+}
+
+std::optional<time_point> loop::next_deadline() const noexcept {
+    return core_->next_deadline();
+}
+
+hold_guard::hold_guard(loop_core& core) noexcept : core_(&core) {
+    core.add_life();
+}
+
+hold_guard::~hold_guard() {
+    if (core_ != nullptr) {
+        core_->drop_life();
+    }
+}
+
+bool remote::post(unique_function<void()> task) const {
+    const std::lock_guard lock(box_->guard);
+    if (!box_->is_open || box_->tasks.size() >= box_->tasks_max) {
+        return false;
+    }
+    box_->tasks.push_back(std::move(task));
+    if (!box_->is_pending.exchange(true, std::memory_order_acq_rel)) {
+        box_->system->wake(box_->write_end);
+    }
+    return true;
+}
+
+} // namespace sockeye

@@ -1,0 +1,286 @@
+#include "loop/loop_core.hpp"
+
+#include "loop/signal_state.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+#include <cassert>
+
+namespace sockeye {
+namespace {
+
+constexpr std::size_t timers_per_turn = 256;
+constexpr std::size_t tasks_per_turn = 1024;
+
+struct wake_state {
+    loop_core* core;
+    bool is_left_unread; ///< edge-triggered: nobody has to make it unreadable again
+};
+
+constexpr duration forever = duration::max();
+
+} // namespace
+
+result<std::unique_ptr<loop_core>> loop_core::open(loop_options options) {
+    const auto row = choose_backend(options.backend);
+    if (!row) {
+        return row.error();
+    }
+    auto source = (*row)->make();
+    if (!source) {
+        return source.error();
+    }
+    auto core = std::make_unique<loop_core>(system_kernel(), std::move(source.value()), **row,
+                                            std::move(options));
+    if (const auto error = core->start()) {
+        return error;
+    }
+    return core;
+}
+
+loop_core::loop_core(kernel& system, std::unique_ptr<backend> source, const backend_entry& row,
+                     loop_options options)
+    : kind_(row.kind), reactor_(system, std::move(source), row.features),
+      box_(std::make_shared<mailbox>(options.posted_tasks_max)),
+      on_exception_(std::move(options.on_exception)), queued_bytes_max_(options.queued_bytes_max),
+      forks_(system.fork_count()) {}
+
+std::error_code loop_core::start() {
+    auto channel = system().make_wake_channel();
+    if (!channel) {
+        return channel.error();
+    }
+    channel_ = std::move(channel.value());
+    static constexpr slot_operations operations = {
+        .ready = on_wake, .resume = {}, .flush = {}, .finish = {}, .destroy = free_wake};
+    auto& place = reactor_.allocate(operations);
+    const bool is_eventfd = !channel_.writer;
+    const bool is_left_unread = is_eventfd && reactor_.features().edge;
+    place.emplace<wake_state>(this, is_left_unread);
+    place.fd = channel_.reader.get();
+    const auto wanted = is_left_unread ? interest::readable | interest::edge : interest::readable;
+    if (const auto error = reactor_.watch(place, wanted)) {
+        return error;
+    }
+    box_->system = &system();
+    box_->write_end = channel_.write_end();
+    box_->core = this;
+    return {};
+}
+
+loop_core::~loop_core() {
+    std::vector<unique_function<void()>> unrun;
+    {
+        const std::lock_guard lock(box_->guard);
+        box_->is_open = false;
+        box_->core = nullptr;
+        unrun.swap(box_->tasks);
+    }
+    // While timers and channel still live: what is left may hold on to them.
+    reactor_.destroy_all();
+}
+
+void loop_core::belongs_to(loop& owner) noexcept {
+    handle_ = &owner;
+}
+
+void loop_core::on_wake(slot& place, const event&) {
+    const auto& state = place.as<wake_state>();
+    if (!state.is_left_unread) {
+        state.core->system().drain(place.fd);
+    }
+}
+
+void loop_core::free_wake(slot& place) noexcept {
+    auto& io = place.as<wake_state>().core->reactor_;
+    io.unwatch(place);
+    place.fd = -1;
+    io.release(place);
+}
+
+std::error_code loop_core::check_callable() const {
+    if (is_turning_) {
+        return make_error_code(errc::loop_running);
+    }
+    if (const_cast<loop_core*>(this)->system().fork_count() != forks_) {
+        return make_error_code(errc::loop_forked);
+    }
+    return {};
+}
+
+std::error_code loop_core::run() {
+    if (const auto error = check_callable()) {
+        return error;
+    }
+    while (!std::exchange(is_stopping_, false)) {
+        if (lives_ == 0 && !reactor_.has_work() && !box_->is_pending.load() &&
+            posted_done_ == posted_.size()) {
+            break;
+        }
+        const auto error = turn({});
+        rethrow_kept();
+        if (error) {
+            return error;
+        }
+    }
+    return {};
+}
+
+result<std::size_t> loop_core::run_once(std::optional<duration> timeout) {
+    if (const auto error = check_callable()) {
+        return error;
+    }
+    // A wait that a signal ended brings nothing; it goes on for the time that is left.
+    const auto deadline = timeout
+                              ? system().now() + std::clamp<duration>(*timeout, duration::zero(),
+                                                                      std::chrono::hours(24 * 365))
+                              : time_point::max();
+    const auto before = handlers_run_;
+    for (;;) {
+        const auto left = timeout ? std::optional(deadline - reactor_.now()) : std::nullopt;
+        const auto error = turn(left);
+        rethrow_kept();
+        if (error) {
+            return error;
+        }
+        const bool is_over = timeout && reactor_.now() >= deadline;
+        if (handlers_run_ != before || is_over || is_stopping_) {
+            return handlers_run_ - before;
+        }
+    }
+}
+
+std::error_code loop_core::turn(std::optional<duration> timeout) {
+    struct turning {
+        bool& flag;
+        explicit turning(bool& f) : flag(f) { flag = true; }
+        ~turning() { flag = false; }
+    };
+    std::error_code error;
+    {
+        const turning guard(is_turning_);
+        error = work(timeout);
+    }
+    retired_.clear();
+    return error;
+}
+
+std::error_code loop_core::work(std::optional<duration> timeout) {
+    ++reactor_.counters().turns;
+    // What was written between turns must not wait for the next event.
+    reactor_.flush();
+    const auto error = reactor_.dispatch(time_to_wait(timeout));
+    if (!error) {
+        run_timers();
+        run_signals();
+        run_posts();
+        reactor_.measure_handlers();
+        reactor_.flush();
+        reactor_.finish();
+    }
+    if (!short_of_memory.empty() && reactor_.counters().queued_bytes < queued_bytes_max_ / 4 * 3) {
+        relieve(short_of_memory);
+    }
+    return error;
+}
+
+std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout) const {
+    if (reactor_.has_work() || box_->is_pending.load(std::memory_order_acquire) ||
+        posted_done_ != posted_.size()) {
+        return duration::zero();
+    }
+    const auto due = timers_.next();
+    if (!due) {
+        return timeout;
+    }
+    const auto left = *due - const_cast<loop_core*>(this)->system().now();
+    return std::min(std::max(left, duration::zero()), timeout.value_or(forever));
+}
+
+timer_id loop_core::start_timer(duration delay, const timer_target& target) {
+    const auto now = system().now();
+    const auto longest = time_point::max() - now;
+    return timers_.start(now + std::clamp(delay, duration::zero(), longest), target);
+}
+
+void loop_core::run_timers() {
+    const auto due = timers_.next();
+    if (due && *due <= reactor_.now()) {
+        reactor_.counters().timers_fired += timers_.fire_due(reactor_.now(), timers_per_turn);
+    }
+}
+
+void loop_core::run_posts() {
+    if (posted_done_ == posted_.size()) {
+        if (!box_->is_pending.load(std::memory_order_acquire)) {
+            return;
+        }
+        posted_.clear();
+        posted_done_ = 0;
+        const std::lock_guard lock(box_->guard);
+        posted_.swap(box_->tasks);
+        box_->is_pending.store(false, std::memory_order_release);
+    }
+    const auto end = std::min(posted_.size(), posted_done_ + tasks_per_turn);
+    while (posted_done_ < end) {
+        // Moved out first, so that what it captured goes before the next one runs.
+        auto running = std::move(posted_[posted_done_++]);
+        ++reactor_.counters().posts;
+        call(running);
+        reactor_.handler_ran();
+    }
+}
+
+void loop_core::run_signals() {
+    if (pending_signals_.load(std::memory_order_relaxed) == 0) {
+        return;
+    }
+    const auto told = pending_signals_.exchange(0);
+    const auto listeners = signals_;
+    for (auto* listener : listeners) {
+        if (std::ranges::find(signals_, listener) != signals_.end()) {
+            tell_signals(*listener, told);
+        }
+    }
+}
+
+void loop_core::remove_signal_state(signal_state& state) noexcept {
+    std::erase(signals_, &state);
+}
+
+std::optional<time_point> loop_core::next_deadline() const noexcept {
+    if (reactor_.has_work() || box_->is_pending.load(std::memory_order_acquire) ||
+        posted_done_ != posted_.size()) {
+        return reactor_.now();
+    }
+    return timers_.next();
+}
+
+void loop_core::caught(std::exception_ptr problem) {
+    if (on_exception_) {
+        try {
+            on_exception_(std::move(problem));
+        } catch (...) {
+            kept_ = std::current_exception();
+        }
+    } else if (!kept_) {
+        kept_ = std::move(problem);
+    }
+}
+
+void loop_core::relieve(std::vector<slot_key>& waiting) {
+    for (const auto key : std::exchange(waiting, {})) {
+        if (auto* place = reactor_.find(key)) {
+            place->operations->relieve(*place);
+        }
+    }
+}
+
+void loop_core::rethrow_kept() {
+    if (kept_) {
+        std::rethrow_exception(std::exchange(kept_, nullptr));
+    }
+}
+
+} // namespace sockeye

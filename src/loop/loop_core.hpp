@@ -1,0 +1,153 @@
+#pragma once
+
+#include "loop/mailbox.hpp"
+#include "loop/timer_queue.hpp"
+#include "reactor/reactor.hpp"
+
+#include <sockeye/loop.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace sockeye {
+
+struct signal_state;
+
+/// What is inside a loop: the reactor, the timers, the posted tasks, and the order of a turn.
+class loop_core {
+public:
+    /// `system` and `source` are the two seams: the real ones, or a test's.
+    loop_core(kernel& system, std::unique_ptr<backend> source, const backend_entry& row,
+              loop_options options);
+    loop_core(const loop_core&) = delete;
+    loop_core& operator=(const loop_core&) = delete;
+    ~loop_core();
+
+    static result<std::unique_ptr<loop_core>> open(loop_options options);
+    /// The part of opening that can fail: the wake-up channel.
+    [[nodiscard]] std::error_code start();
+
+    [[nodiscard]] std::error_code run();
+    result<std::size_t> run_once(std::optional<duration> timeout);
+    void stop() noexcept { is_stopping_ = true; }
+
+    [[nodiscard]] reactor& io() noexcept { return reactor_; }
+    [[nodiscard]] kernel& system() noexcept { return reactor_.system(); }
+    [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+    [[nodiscard]] const std::shared_ptr<mailbox>& box() const noexcept { return box_; }
+    [[nodiscard]] backend_kind kind() const noexcept { return kind_; }
+    [[nodiscard]] std::size_t queued_bytes_max() const noexcept { return queued_bytes_max_; }
+
+    /// Starts a timer at `delay` from the real now, which is a little later than the turn's.
+    timer_id start_timer(duration delay, const timer_target& target);
+
+    /// What run() waits for.
+    void add_life() noexcept { ++lives_; }
+    void drop_life() noexcept { --lives_; }
+
+    /// Calls a handler of the user. False when it threw: the exception is kept for on_exception or
+    /// for run(), and the caller closes its object.
+    template <typename Handler>
+    bool call(Handler&& handler) {
+        ++handlers_run_;
+        try {
+            handler();
+            return true;
+        } catch (...) {
+            caught(std::current_exception());
+            return false;
+        }
+    }
+
+    /// Frees `object` when no handler runs any more: at the end of the turn, or at once between
+    /// turns.
+    template <typename Object>
+    void retire(std::unique_ptr<Object> object) {
+        if (is_turning_) {
+            retired_.emplace_back(object.release(),
+                                  [](void* p) { delete static_cast<Object*>(p); });
+        }
+    }
+
+    [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
+
+    void add_signal_state(signal_state& state) { signals_.push_back(&state); }
+    void remove_signal_state(signal_state& state) noexcept;
+    [[nodiscard]] std::atomic<std::uint64_t>& pending_signals() noexcept {
+        return pending_signals_;
+    }
+    [[nodiscard]] int write_end() const noexcept { return channel_.write_end(); }
+
+    /// Those who wait because queued_bytes_max was passed.
+    std::vector<slot_key> short_of_memory;
+    /// Those who wait because the system had no descriptors left.
+    std::vector<slot_key> short_of_descriptors;
+    /// Call when a descriptor was closed.
+    void descriptor_is_free() {
+        if (!short_of_descriptors.empty()) {
+            relieve(short_of_descriptors);
+        }
+    }
+    /// Keeps one descriptor back, to shed a connection with when there is no other left.
+    void hold_reserve() {
+        if (auto held = system().reserve(); held && !reserve_) {
+            reserve_ = std::move(held.value());
+        }
+    }
+    void release_reserve() noexcept { reserve_.reset(); }
+    /// The loop object that owns this; follows its moves.
+    void belongs_to(loop& owner) noexcept;
+    [[nodiscard]] loop& handle() noexcept { return *handle_; }
+
+private:
+    using retired_object = std::unique_ptr<void, void (*)(void*)>;
+
+    [[nodiscard]] std::error_code check_callable() const;
+    [[nodiscard]] std::error_code turn(std::optional<duration> timeout);
+    [[nodiscard]] std::error_code work(std::optional<duration> timeout);
+    [[nodiscard]] std::optional<duration> time_to_wait(std::optional<duration> timeout) const;
+    void run_timers();
+    void run_posts();
+    void run_signals();
+    void caught(std::exception_ptr problem);
+    void rethrow_kept();
+    void relieve(std::vector<slot_key>& waiting);
+
+    static void on_wake(slot& place, const event& told);
+    static void free_wake(slot& place) noexcept;
+
+    loop* handle_ = nullptr;
+    backend_kind kind_;
+    reactor reactor_;
+    timer_queue timers_;
+    std::shared_ptr<mailbox> box_;
+    wake_channel channel_;
+    owned_fd reserve_;
+    std::vector<unique_function<void()>> posted_; ///< being worked off
+    std::size_t posted_done_ = 0;
+    std::vector<signal_state*> signals_;
+    std::atomic<std::uint64_t> pending_signals_ = 0;
+    std::vector<retired_object> retired_;
+    unique_function<void(std::exception_ptr)> on_exception_;
+    std::exception_ptr kept_;
+    std::size_t queued_bytes_max_;
+    std::size_t lives_ = 0;
+    std::size_t handlers_run_ = 0;
+    unsigned forks_;
+    bool is_turning_ = false;
+    bool is_stopping_ = false;
+};
+
+/// The way from the public object to what is inside.
+struct loop_access {
+    static loop_core& core(loop& owner) noexcept { return *owner.core_; }
+    static loop make(std::unique_ptr<loop_core> core) noexcept { return loop(std::move(core)); }
+};
+
+[[nodiscard]] loop_core& core_of(loop& owner) noexcept;
+
+} // namespace sockeye

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <sockeye/unique_function.hpp>
+
+#include <cstdint>
+#include <vector>
+
+namespace sockeye {
+
+class loop_core;
+
+/// What a signal_set owns.
+struct signal_state {
+    loop_core& core;
+    std::vector<int> signals;
+    unique_function<void(int)> handler;
+    bool is_cancelled = false;
+};
+
+/// Calls the handler for each signal of the set whose bit is in `told`.
+void tell_signals(signal_state& listener, std::uint64_t told);
+
+} // namespace sockeye

@@ -1,0 +1,96 @@
+#include "loop/loop_core.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <memory>
+
+namespace sockeye {
+
+/// What a watch owns.
+struct watch_state {
+    loop_core& core;
+    unique_function<void(readiness)> handler;
+    slot_key key = 0;
+    bool is_alive = true; ///< false once its handler threw
+};
+
+namespace {
+
+void cancel_watch(watch_state* state) noexcept {
+    if (state == nullptr) {
+        return;
+    }
+    auto& core = state->core;
+    if (auto* place = core.io().find(state->key)) {
+        core.io().unwatch(*place);
+        core.io().release(*place);
+    }
+    if (state->is_alive) {
+        core.drop_life();
+    }
+    core.retire(std::unique_ptr<watch_state>(state));
+}
+
+void on_ready(slot& place, const event& told) {
+    auto& state = *place.as<watch_state*>();
+    const readiness what = {told.readable, told.writable, told.hangup, told.error};
+    if (!state.core.call([&] { state.handler(what); })) {
+        // Its handler threw: nothing is heard of it again, as if it had been cancelled.
+        if (auto* still = state.core.io().find(state.key)) {
+            state.core.io().unwatch(*still);
+            state.core.drop_life();
+            state.is_alive = false;
+        }
+    }
+}
+
+void on_loop_end(slot& place) noexcept {
+    auto& io = place.as<watch_state*>()->core.io();
+    io.unwatch(place);
+    io.release(place);
+}
+
+constexpr slot_operations operations = {
+    .ready = on_ready, .resume = {}, .flush = {}, .finish = {}, .destroy = on_loop_end};
+
+} // namespace
+
+result<watch> loop::watch(int fd, interest wanted, unique_function<void(readiness)> handler) {
+    auto& io = core_->io();
+    auto state = std::unique_ptr<sockeye::watch_state>(new watch_state{*core_, std::move(handler)});
+    auto& place = io.allocate(operations);
+    place.emplace<watch_state*>(state.get());
+    place.fd = fd;
+    state->key = key_of(place);
+    if (const auto error = io.watch(place, wanted)) {
+        io.release(place);
+        return error;
+    }
+    core_->add_life();
+    return sockeye::watch(state.release());
+}
+
+std::error_code watch::modify(interest wanted) {
+    auto* place = state_ == nullptr ? nullptr : state_->core.io().find(state_->key);
+    if (place == nullptr || !place->has(slot_mark::watched)) {
+        return make_error_code(std::errc::no_such_file_or_directory);
+    }
+    return state_->core.io().change(*place, wanted);
+}
+
+void watch::cancel() noexcept {
+    cancel_watch(std::exchange(state_, nullptr));
+}
+
+watch& watch::operator=(watch&& other) noexcept {
+    if (this != &other) {
+        cancel_watch(std::exchange(state_, std::exchange(other.state_, nullptr)));
+    }
+    return *this;
+}
+
+watch::~watch() {
+    cancel_watch(state_);
+}
+
+} // namespace sockeye

@@ -1,0 +1,292 @@
+#include "net/server_core.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+
+namespace sockeye {
+namespace {
+
+constexpr int accepts_per_turn = 64;
+constexpr duration back_off_min = std::chrono::milliseconds(10);
+constexpr duration back_off_max = std::chrono::seconds(1);
+
+server_core& server_of(slot& place) noexcept {
+    return *place.as<server_core*>();
+}
+
+bool is_shortage(std::error_code error) noexcept {
+    return error == std::errc::too_many_files_open ||
+           error == std::errc::too_many_files_open_in_system ||
+           error == std::errc::no_buffer_space || error == std::errc::not_enough_memory;
+}
+
+} // namespace
+
+const slot_operations server_core::listening_operations = {.ready = on_ready,
+                                                           .resume = on_resume,
+                                                           .flush = {},
+                                                           .finish = {},
+                                                           .destroy = on_loop_end,
+                                                           .relieve = on_relief};
+
+result<std::unique_ptr<server_core>>
+open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_options& options) {
+    if (!local.get()) {
+        return local.get().error();
+    }
+    if (!local.get()->is_stream()) {
+        return errc::service_mismatch;
+    }
+    auto made = std::make_unique<server_core>(core_of(owner));
+    made->options = options;
+    made->carrier = local.get()->kind();
+    if (const auto error = made->listen_on(*local.get())) {
+        return error;
+    }
+    made->kind = new stream_kind{connection::operations(), made->core, nullptr, options.limits,
+                                 &made->group};
+    made->kind->references = 1;
+    return made;
+}
+
+result<owned_fd> server_core::bound_socket(const endpoint& local) {
+    auto& system = core.system();
+    auto fd = system.socket(carrier, local.family());
+    if (!fd) {
+        return fd;
+    }
+    if (carrier == transport::tcp) {
+        // Inherited by what is accepted, so that it costs nothing there.
+        static_cast<void>(system.set_option(fd->get(), socket_option::no_delay, 1));
+        static_cast<void>(system.set_option(fd->get(), socket_option::reuse_address, 1));
+        if (local.family() == AF_INET6) {
+            static_cast<void>(system.set_option(fd->get(), socket_option::ipv6_only, 1));
+        }
+    }
+    if (options.reuse_port) {
+        if (carrier != transport::tcp) {
+            return std::errc::not_supported;
+        }
+        if (const auto error = system.set_option(fd->get(), socket_option::reuse_port, 1)) {
+            return error;
+        }
+    }
+    if (const auto error = system.bind(fd->get(), local)) {
+        return error;
+    }
+    file = socket_file(system, local);
+    return fd;
+}
+
+std::error_code server_core::listen_on(const endpoint& local) {
+    auto fd = bound_socket(local);
+    if (!fd) {
+        return fd.error();
+    }
+    auto error = core.system().listen(fd->get(), options.backlog);
+    if (!error) {
+        auto& place = core.io().allocate(listening_operations);
+        place.emplace<server_core*>(this);
+        place.fd = fd->get();
+        error = core.io().watch(place, interest::readable);
+        if (!error) {
+            static_cast<void>(fd->release());
+            listening = key_of(place);
+            core.add_life();
+            core.hold_reserve();
+        } else {
+            core.io().release(place);
+        }
+    }
+    if (error) {
+        file.remove(core.system());
+    }
+    group.on_erase = on_connection_gone;
+    return error;
+}
+
+void server_core::on_ready(slot& place, const event&) {
+    server_of(place).accept_some();
+}
+
+void server_core::on_resume(slot& place) {
+    server_of(place).accept_some();
+}
+
+void server_core::accept_some() {
+    for (int accepted = 0; accepted < accepts_per_turn; ++accepted) {
+        auto* const where = place();
+        if (where == nullptr || is_paused_by_user || is_paused_by_shortage) {
+            return;
+        }
+        if (group.count() >= options.connections_max) {
+            is_paused_by_limit = true;
+            update_interest();
+            return;
+        }
+        if (core.io().counters().queued_bytes > core.queued_bytes_max()) {
+            wait_for_memory();
+            return;
+        }
+        endpoint peer;
+        auto fd = core.system().accept(where->fd, carrier, peer);
+        if (fd) {
+            back_off = duration::zero();
+            welcome(std::move(fd.value()));
+        } else if (!may_accept_on(fd.error())) {
+            return;
+        }
+    }
+    if (auto* const where = place()) {
+        core.io().queue_resume(*where);
+    }
+}
+
+void server_core::welcome(owned_fd fd) {
+    const auto made = connection::begin(*kind, carrier, std::move(fd));
+    auto& counters = core.io().counters();
+    if (!made) {
+        ++counters.accept_errors;
+        wait_for_descriptors();
+        return;
+    }
+    ++counters.accepted;
+    connection link(**made);
+    if (on_accept) {
+        link.set(flag_owned);
+        if (!core.call([&] { on_accept(stream_access::make(core, **made)); })) {
+            link.end(close_reason::failed, make_error_code(errc::handler_threw));
+        }
+        return;
+    }
+    if (!core.call([&] { link.state().session = source.make(source.context.get()); })) {
+        link.end(close_reason::failed, make_error_code(errc::handler_threw));
+        return;
+    }
+    link.update_interest();
+    link.open();
+}
+
+/// What accept(2) reports of a connection that died in the queue concerns that one only; a
+/// shortage concerns all of them.
+bool server_core::may_accept_on(std::error_code error) {
+    if (error == std::errc::operation_would_block) {
+        return false;
+    }
+    ++core.io().counters().accept_errors;
+    if (is_shortage(error)) {
+        shed_one();
+        wait_for_descriptors();
+        return false;
+    }
+    return error != std::errc::invalid_argument && error != std::errc::bad_file_descriptor;
+}
+
+/// Gives up the reserve to accept one and to close it, so that a client is told at once.
+void server_core::shed_one() {
+    core.release_reserve();
+    endpoint peer;
+    if (core.system().accept(place()->fd, carrier, peer)) {
+        ++core.io().counters().shed;
+    }
+    core.hold_reserve();
+}
+
+void server_core::wait_for_descriptors() {
+    is_paused_by_shortage = true;
+    back_off = std::clamp(back_off * 2, back_off_min, back_off_max);
+    retry = core.start_timer(back_off, {on_retry, this, 0});
+    core.short_of_descriptors.push_back(listening);
+    update_interest();
+}
+
+void server_core::wait_for_memory() {
+    is_paused_by_shortage = true;
+    core.short_of_memory.push_back(listening);
+    update_interest();
+}
+
+void server_core::go_on() {
+    is_paused_by_shortage = false;
+    core.timers().cancel(std::exchange(retry, 0));
+    update_interest();
+    if (auto* const where = place()) {
+        core.io().queue_resume(*where);
+    }
+}
+
+void server_core::on_retry(void* server, std::uint64_t) {
+    auto& self = *static_cast<server_core*>(server);
+    std::erase(self.core.short_of_descriptors, self.listening);
+    self.go_on();
+}
+
+void server_core::on_relief(slot& place) {
+    server_of(place).go_on();
+}
+
+void server_core::update_interest() {
+    if (auto* const where = place()) {
+        const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
+        static_cast<void>(
+            core.io().change(*where, is_paused ? interest::none : interest::readable));
+    }
+}
+
+void server_core::stop_listening() noexcept {
+    core.timers().cancel(std::exchange(retry, 0));
+    if (auto* const where = place()) {
+        core.io().close(*where);
+        core.io().release(*where);
+        core.drop_life();
+        file.remove(core.system());
+    }
+    listening = 0;
+}
+
+void server_core::on_connection_gone(connection_group& group) {
+    auto& self = *group.owner;
+    if (self.is_paused_by_limit && group.count() < self.options.connections_max) {
+        self.is_paused_by_limit = false;
+        self.update_interest();
+        if (auto* const where = self.place()) {
+            self.core.io().queue_resume(*where);
+        }
+    }
+    if (group.count() == 0 && self.listening == 0) {
+        self.core.timers().cancel(std::exchange(self.drain, 0));
+        if (self.is_detached) {
+            give_up(&self);
+        }
+    }
+}
+
+void server_core::on_loop_end(slot& place) noexcept {
+    auto& self = server_of(place);
+    self.stop_listening();
+    if (self.is_detached) {
+        give_up(&self);
+    }
+}
+
+void server_core::give_up(server_core* server) noexcept {
+    if (server != nullptr) {
+        server->group.for_each(server->core.io(), [](slot& place) { connection(place).give_up(); });
+        let_go(server);
+    }
+}
+
+void server_core::let_go(server_core* server) noexcept {
+    if (server == nullptr) {
+        return;
+    }
+    auto& self = *server;
+    self.stop_listening();
+    self.core.timers().cancel(std::exchange(self.drain, 0));
+    self.kind->group = nullptr;
+    drop_reference(*self.kind);
+    self.core.retire(std::unique_ptr<server_core>(server));
+}
+
+} // namespace sockeye

@@ -1,0 +1,123 @@
+#include "net/connecting.hpp"
+#include "net/connection.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+
+namespace sockeye {
+namespace {
+
+constexpr duration retry_delay_max = std::chrono::milliseconds(100);
+
+void fail(slot& place, std::error_code error) noexcept {
+    connection(place).end(close_reason::connect_failed, error);
+}
+
+void on_deadline(void* core, std::uint64_t key) {
+    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
+        connection(*place).state().timer = 0;
+        fail(*place, make_error_code(std::errc::timed_out));
+    }
+}
+
+void on_retry(void* core, std::uint64_t key) {
+    auto* place = static_cast<loop_core*>(core)->io().find(key);
+    if (place != nullptr && connection(*place).is(flag_connecting) &&
+        !connection(*place).is(flag_terminal)) {
+        connecting_state::attempt(*place);
+    }
+}
+
+/// The listener's backlog is full: a Unix socket is then not connecting at all, so that waiting
+/// for it to be writable would be wrong. See: connect(2), EAGAIN.
+void try_again_later(loop_core& core, slot& place, connecting_state& state) {
+    core.start_timer(state.retry_delay, {on_retry, &core, key_of(place)});
+    state.retry_delay = std::min(state.retry_delay * 2, retry_delay_max);
+}
+
+void begin(loop_core& core, slot& place, const result<endpoint>& peer) {
+    if (!peer || !peer->is_stream()) {
+        fail(place, peer ? make_error_code(errc::service_mismatch) : peer.error());
+        return;
+    }
+    auto fd = core.system().socket(peer->kind(), peer->family());
+    if (!fd) {
+        fail(place, fd.error());
+        return;
+    }
+    place.fd = fd->release();
+    if (peer->kind() == transport::tcp) {
+        static_cast<void>(core.system().set_option(place.fd, socket_option::no_delay, 1));
+    }
+    connecting_state::attempt(place);
+}
+
+bool is_connected_to_itself(kernel& system, int fd, const endpoint& peer) {
+    const auto local = system.local_endpoint(fd, transport::tcp);
+    return local && *local == peer;
+}
+
+} // namespace
+
+stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
+                     const connect_options& options, const session_table& table, void* session) {
+    auto& core = core_of(owner);
+    auto* const kind = new stream_kind{connection::operations(), core, &table, options.limits};
+    const auto& where = peer.get();
+    auto& place = connection::make(*kind, where ? where->kind() : transport::tcp);
+    connection link(place);
+    link.set(flag_connecting | flag_owned);
+    link.state().session = session;
+    link.state().connecting = new connecting_state{where ? *where : endpoint()};
+    if (options.deadline > duration::zero()) {
+        link.state().timer =
+            core.start_timer(options.deadline, {on_deadline, &core, key_of(place)});
+    }
+    begin(core, place, where);
+    return stream_access::make(core, place);
+}
+
+void connecting_state::attempt(slot& place) {
+    connection link(place);
+    auto& core = *stream_access::core(link.state().self);
+    auto& state = *link.state().connecting;
+    const auto error = core.system().connect(place.fd, state.peer);
+    if (error == std::errc::operation_would_block && link.state().carrier != transport::tcp) {
+        try_again_later(core, place, state);
+        return;
+    }
+    if (error && error != std::errc::operation_in_progress) {
+        fail(place, error);
+        return;
+    }
+    if (const auto refused = link.watch()) {
+        fail(place, refused);
+    } else if (!error) {
+        core.io().queue_resume(place);
+    }
+}
+
+void connecting_state::check(slot& place) {
+    connection link(place);
+    auto& state = link.state();
+    auto& system = stream_access::core(state.self)->system();
+    if (const auto error = system.pending_error(place.fd)) {
+        fail(place, error);
+        return;
+    }
+    const auto peer = system.peer_endpoint(place.fd, state.carrier);
+    if (!peer) {
+        if (peer.error() != std::errc::not_connected) {
+            fail(place, peer.error());
+        }
+        return; // told too early: wait on
+    }
+    if (state.carrier == transport::tcp && is_connected_to_itself(system, place.fd, *peer)) {
+        fail(place, make_error_code(std::errc::connection_refused));
+        return;
+    }
+    link.come_up();
+}
+
+} // namespace sockeye

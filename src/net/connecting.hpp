@@ -1,0 +1,21 @@
+#pragma once
+
+#include "loop/loop_core.hpp"
+
+#include <sockeye/endpoint.hpp>
+
+namespace sockeye {
+
+/// What a connection needs until it is up.
+struct connecting_state {
+    endpoint peer;
+    duration retry_delay = std::chrono::milliseconds(1);
+    timer_id retry = 0;
+
+    /// The socket may be connected: finds out, and opens the connection or ends it.
+    static void check(slot& place);
+    /// Calls connect; registers only after it.
+    static void attempt(slot& place);
+};
+
+} // namespace sockeye

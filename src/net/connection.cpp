@@ -1,0 +1,379 @@
+#include "net/connection.hpp"
+
+#include "net/connecting.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <cassert>
+
+namespace sockeye {
+namespace {
+
+constexpr duration half_closed_look_period = std::chrono::seconds(1);
+
+/// The last words to a session whose connection was taken over by somebody else.
+struct farewell_state {
+    loop_core& core;
+    stream nobody;
+    const session_table* table;
+    void* session;
+    bool session_is_shared;
+};
+
+void say_farewell(slot& place) {
+    auto& state = place.as<farewell_state>();
+    const close_info info = {.reason = close_reason::taken, .error = {}, .dropped_bytes = 0};
+    if (state.table->on_close != nullptr) {
+        state.core.call([&] { state.table->on_close(state.session, state.nobody, info); });
+    }
+    place.operations->destroy(place);
+}
+
+void end_farewell(slot& place) noexcept {
+    auto& state = place.as<farewell_state>();
+    if (!state.session_is_shared) {
+        state.table->destroy(state.session);
+    }
+    state.core.io().release(place);
+}
+
+constexpr slot_operations farewell_operations = {
+    .ready = {}, .resume = {}, .flush = {}, .finish = say_farewell, .destroy = end_farewell};
+
+} // namespace
+
+const slot_operations& connection::operations() noexcept {
+    static constexpr slot_operations all = {.ready = on_ready,
+                                            .resume = on_resume,
+                                            .flush = on_flush,
+                                            .finish = on_finish,
+                                            .destroy = on_loop_end,
+                                            .relieve = on_relief};
+    return all;
+}
+
+slot& connection::make(stream_kind& kind, transport carrier) {
+    auto& io = kind.core.io();
+    auto& place = io.allocate(kind.operations);
+    auto& state = place.emplace<stream_state>();
+    // Written over and not assigned: this one object is the slot's identity, not an owner.
+    ::new (static_cast<void*>(&state.self)) stream(stream_access::make(kind.core, place));
+    state.carrier = carrier;
+    ++kind.references;
+    kind.core.add_life();
+    if (kind.group != nullptr) {
+        kind.group->insert(io, place);
+    }
+    return place;
+}
+
+result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd fd) {
+    auto& place = make(kind, carrier);
+    connection link(place);
+    place.fd = fd.release();
+    if (const auto error = kind.core.io().watch(place, link.wanted())) {
+        link.set(flag_terminal);
+        link.free();
+        return error;
+    }
+    ++kind.core.io().counters().opened;
+    return &place;
+}
+
+void connection::open() {
+    if (kind_.table != nullptr && kind_.table->on_open != nullptr && !is(flag_terminal)) {
+        deliver([&] { kind_.table->on_open(state_.session, state_.self); });
+    }
+}
+
+void connection::come_up() {
+    clear(flag_connecting);
+    stop_timer();
+    delete std::exchange(state_.connecting, nullptr);
+    ++core_.io().counters().opened;
+    update_interest();
+    open();
+    if (is(flag_terminal)) {
+        return;
+    }
+    if (state_.queue != nullptr) {
+        drain_queue();
+    } else if (unsent() == 0) {
+        output_sent();
+    }
+    if (!is(flag_terminal) && is(flag_readable)) {
+        core_.io().queue_resume(place_);
+    }
+}
+
+void connection::attach(const session_table& table, void* session) {
+    assert(state_.session == nullptr);
+    auto* const own = new stream_kind{operations(), core_, &table, kind_.limits};
+    own->references = 1;
+    place_.operations = &own->operations;
+    if (kind_.group != nullptr) {
+        kind_.group->erase(core_.io(), place_);
+    }
+    drop_reference(kind_);
+    state_.session = session;
+    // This view still looks at the former kind.
+    connection(place_).resume_reading();
+}
+
+void connection::shutdown() {
+    if (is(flag_terminal | flag_closing | flag_shut_wanted)) {
+        return;
+    }
+    set(flag_shut_wanted);
+    if (unsent() == 0 && !is(flag_connecting)) {
+        output_sent();
+    }
+}
+
+void connection::close(close_reason reason) {
+    if (is(flag_terminal | flag_closing)) {
+        return;
+    }
+    if (is(flag_connecting)) {
+        end(close_reason::connect_failed, make_error_code(std::errc::operation_canceled));
+        return;
+    }
+    set(flag_closing);
+    state_.reason = reason;
+    if (unsent() == 0) {
+        end(reason);
+        return;
+    }
+    stop_timer();
+    start_timer(kind_.limits.linger, on_linger_over);
+    update_interest();
+}
+
+void connection::abort() {
+    if (is(flag_terminal)) {
+        return;
+    }
+    if (is(flag_connecting)) {
+        end(close_reason::connect_failed, make_error_code(std::errc::operation_canceled));
+        return;
+    }
+    if (place_.fd >= 0) {
+        static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
+    }
+    end(close_reason::aborted);
+}
+
+void connection::on_linger_over(void* core, std::uint64_t key) {
+    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
+        connection link(*place);
+        link.state_.timer = 0;
+        link.end(close_reason::failed, make_error_code(std::errc::timed_out));
+    }
+}
+
+void connection::pause() {
+    set(flag_paused_by_user);
+    update_interest();
+}
+
+void connection::resume() {
+    clear(flag_paused_by_user);
+    resume_reading();
+}
+
+void connection::give_up() noexcept {
+    clear(flag_owned);
+    set(flag_silent);
+    if (is(flag_in_handler)) {
+        set(flag_doomed);
+    } else {
+        destroy_session();
+    }
+    close();
+}
+
+void connection::take_over() {
+    if (state_.session != nullptr) {
+        auto& io = core_.io();
+        auto& place = io.allocate(farewell_operations);
+        place.emplace<farewell_state>(core_, stream(), kind_.table, state_.session,
+                                      kind_.sessions_are_shared);
+        io.queue_finish(place);
+        state_.session = nullptr;
+    }
+    auto* const own = new stream_kind{operations(), core_, nullptr, kind_.limits};
+    own->references = 1;
+    place_.operations = &own->operations;
+    if (kind_.group != nullptr) {
+        kind_.group->erase(core_.io(), place_);
+    }
+    set(flag_owned);
+    connection(place_).update_interest();
+    drop_reference(kind_);
+}
+
+result<unique_fd> connection::release() {
+    if (is(flag_terminal | flag_closing | flag_connecting)) {
+        return std::errc::not_connected;
+    }
+    if (state_.pending_size != 0) {
+        send_now({});
+    }
+    if (unsent() != 0) {
+        return std::errc::operation_in_progress;
+    }
+    core_.io().unwatch(place_);
+    unique_fd given(std::exchange(place_.fd, -1));
+    end(close_reason::taken);
+    return given;
+}
+
+void connection::end(close_reason reason, std::error_code error) noexcept {
+    if (is(flag_terminal)) {
+        return;
+    }
+    set(flag_terminal);
+    state_.reason = reason;
+    state_.failure = error;
+    drop_output();
+    core_.io().unwatch(place_);
+    core_.io().queue_finish(place_);
+}
+
+void connection::on_finish(slot& place) {
+    connection link(place);
+    auto& state = link.state_;
+    const auto* table = link.kind_.table;
+    if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
+        !link.is(flag_silent)) {
+        const close_info info = {state.reason, state.failure, state.dropped_bytes};
+        link.set(flag_in_handler);
+        link.core_.call([&] { table->on_close(state.session, state.self, info); });
+        link.clear(flag_in_handler);
+    }
+    link.free();
+}
+
+void connection::on_loop_end(slot& place) noexcept {
+    connection link(place);
+    link.set(flag_terminal);
+    link.drop_output();
+    link.free();
+}
+
+/// Removed from the backend first, closed second; then the session goes, and the slot last.
+void connection::free() noexcept {
+    auto& io = core_.io();
+    stop_timer();
+    io.close(place_);
+    ++io.counters().closed;
+    destroy_session();
+    delete std::exchange(state_.connecting, nullptr);
+    auto* const group = kind_.group;
+    if (group != nullptr) {
+        group->erase(io, place_);
+    }
+    auto& core = core_;
+    auto& kind = kind_;
+    io.release(place_);
+    core.drop_life();
+    core.descriptor_is_free();
+    if (group != nullptr && group->on_erase != nullptr) {
+        group->on_erase(*group);
+    }
+    drop_reference(kind);
+}
+
+void connection::destroy_session() noexcept {
+    clear(flag_doomed);
+    auto* const session = std::exchange(state_.session, nullptr);
+    if (session != nullptr && !kind_.sessions_are_shared) {
+        kind_.table->destroy(session);
+    }
+}
+
+void connection::start_timer(duration delay, void (*fire)(void*, std::uint64_t)) {
+    state_.timer = core_.start_timer(delay, {fire, &core_, key_of(place_)});
+}
+
+void connection::stop_timer() noexcept {
+    if (state_.timer != 0) {
+        core_.timers().cancel(std::exchange(state_.timer, 0));
+    }
+}
+
+/// What the peer's FIN leads to: the session's on_end, or the end once all output is sent.
+void connection::read_end() {
+    set(flag_read_ended);
+    clear(flag_readable);
+    if (is(flag_shut_done)) {
+        end(close_reason::ended);
+        return;
+    }
+    if (kind_.table->on_end == nullptr) {
+        close(close_reason::ended);
+        return;
+    }
+    update_interest();
+    const auto& features = core_.io().features();
+    if (!features.early_close && !features.edge) {
+        stop_timer();
+        start_timer(half_closed_look_period, on_half_closed_look);
+    }
+    deliver([&] { kind_.table->on_end(state_.session, state_.self); });
+}
+
+/// select cannot show that a half-closed stream was reset, so it is asked from time to time.
+void connection::on_half_closed_look(void* core, std::uint64_t key) {
+    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
+        connection link(*place);
+        link.state_.timer = 0;
+        link.look_for_reset();
+        if (!link.is(flag_terminal | flag_closing)) {
+            link.start_timer(half_closed_look_period, on_half_closed_look);
+        }
+    }
+}
+
+/// After the peer's FIN, a read says 0 for ever, even when a reset has come; the pending error or
+/// the lost peer tell. See: the order FIN, RST in tcp(7).
+void connection::look_for_reset() {
+    if (auto error = core_.system().pending_error(place_.fd)) {
+        end(close_reason::failed,
+            error == std::errc::broken_pipe ? make_error_code(std::errc::connection_reset) : error);
+    } else if (!core_.system().peer_endpoint(place_.fd, state_.carrier)) {
+        end(close_reason::failed, make_error_code(std::errc::connection_reset));
+    }
+}
+
+void drop_reference(stream_kind& kind) noexcept {
+    if (--kind.references == 0) {
+        delete &kind;
+    }
+}
+
+void connection_group::insert(reactor& io, slot& place) noexcept {
+    auto& state = place.as<stream_state>();
+    state.previous = 0;
+    state.next = first_;
+    if (first_ != 0) {
+        io.slot_at(first_ - 1).as<stream_state>().previous = place.index + 1;
+    }
+    first_ = place.index + 1;
+    ++count_;
+}
+
+void connection_group::erase(reactor& io, slot& place) noexcept {
+    const auto& state = place.as<stream_state>();
+    if (state.next != 0) {
+        io.slot_at(state.next - 1).as<stream_state>().previous = state.previous;
+    }
+    if (state.previous != 0) {
+        io.slot_at(state.previous - 1).as<stream_state>().next = state.next;
+    } else {
+        first_ = state.next;
+    }
+    --count_;
+}
+
+} // namespace sockeye

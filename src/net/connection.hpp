@@ -1,0 +1,216 @@
+#pragma once
+
+#include "loop/loop_core.hpp"
+#include "net/write_queue.hpp"
+
+#include <sockeye/error.hpp>
+#include <sockeye/stream.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace sockeye {
+
+class connection_group;
+struct connecting_state;
+struct server_core;
+
+/// What many connections have in common: those of one server share one, others have their own.
+struct stream_kind {
+    slot_operations operations; ///< first: a slot's pointer to it is the way to the rest
+    loop_core& core;
+    const session_table* table = nullptr; ///< null while there is no session
+    stream_limits limits;
+    connection_group* group = nullptr; ///< who counts and owns them; null when on their own
+    bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
+    std::size_t references = 0;
+};
+
+/// Bits of slot::flags.
+enum stream_flag : std::uint16_t {
+    flag_connecting = 1 << 0,
+    flag_paused_by_user = 1 << 1,
+    flag_paused_by_queue = 1 << 2,
+    flag_paused_by_memory = 1 << 3,
+    flag_readable = 1 << 4,    ///< told, and not yet read until it would block
+    flag_read_ended = 1 << 5,  ///< the peer's FIN was read
+    flag_shut_wanted = 1 << 6, ///< FIN once all is sent
+    flag_shut_done = 1 << 7,
+    flag_closing = 1 << 8,    ///< closes once all is sent; nothing is read
+    flag_write_dead = 1 << 9, ///< a send failed; what had arrived is still read
+    flag_terminal = 1 << 10,  ///< over; only the last words are left
+    flag_in_handler = 1 << 11,
+    flag_doomed = 1 << 12, ///< the session goes when its handler has returned
+    flag_owned = 1 << 13,  ///< a stream handle owns it
+    flag_end_hinted = 1 << 15, ///< the backend saw an end: read on until it comes
+    flag_silent = 1 << 14, ///< its owner is gone: on_close is not called
+};
+
+/// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
+/// the first 64 bytes.
+struct stream_state {
+    stream self; ///< the one that the session sees
+    void* session = nullptr;
+    std::uint32_t pending_offset = 0; ///< in the output arena
+    std::uint32_t pending_size = 0;
+    write_queue* queue = nullptr; ///< set while the kernel takes no more
+
+    std::uint32_t previous = 0; ///< in the group's list; indices plus one
+    std::uint32_t next = 0;
+    timer_id timer = 0; ///< connect deadline, linger deadline, or the look at a half-closed one
+    std::error_code failure;
+    connecting_state* connecting = nullptr;
+    std::uint32_t dropped_bytes = 0;
+    close_reason reason = close_reason::closed;
+    transport carrier = transport::tcp;
+};
+
+static_assert(offsetof(slot, state) + offsetof(stream_state, queue) + sizeof(void*) <= 64);
+
+/// The way from handles to what they stand for.
+class stream_access {
+public:
+    static stream make(loop_core& core, const slot& place) noexcept {
+        return {core, place.index, place.generation};
+    }
+    static loop_core* core(const stream& handle) noexcept { return handle.core_; }
+    static slot* place(const stream& handle) noexcept {
+        return handle.core_ == nullptr
+                   ? nullptr
+                   : handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
+    }
+};
+
+/// The connections of one server: a list through their slots, and a count.
+class connection_group {
+public:
+    void insert(reactor& io, slot& place) noexcept;
+    void erase(reactor& io, slot& place) noexcept;
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    /// Calls `verb` with each slot; it may erase the one it was given.
+    template <typename Verb>
+    void for_each(reactor& io, Verb&& verb);
+
+    /// Told when a connection has closed.
+    void (*on_erase)(connection_group&) = nullptr;
+    server_core* owner = nullptr;
+
+private:
+    std::uint32_t first_ = 0; ///< index plus one
+    std::size_t count_ = 0;
+};
+
+/// What a connection does: a view of its slot, made where it is needed.
+class connection {
+public:
+    explicit connection(slot& place) noexcept
+        : place_(place), state_(place.as<stream_state>()),
+          kind_(*reinterpret_cast<stream_kind*>(const_cast<slot_operations*>(place.operations))),
+          core_(kind_.core) {}
+
+    /// A slot for a connection of `kind`; nothing watched yet.
+    static slot& make(stream_kind& kind, transport carrier);
+    /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
+    static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
+    static const slot_operations& operations() noexcept;
+
+    // Verbs of the user.
+    write_status write(bytes data);
+    void shutdown();
+    void close(close_reason reason = close_reason::closed);
+    void abort();
+    void pause();
+    void resume();
+    void attach(const session_table& table, void* session);
+    void detach() noexcept { clear(flag_owned); }
+    /// The owner is gone: no handler runs again, the session goes, what was taken is still sent.
+    void give_up() noexcept;
+    /// Leaves the group and the session; the connection goes on under a new owner.
+    void take_over();
+    result<unique_fd> release();
+
+    /// Over: `reason` and `error` are what on_close will say. The first call counts.
+    void end(close_reason reason, std::error_code error = {}) noexcept;
+    void open();
+    /// The outcome of connecting: from now on it is a connection like any other.
+    void come_up();
+    /// Starts watching the descriptor.
+    [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
+
+    [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
+    [[nodiscard]] std::size_t unsent() const noexcept {
+        return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
+    }
+    [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] stream_state& state() noexcept { return state_; }
+
+    void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
+    void clear(unsigned flags) noexcept { place_.flags &= static_cast<std::uint16_t>(~flags); }
+    /// Tells the backend what is wanted now, where that changed.
+    void update_interest();
+    void stop_timer() noexcept;
+
+private:
+    static void on_ready(slot& place, const event& told);
+    static void on_resume(slot& place);
+    static void on_flush(slot& place);
+    static void on_finish(slot& place);
+    static void on_loop_end(slot& place) noexcept;
+    static void on_relief(slot& place);
+    static void on_linger_over(void* core, std::uint64_t key);
+    static void on_half_closed_look(void* core, std::uint64_t key);
+
+    [[nodiscard]] interest wanted() const noexcept;
+    [[nodiscard]] bool can_read() const noexcept;
+    void read_once();
+    void read_end();
+    void look_for_reset();
+    void drain_queue();
+    [[nodiscard]] bool keep_for_end_of_turn(bytes data);
+    void send_now(bytes data);
+    void write_failed(std::error_code error);
+    void queue_rest(bytes data);
+    void output_sent();
+    void wait_for_memory();
+    void resume_reading();
+    void drop_output() noexcept;
+    void destroy_session() noexcept;
+    void free() noexcept;
+    void start_timer(duration delay, void (*fire)(void*, std::uint64_t));
+
+    template <typename Handler>
+    void deliver(Handler&& handler);
+
+    slot& place_;
+    stream_state& state_;
+    stream_kind& kind_;
+    loop_core& core_;
+};
+
+/// Calls a handler of the session, and does afterwards what it must not do to itself.
+template <typename Handler>
+void connection::deliver(Handler&& handler) {
+    set(flag_in_handler);
+    const bool returned = core_.call(handler);
+    clear(flag_in_handler);
+    if (is(flag_doomed)) {
+        destroy_session();
+    }
+    if (!returned) {
+        end(close_reason::failed, make_error_code(errc::handler_threw));
+    }
+}
+
+/// The kind goes with the last of its connections and its server.
+void drop_reference(stream_kind& kind) noexcept;
+
+template <typename Verb>
+void connection_group::for_each(reactor& io, Verb&& verb) {
+    for (auto at = first_; at != 0;) {
+        auto& place = io.slot_at(at - 1);
+        at = place.as<stream_state>().next;
+        verb(place);
+    }
+}
+
+} // namespace sockeye

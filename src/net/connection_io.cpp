@@ -1,0 +1,307 @@
+#include "net/connecting.hpp"
+#include "net/connection.hpp"
+
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace sockeye {
+namespace {
+
+/// Above it a write goes to the kernel at once: copying it would cost more than it saves.
+constexpr std::size_t copied_bytes_max = 16 * 1024;
+
+} // namespace
+
+interest connection::wanted() const noexcept {
+    const bool is_stuck = state_.queue != nullptr || is(flag_connecting);
+    if (core_.io().features().edge) {
+        // TCP tells of room only after it was short of it, so both directions are watched from
+        // the start and never changed; other sockets would tell of every datagram read.
+        const bool both = is_stuck || state_.carrier == transport::tcp;
+        return both ? interest::readable | interest::writable | interest::edge
+                    : interest::readable | interest::edge;
+    }
+    return (can_read() ? interest::readable : interest::none) |
+           (is_stuck ? interest::writable : interest::none);
+}
+
+bool connection::can_read() const noexcept {
+    constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_queue |
+                                   flag_paused_by_memory | flag_read_ended | flag_closing |
+                                   flag_terminal;
+    return !is(obstacles) && state_.session != nullptr;
+}
+
+void connection::update_interest() {
+    if (is(flag_terminal)) {
+        return;
+    }
+    if (const auto error = core_.io().change(place_, wanted())) {
+        end(close_reason::failed, error);
+    }
+}
+
+void connection::on_ready(slot& place, const event& told) {
+    connection link(place);
+    if (link.is(flag_connecting)) {
+        if (told.readable) {
+            link.set(flag_readable);
+        }
+        connecting_state::check(place);
+        return;
+    }
+    if (told.writable && link.state_.queue != nullptr) {
+        link.drain_queue();
+    }
+    const bool ended = told.hangup || told.error;
+    if (told.readable || told.read_closed || ended) {
+        if (link.is(flag_read_ended)) {
+            if (ended && !link.is(flag_terminal)) {
+                link.look_for_reset();
+            }
+            return;
+        }
+        link.set(told.read_closed || ended ? flag_readable | flag_end_hinted : flag_readable);
+        if (!place.has(slot_mark::in_ring) && link.can_read()) {
+            link.read_once();
+        }
+    }
+}
+
+void connection::on_resume(slot& place) {
+    connection link(place);
+    if (link.is(flag_connecting)) {
+        connecting_state::check(place);
+    } else if (link.is(flag_readable) && link.can_read()) {
+        link.read_once();
+    }
+}
+
+/// One receive call. A short read means that nothing is left, unless the backend hinted at an end
+/// behind the data, of which an edge-triggered one tells no second time.
+void connection::read_once() {
+    auto& io = core_.io();
+    auto& counters = io.counters();
+    if (counters.queued_bytes > core_.queued_bytes_max()) {
+        wait_for_memory();
+        return;
+    }
+    const auto buffer = io.receive_buffer();
+    ++counters.reads;
+    const auto got = core_.system().receive(place_.fd, buffer);
+    if (!got) {
+        if (got.error() != std::errc::operation_would_block) {
+            end(close_reason::failed, got.error());
+            return;
+        }
+        ++counters.would_blocks;
+        clear(flag_readable);
+        if (is(flag_write_dead)) {
+            end(close_reason::failed, state_.failure);
+        }
+        return;
+    }
+    if (*got == 0) {
+        if (is(flag_write_dead)) {
+            end(close_reason::failed, state_.failure);
+        } else {
+            read_end();
+        }
+        return;
+    }
+    counters.bytes_read += *got;
+    if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
+        clear(flag_readable);
+    }
+    const bytes data = buffer.first(*got);
+    deliver([&] { kind_.table->on_data(state_.session, state_.self, data); });
+    if (is(flag_readable) && can_read()) {
+        io.queue_resume(place_);
+    }
+}
+
+void connection::wait_for_memory() {
+    set(flag_paused_by_memory);
+    update_interest();
+    core_.short_of_memory.push_back(key_of(place_));
+}
+
+void connection::on_relief(slot& place) {
+    connection link(place);
+    link.clear(flag_paused_by_memory);
+    link.resume_reading();
+}
+
+write_status connection::write(bytes data) {
+    if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
+        return write_status::refused;
+    }
+    if (data.empty()) {
+        return write_status::ok;
+    }
+    if (state_.queue != nullptr || is(flag_connecting)) {
+        if (unsent() > kind_.limits.queue_max) {
+            end(close_reason::failed, make_error_code(errc::send_queue_full));
+            return write_status::refused;
+        }
+        queue_rest(data);
+    } else if (!keep_for_end_of_turn(data)) {
+        send_now(data);
+    }
+    if (unsent() > kind_.limits.queue_high) {
+        if (state_.queue == nullptr && state_.pending_size != 0) {
+            send_now({});
+        }
+        if (unsent() > kind_.limits.queue_high && !is(flag_terminal | flag_paused_by_queue)) {
+            set(flag_paused_by_queue);
+            update_interest();
+        }
+    }
+    return is(flag_paused_by_queue) ? write_status::above_high_mark : write_status::ok;
+}
+
+/// Copies a small write behind what this turn has written before; false where there is no room
+/// or another connection's bytes lie between.
+bool connection::keep_for_end_of_turn(bytes data) {
+    auto& arena = core_.io().arena();
+    if (data.size() > copied_bytes_max ||
+        (state_.pending_size != 0 && state_.pending_offset + state_.pending_size != arena.end())) {
+        return false;
+    }
+    const auto offset = arena.append(data);
+    if (!offset) {
+        return false;
+    }
+    if (state_.pending_size == 0) {
+        state_.pending_offset = *offset;
+        core_.io().queue_output(place_);
+    }
+    state_.pending_size += static_cast<std::uint32_t>(data.size());
+    return true;
+}
+
+void connection::on_flush(slot& place) {
+    connection link(place);
+    if (link.state_.pending_size != 0) {
+        link.send_now({});
+    }
+}
+
+/// Sends what waits for the end of the turn, then `data`; what the kernel does not take is
+/// queued.
+void connection::send_now(bytes data) {
+    auto& io = core_.io();
+    const bytes pending = io.arena().view(state_.pending_offset, state_.pending_size);
+    state_.pending_size = 0;
+    const std::array parts = {pending, data};
+    ++io.counters().writes;
+    const auto sent = pending.empty() || data.empty()
+                          ? core_.system().send(place_.fd, pending.empty() ? data : pending)
+                          : core_.system().send_gathered(place_.fd, parts);
+    if (!sent && sent.error() != std::errc::operation_would_block) {
+        state_.dropped_bytes += static_cast<std::uint32_t>(pending.size() + data.size());
+        write_failed(sent.error());
+        return;
+    }
+    const auto count = sent ? *sent : 0;
+    io.counters().bytes_written += count;
+    if (count == pending.size() + data.size()) {
+        output_sent();
+        return;
+    }
+    io.counters().would_blocks += sent ? 0 : 1;
+    const auto of_pending = std::min(count, pending.size());
+    queue_rest(pending.subspan(of_pending));
+    queue_rest(data.subspan(count - of_pending));
+    update_interest();
+}
+
+void connection::queue_rest(bytes data) {
+    if (data.empty()) {
+        return;
+    }
+    if (state_.queue == nullptr) {
+        state_.queue = new write_queue;
+    }
+    state_.queue->append(data);
+    core_.io().counters().queued_bytes += data.size();
+}
+
+/// The kernel has room again.
+void connection::drain_queue() {
+    auto& io = core_.io();
+    auto& queue = *state_.queue;
+    const auto wanted_bytes = queue.size();
+    ++io.counters().writes;
+    const auto sent = core_.system().send(place_.fd, queue.front());
+    if (!sent) {
+        ++io.counters().would_blocks;
+        if (sent.error() != std::errc::operation_would_block) {
+            write_failed(sent.error());
+        }
+        return;
+    }
+    io.counters().bytes_written += *sent;
+    io.counters().queued_bytes -= *sent;
+    queue.consume(*sent);
+    if (*sent == wanted_bytes) {
+        delete std::exchange(state_.queue, nullptr);
+        update_interest();
+        output_sent();
+    }
+    if (unsent() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
+        clear(flag_paused_by_queue);
+        resume_reading();
+        if (state_.session != nullptr && kind_.table->on_writable != nullptr && !is(flag_closing)) {
+            deliver([&] { kind_.table->on_writable(state_.session, state_.self); });
+        }
+    }
+}
+
+void connection::resume_reading() {
+    update_interest();
+    if (is(flag_readable)) {
+        core_.io().queue_resume(place_);
+    }
+}
+
+/// Nothing is unsent any more: what waited for that happens now.
+void connection::output_sent() {
+    if (is(flag_closing)) {
+        end(state_.reason);
+    } else if (is(flag_shut_wanted) && !is(flag_shut_done)) {
+        set(flag_shut_done);
+        // A failure means that the peer is gone, which the next read will say.
+        static_cast<void>(core_.system().shutdown_write(place_.fd));
+        if (is(flag_read_ended)) {
+            end(close_reason::ended);
+        }
+    }
+}
+
+/// What had arrived before is still read; then the connection ends with this error.
+void connection::write_failed(std::error_code error) {
+    drop_output();
+    if (!can_read()) {
+        end(close_reason::failed, error);
+        return;
+    }
+    state_.failure = error;
+    set(flag_write_dead | flag_readable);
+    core_.io().queue_resume(place_);
+}
+
+void connection::drop_output() noexcept {
+    auto dropped = std::size_t{state_.pending_size};
+    state_.pending_size = 0;
+    if (auto* const queue = std::exchange(state_.queue, nullptr)) {
+        dropped += queue->size();
+        core_.io().counters().queued_bytes -= queue->size();
+        delete queue;
+    }
+    state_.dropped_bytes += static_cast<std::uint32_t>(dropped);
+}
+
+} // namespace sockeye

@@ -1,0 +1,520 @@
+#include "loop/loop_core.hpp"
+#include "net/socket_file.hpp"
+
+#include <sockeye/datagram_socket.hpp>
+#include <sockeye/error.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace sockeye {
+namespace {
+
+/// A datagram that the system did not take yet.
+struct waiting_datagram {
+    endpoint peer;
+    bool has_peer;
+    std::vector<std::byte> data;
+
+    [[nodiscard]] datagram view() const noexcept {
+        return {.data = data, .peer = has_peer ? &peer : nullptr, .is_truncated = false};
+    }
+};
+
+/// What every entry costs beside its bytes, so that a queue of empty ones is bounded too.
+constexpr std::size_t entry_bytes = sizeof(waiting_datagram);
+constexpr duration retry_delay_min = std::chrono::milliseconds(1);
+constexpr duration retry_delay_max = std::chrono::milliseconds(100);
+/// A Unix peer that has not read for so long loses the datagram, so that others get theirs.
+constexpr duration unread_max = std::chrono::seconds(1);
+
+/// Errors that the network reports of one peer or one datagram; the socket goes on.
+bool is_about_a_peer(std::error_code error) noexcept {
+    constexpr std::errc soft[] = {
+        std::errc::connection_refused,
+        std::errc::connection_reset,
+        std::errc::host_unreachable,
+        std::errc::network_unreachable,
+        std::errc::network_down,
+        std::errc::message_size,
+        std::errc::no_buffer_space,
+        std::errc::not_enough_memory,
+        std::errc::permission_denied,
+        std::errc::operation_not_permitted,
+        std::errc::timed_out,
+        std::errc::invalid_argument,
+        std::errc::address_not_available,
+        std::errc::no_such_file_or_directory,
+        std::errc::wrong_protocol_type,
+        std::errc::address_family_not_supported,
+    };
+    return std::ranges::any_of(soft, [&](std::errc one) { return error == one; });
+}
+
+} // namespace
+
+/// What a datagram socket owns beside its slot.
+struct datagram_core {
+    loop_core& core;
+    datagram_options options;
+    datagram_socket::handler on_datagrams;
+    transport carrier;
+    socket_file file;
+    std::deque<waiting_datagram> queue;
+    std::size_t queued_bytes = 0;
+    timer_id retry = 0;
+    duration retry_delay = retry_delay_min;
+    duration retried = duration::zero(); ///< how long the first one has waited
+    bool is_paused = false;
+    bool is_readable = false;
+};
+
+/// What is in the slot.
+struct datagram_state {
+    datagram_socket self; ///< the one that the handler sees
+    datagram_core* core = nullptr;
+};
+
+/// The way from handles to what they stand for, and what a socket does.
+class datagram_access {
+public:
+    static slot* place(const datagram_socket& handle) noexcept {
+        return handle.core_ == nullptr
+                   ? nullptr
+                   : handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
+    }
+    static datagram_core* core(const datagram_socket& handle) noexcept {
+        auto* const found = place(handle);
+        return found == nullptr ? nullptr : found->as<datagram_state>().core;
+    }
+    static bool is_handler_view(const datagram_socket& handle) noexcept {
+        auto* const found = place(handle);
+        return found != nullptr && &found->as<datagram_state>().self == &handle;
+    }
+    static result<datagram_socket> start(loop_core& core, const endpoint& where, owned_fd fd,
+                                         const datagram_options& options,
+                                         datagram_socket::handler on_datagrams);
+    static void stop(slot& place) noexcept;
+    static std::size_t send(slot& place, std::span<const datagram> out);
+    static void update_interest(slot& place);
+
+private:
+    static void on_ready(slot& place, const event& told);
+    static void on_resume(slot& place);
+    static void on_loop_end(slot& place) noexcept;
+    static void on_retry(void* core, std::uint64_t key);
+    static void receive_once(slot& place);
+    static void drain(slot& place);
+    static std::size_t send_now(datagram_core& self, int fd, std::span<const datagram> out,
+                                bool& is_full);
+    static bool enqueue(datagram_core& self, const datagram& one);
+    static void dequeue(datagram_core& self);
+    static interest wanted(const datagram_core& self) noexcept;
+    static bool waits_by_timer(const datagram_core& self) noexcept {
+        // A Unix socket is writable while the peer's queue is full: asking would spin.
+        return self.carrier == transport::unix_datagram;
+    }
+    static const slot_operations operations;
+};
+
+const slot_operations datagram_access::operations = {
+    .ready = on_ready, .resume = on_resume, .flush = {}, .finish = {}, .destroy = on_loop_end};
+
+interest datagram_access::wanted(const datagram_core& self) noexcept {
+    const bool is_stuck = !self.queue.empty() && !waits_by_timer(self);
+    const auto out = is_stuck ? interest::writable : interest::none;
+    if (self.core.io().features().edge) {
+        return interest::readable | interest::edge | out;
+    }
+    return out | (self.is_paused ? interest::none : interest::readable);
+}
+
+void datagram_access::update_interest(slot& place) {
+    auto& self = *place.as<datagram_state>().core;
+    static_cast<void>(self.core.io().change(place, wanted(self)));
+}
+
+result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& where, owned_fd fd,
+                                               const datagram_options& options,
+                                               datagram_socket::handler on_datagrams) {
+    auto& place = core.io().allocate(operations);
+    auto made = std::unique_ptr<datagram_core>(
+        new datagram_core{core, options, std::move(on_datagrams), where.kind(), {}, {}});
+    auto& state = place.emplace<datagram_state>();
+    // Written over and not assigned: this one object is the slot's identity, not an owner.
+    ::new (static_cast<void*>(&state.self)) datagram_socket(core, place.index, place.generation);
+    place.fd = fd.get();
+    if (const auto error = core.io().watch(place, wanted(*made))) {
+        core.io().release(place);
+        return error;
+    }
+    static_cast<void>(fd.release());
+    state.core = made.release();
+    core.add_life();
+    return datagram_socket(core, place.index, place.generation);
+}
+
+void datagram_access::stop(slot& place) noexcept {
+    auto* const self = place.as<datagram_state>().core;
+    auto& core = self->core;
+    core.timers().cancel(self->retry);
+    core.io().close(place);
+    core.io().release(place);
+    self->file.remove(core.system());
+    core.drop_life();
+    core.descriptor_is_free();
+    core.retire(std::unique_ptr<datagram_core>(self));
+}
+
+void datagram_access::on_loop_end(slot& place) noexcept {
+    stop(place);
+}
+
+void datagram_access::on_ready(slot& place, const event& told) {
+    const auto key = key_of(place);
+    auto& self = *place.as<datagram_state>().core;
+    if (told.writable && !self.queue.empty()) {
+        drain(place);
+    }
+    if (told.readable || told.error) {
+        self.is_readable = true;
+        if (!place.has(slot_mark::in_ring) && self.core.io().find(key) != nullptr) {
+            receive_once(place);
+        }
+    }
+}
+
+void datagram_access::on_resume(slot& place) {
+    receive_once(place);
+}
+
+/// One receive call: at most 64 datagrams. Fewer mean that nothing is left.
+void datagram_access::receive_once(slot& place) {
+    auto& state = place.as<datagram_state>();
+    auto& self = *state.core;
+    if (!self.is_readable || self.is_paused) {
+        return;
+    }
+    auto& io = self.core.io();
+    auto& batch = io.datagrams();
+    ++io.counters().reads;
+    const auto got = self.core.system().receive_datagrams(place.fd, self.carrier, batch);
+    if (!got) {
+        const bool is_drained = got.error() == std::errc::operation_would_block;
+        io.counters().would_blocks += is_drained ? 1 : 0;
+        self.is_readable = !is_drained;
+        if (is_drained) {
+            return;
+        }
+        if (is_about_a_peer(got.error())) {
+            ++io.counters().datagram_errors;
+            io.queue_resume(place);
+        } else {
+            stop(place);
+        }
+        return;
+    }
+    io.counters().datagrams_read += *got;
+    self.is_readable = *got == datagrams_per_call;
+    const auto key = key_of(place);
+    const auto filled = batch.filled();
+    for (const auto& one : filled) {
+        io.counters().bytes_read += one.data.size();
+    }
+    const bool returned = self.core.call([&] { self.on_datagrams(state.self, filled); });
+    if (io.find(key) == nullptr) {
+        return;
+    }
+    if (!returned) {
+        stop(place);
+    } else if (self.is_readable) {
+        io.queue_resume(place);
+    }
+}
+
+std::size_t datagram_access::send(slot& place, std::span<const datagram> out) {
+    auto& self = *place.as<datagram_state>().core;
+    std::size_t taken = 0;
+    std::size_t tried = 0;
+    if (self.queue.empty()) {
+        bool is_full = false;
+        const auto rest = send_now(self, place.fd, out, is_full);
+        tried = out.size() - rest;
+        taken = tried;
+        if (!is_full) {
+            return taken;
+        }
+    }
+    for (const auto& one : out.subspan(tried)) {
+        taken += enqueue(self, one) ? 1 : 0;
+    }
+    if (waits_by_timer(self)) {
+        if (self.retry == 0) {
+            self.retry =
+                self.core.start_timer(self.retry_delay, {on_retry, &self.core, key_of(place)});
+        }
+    } else {
+        update_interest(place);
+    }
+    return taken;
+}
+
+/// Sends in calls of 64 and returns how many are left because the system is full. One that the
+/// system refuses for its own sake is dropped and counted, and does not hold up the others.
+std::size_t datagram_access::send_now(datagram_core& self, int fd, std::span<const datagram> out,
+                                      bool& is_full) {
+    auto& counters = self.core.io().counters();
+    bool is_second_try = false;
+    while (!out.empty()) {
+        ++counters.writes;
+        const auto sent = self.core.system().send_datagrams(fd, out);
+        if (sent) {
+            counters.datagrams_written += *sent;
+            for (const auto& one : out.first(*sent)) {
+                counters.bytes_written += one.data.size();
+            }
+            out = out.subspan(*sent);
+            is_second_try = false;
+        } else if (sent.error() == std::errc::operation_would_block) {
+            ++counters.would_blocks;
+            is_full = true;
+            break;
+        } else if (sent.error() == std::errc::connection_refused && !is_second_try) {
+            // The answer to an earlier datagram: this one was not sent, and the next try is.
+            ++counters.datagram_errors;
+            is_second_try = true;
+        } else {
+            ++counters.datagrams_dropped;
+            out = out.subspan(1);
+            is_second_try = false;
+        }
+    }
+    return out.size();
+}
+
+bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
+    const auto cost = one.data.size() + entry_bytes;
+    if (self.queued_bytes + cost > self.options.queue_max) {
+        ++self.core.io().counters().datagrams_dropped;
+        return false;
+    }
+    self.queue.push_back({.peer = one.peer == nullptr ? endpoint() : *one.peer,
+                          .has_peer = one.peer != nullptr,
+                          .data = {one.data.begin(), one.data.end()}});
+    self.queued_bytes += cost;
+    self.core.io().counters().queued_bytes += cost;
+    return true;
+}
+
+void datagram_access::dequeue(datagram_core& self) {
+    const auto cost = self.queue.front().data.size() + entry_bytes;
+    self.queued_bytes -= cost;
+    self.core.io().counters().queued_bytes -= cost;
+    self.queue.pop_front();
+}
+
+void datagram_access::drain(slot& place) {
+    auto& self = *place.as<datagram_state>().core;
+    for (std::size_t budget = datagrams_per_call; budget > 0 && !self.queue.empty(); --budget) {
+        const auto first = self.queue.front().view();
+        bool is_full = false;
+        send_now(self, place.fd, {&first, 1}, is_full);
+        if (is_full) {
+            return;
+        }
+        dequeue(self);
+        self.retried = duration::zero();
+    }
+    update_interest(place);
+}
+
+void datagram_access::on_retry(void* core, std::uint64_t key) {
+    auto* const place = static_cast<loop_core*>(core)->io().find(key);
+    if (place == nullptr) {
+        return;
+    }
+    auto& self = *place->as<datagram_state>().core;
+    self.retry = 0;
+    self.retried += self.retry_delay;
+    const auto before = self.queue.size();
+    drain(*place);
+    if (self.queue.size() == before && self.retried > unread_max) {
+        ++self.core.io().counters().datagrams_dropped;
+        dequeue(self);
+        self.retried = duration::zero();
+    }
+    self.retry_delay = self.queue.size() < before ? retry_delay_min
+                                                  : std::min(self.retry_delay * 2, retry_delay_max);
+    if (!self.queue.empty()) {
+        self.retry = self.core.start_timer(self.retry_delay, {on_retry, &self.core, key});
+    }
+}
+
+namespace {
+
+result<owned_fd> make_socket(loop_core& core, const endpoint& where,
+                             const datagram_options& options) {
+    auto& system = core.system();
+    auto fd = system.socket(where.kind(), where.family());
+    if (!fd) {
+        return fd;
+    }
+    const std::pair<socket_option, int> wanted[] = {
+        {socket_option::receive_buffer, options.receive_buffer},
+        {socket_option::send_buffer, options.send_buffer},
+        {socket_option::ipv6_only, where.family() == AF_INET6 ? 1 : 0}};
+    for (const auto& [option, value] : wanted) {
+        if (value != 0) {
+            if (const auto error = system.set_option(fd->get(), option, value)) {
+                return error;
+            }
+        }
+    }
+    return fd;
+}
+
+std::error_code check(const endpoint_argument& where) {
+    if (!where.get()) {
+        return where.get().error();
+    }
+    return where.get()->is_stream() ? make_error_code(errc::service_mismatch) : std::error_code();
+}
+
+} // namespace
+
+result<datagram_socket> datagram_socket::open(sockeye::loop& owner, const endpoint_argument& local,
+                                              const datagram_options& options,
+                                              handler on_datagrams) {
+    if (const auto error = check(local)) {
+        return error;
+    }
+    auto& core = core_of(owner);
+    const auto& where = *local.get();
+    auto fd = make_socket(core, where, options);
+    if (!fd) {
+        return fd.error();
+    }
+    if (const auto error = core.system().bind(fd->get(), where)) {
+        return error;
+    }
+    auto made = datagram_access::start(core, where, std::move(fd.value()), options,
+                                       std::move(on_datagrams));
+    if (made) {
+        datagram_access::core(*made)->file = socket_file(core.system(), where);
+    }
+    return made;
+}
+
+result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
+                                                 const endpoint_argument& peer,
+                                                 const datagram_options& options,
+                                                 handler on_datagrams) {
+    if (const auto error = check(peer)) {
+        return error;
+    }
+    auto& core = core_of(owner);
+    const auto& where = *peer.get();
+    auto fd = make_socket(core, where, options);
+    if (!fd) {
+        return fd.error();
+    }
+    if (where.kind() == transport::unix_datagram) {
+        // A name chosen by the system, so that the peer can answer; only Linux has it.
+        const auto unnamed = endpoint::parse("unix-dgram:@");
+        if (unnamed) {
+            static_cast<void>(core.system().bind(fd->get(), *unnamed));
+        }
+    }
+    if (const auto error = core.system().connect(fd->get(), where)) {
+        return error;
+    }
+    return datagram_access::start(core, where, std::move(fd.value()), options,
+                                  std::move(on_datagrams));
+}
+
+datagram_socket::datagram_socket(datagram_socket&& other) noexcept
+    : core_(std::exchange(other.core_, nullptr)), index_(other.index_),
+      generation_(other.generation_) {}
+
+datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
+    if (this != &other) {
+        close();
+        core_ = std::exchange(other.core_, nullptr);
+        index_ = other.index_;
+        generation_ = other.generation_;
+    }
+    return *this;
+}
+
+datagram_socket::~datagram_socket() {
+    if (!datagram_access::is_handler_view(*this)) {
+        close();
+    }
+}
+
+std::size_t datagram_socket::send(std::span<const datagram> out) {
+    auto* const place = datagram_access::place(*this);
+    return place == nullptr ? 0 : datagram_access::send(*place, out);
+}
+
+bool datagram_socket::send(bytes data, const endpoint& peer) {
+    const datagram one = {.data = data, .peer = &peer, .is_truncated = false};
+    return send({&one, 1}) == 1;
+}
+
+bool datagram_socket::send(bytes data) {
+    const datagram one = {.data = data, .peer = nullptr, .is_truncated = false};
+    return send({&one, 1}) == 1;
+}
+
+void datagram_socket::pause() {
+    if (auto* const place = datagram_access::place(*this)) {
+        datagram_access::core(*this)->is_paused = true;
+        datagram_access::update_interest(*place);
+    }
+}
+
+void datagram_socket::resume() {
+    if (auto* const place = datagram_access::place(*this)) {
+        auto& self = *datagram_access::core(*this);
+        self.is_paused = false;
+        datagram_access::update_interest(*place);
+        if (self.is_readable) {
+            self.core.io().queue_resume(*place);
+        }
+    }
+}
+
+void datagram_socket::close() noexcept {
+    if (auto* const place = datagram_access::place(*this)) {
+        datagram_access::stop(*place);
+    }
+}
+
+void datagram_socket::detach() noexcept {
+    if (!datagram_access::is_handler_view(*this)) {
+        core_ = nullptr;
+    }
+}
+
+bool datagram_socket::is_open() const noexcept {
+    return datagram_access::place(*this) != nullptr;
+}
+
+result<endpoint> datagram_socket::local_endpoint() const {
+    auto* const place = datagram_access::place(*this);
+    if (place == nullptr) {
+        return std::errc::not_connected;
+    }
+    return core_->system().local_endpoint(place->fd, datagram_access::core(*this)->carrier);
+}
+
+std::size_t datagram_socket::queued_bytes() const noexcept {
+    auto* const self = datagram_access::core(*this);
+    return self == nullptr ? 0 : self->queued_bytes;
+}
+
+} // namespace sockeye

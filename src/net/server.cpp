@@ -1,0 +1,130 @@
+#include "net/server_core.hpp"
+
+#include <sockeye/error.hpp>
+#include <sockeye/listener.hpp>
+#include <sockeye/serve.hpp>
+
+namespace sockeye {
+namespace {
+
+result<endpoint> endpoint_of(server_core& self) {
+    auto* const place = self.place();
+    if (place == nullptr) {
+        return std::errc::not_connected;
+    }
+    return self.core.system().local_endpoint(place->fd, self.carrier);
+}
+
+void set_paused(server_core& self, bool is_paused) {
+    self.is_paused_by_user = is_paused;
+    self.update_interest();
+}
+
+void on_drain_over(void* owner, std::uint64_t) {
+    auto& self = *static_cast<server_core*>(owner);
+    self.drain = 0;
+    self.group.for_each(self.core.io(), [](slot& place) { connection(place).abort(); });
+}
+
+} // namespace
+
+result<server> start_server(sockeye::loop& owner, const endpoint_argument& local,
+                            const serve_options& options, session_source source) {
+    auto made = open_server(owner, local, options);
+    if (!made) {
+        return made.error();
+    }
+    auto& core = *made.value();
+    core.kind->table = source.table;
+    core.kind->sessions_are_shared = source.is_shared;
+    core.source = std::move(source);
+    return server(made.value().release());
+}
+
+server& server::operator=(server&& other) noexcept {
+    if (this != &other) {
+        server_core::give_up(std::exchange(core_, std::exchange(other.core_, nullptr)));
+    }
+    return *this;
+}
+
+server::~server() {
+    server_core::give_up(core_);
+}
+
+void server::close() {
+    core_->stop_listening();
+    core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
+}
+
+void server::drain(duration deadline) {
+    core_->stop_listening();
+    if (core_->group.count() != 0) {
+        core_->core.timers().cancel(core_->drain);
+        core_->drain = core_->core.start_timer(deadline, {on_drain_over, core_, 0});
+    }
+}
+
+void server::pause() {
+    set_paused(*core_, true);
+}
+
+void server::resume() {
+    set_paused(*core_, false);
+}
+
+void server::detach() noexcept {
+    if (auto* const core = std::exchange(core_, nullptr)) {
+        core->is_detached = true;
+        if (core->listening == 0 && core->group.count() == 0) {
+            server_core::give_up(core);
+        }
+    }
+}
+
+std::size_t server::connection_count() const noexcept {
+    return core_->group.count();
+}
+
+bool server::is_listening() const noexcept {
+    return core_->listening != 0;
+}
+
+result<endpoint> server::local_endpoint() const {
+    return endpoint_of(*core_);
+}
+
+result<listener> listener::open(sockeye::loop& owner, const endpoint_argument& local,
+                                const listen_options& options, handler on_accept) {
+    auto made = open_server(owner, local, options);
+    if (!made) {
+        return made.error();
+    }
+    made.value()->on_accept = std::move(on_accept);
+    return listener(made.value().release());
+}
+
+listener& listener::operator=(listener&& other) noexcept {
+    if (this != &other) {
+        server_core::let_go(std::exchange(core_, std::exchange(other.core_, nullptr)));
+    }
+    return *this;
+}
+
+listener::~listener() {
+    server_core::let_go(core_);
+}
+
+void listener::pause() {
+    set_paused(*core_, true);
+}
+
+void listener::resume() {
+    set_paused(*core_, false);
+}
+
+result<endpoint> listener::local_endpoint() const {
+    return endpoint_of(*core_);
+}
+
+} // namespace sockeye

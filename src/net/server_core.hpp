@@ -1,0 +1,67 @@
+#pragma once
+
+#include "net/connection.hpp"
+#include "net/socket_file.hpp"
+
+#include <sockeye/serve.hpp>
+
+#include <memory>
+
+namespace sockeye {
+
+/// What a server or a listener owns: the listening socket and the list of its connections.
+struct server_core {
+    explicit server_core(loop_core& owner) : core(owner) { group.owner = this; }
+    server_core(const server_core&) = delete;
+    server_core& operator=(const server_core&) = delete;
+
+    loop_core& core;
+    connection_group group;
+    stream_kind* kind = nullptr;
+    session_source source = {nullptr, nullptr, false, {nullptr, [](void*) {}}};
+    listener::handler on_accept; ///< instead of `source`, for a listener
+    listen_options options;
+    transport carrier = transport::tcp;
+    slot_key listening = 0; ///< 0 once it has stopped
+    socket_file file;
+    bool is_paused_by_user = false;
+    bool is_paused_by_limit = false;
+    bool is_paused_by_shortage = false;
+    bool is_detached = false;
+    duration back_off = duration::zero();
+    timer_id retry = 0;
+    timer_id drain = 0;
+
+    [[nodiscard]] slot* place() noexcept { return core.io().find(listening); }
+    [[nodiscard]] std::error_code listen_on(const endpoint& local);
+    void accept_some();
+    void update_interest();
+    void stop_listening() noexcept;
+    /// Everything ends in silence; the memory goes when no handler of it runs.
+    static void give_up(server_core* server) noexcept;
+    /// The same, but the connections live on without it.
+    static void let_go(server_core* server) noexcept;
+
+private:
+    [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
+    void welcome(owned_fd fd);
+    [[nodiscard]] bool may_accept_on(std::error_code error);
+    void shed_one();
+    void wait_for_descriptors();
+    void wait_for_memory();
+    void go_on();
+
+    static void on_ready(slot& place, const event& told);
+    static void on_resume(slot& place);
+    static void on_relief(slot& place);
+    static void on_loop_end(slot& place) noexcept;
+    static void on_retry(void* server, std::uint64_t);
+    static void on_connection_gone(connection_group& group);
+    static const slot_operations listening_operations;
+};
+
+/// Makes a server_core that listens on `local`. Errors: as serve.
+result<std::unique_ptr<server_core>> open_server(loop& owner, const endpoint_argument& local,
+                                                 const listen_options& options);
+
+} // namespace sockeye

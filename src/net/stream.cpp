@@ -1,0 +1,171 @@
+#include "net/connection.hpp"
+
+#include <sockeye/error.hpp>
+#include <sockeye/stream.hpp>
+
+#include <cassert>
+
+namespace sockeye {
+namespace {
+
+/// Calls `verb` with the connection where it still lives.
+template <typename Verb>
+void with(const stream& handle, Verb&& verb) {
+    if (auto* place = stream_access::place(handle)) {
+        verb(connection(*place));
+    }
+}
+
+/// True for the object that a session sees; it is the slot's and owns nothing.
+bool is_session_view(const stream& handle) noexcept {
+    auto* place = stream_access::place(handle);
+    return place != nullptr && &place->as<stream_state>().self == &handle;
+}
+
+} // namespace
+
+stream::stream(stream&& other) noexcept
+    : core_(other.core_), index_(other.index_), generation_(other.generation_) {
+    if (is_session_view(other)) {
+        with(other, [](connection link) { link.take_over(); });
+    } else {
+        other.core_ = nullptr;
+    }
+}
+
+stream& stream::operator=(stream&& other) noexcept {
+    assert(!is_session_view(*this));
+    if (this != &other) {
+        give_up();
+        ::new (static_cast<void*>(this)) stream(std::move(other));
+    }
+    return *this;
+}
+
+stream::~stream() {
+    give_up();
+}
+
+void stream::give_up() noexcept {
+    if (core_ != nullptr && !is_session_view(*this)) {
+        with(*this, [](connection link) { link.give_up(); });
+        core_ = nullptr;
+    }
+}
+
+write_status stream::write(bytes data) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused : connection(*place).write(data);
+}
+
+void stream::shutdown() {
+    with(*this, [](connection link) { link.shutdown(); });
+}
+
+void stream::close() {
+    with(*this, [](connection link) { link.close(); });
+}
+
+void stream::abort() {
+    with(*this, [](connection link) { link.abort(); });
+}
+
+void stream::pause() {
+    with(*this, [](connection link) { link.pause(); });
+}
+
+void stream::resume() {
+    with(*this, [](connection link) { link.resume(); });
+}
+
+void stream::detach() noexcept {
+    if (!is_session_view(*this)) {
+        core_ = nullptr;
+    }
+}
+
+result<unique_fd> stream::release() {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr) {
+        return std::errc::not_connected;
+    }
+    return connection(*place).release();
+}
+
+void stream::attach_session(const session_table& table, void* session) {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || connection(*place).is(flag_terminal | flag_closing)) {
+        table.destroy(session);
+    } else {
+        connection(*place).attach(table, session);
+    }
+}
+
+bool stream::is_open() const noexcept {
+    auto* place = stream_access::place(*this);
+    return place != nullptr && !connection(*place).is(flag_terminal | flag_closing);
+}
+
+bool stream::is_connecting() const noexcept {
+    return is_open() && connection(*stream_access::place(*this)).is(flag_connecting);
+}
+
+std::size_t stream::queued_bytes() const noexcept {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? 0 : connection(*place).unsent();
+}
+
+result<endpoint> stream::local_endpoint() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    return core_->system().local_endpoint(place->fd, place->as<stream_state>().carrier);
+}
+
+result<endpoint> stream::peer_endpoint() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    return core_->system().peer_endpoint(place->fd, place->as<stream_state>().carrier);
+}
+
+sockeye::loop& stream::loop() const noexcept {
+    return core_->handle();
+}
+
+result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& limits) {
+    auto& core = core_of(owner);
+    const auto carrier = core.system().transport_of(fd.get());
+    if (!carrier) {
+        return carrier.error();
+    }
+    if (const auto error = core.system().prepare(fd.get())) {
+        return error;
+    }
+    auto* const kind = new stream_kind{connection::operations(), core, nullptr, limits};
+    const auto place = connection::begin(*kind, *carrier, owned_fd(core.system(), fd.release()));
+    if (!place) {
+        return place.error();
+    }
+    connection(**place).set(flag_owned);
+    return stream_access::make(core, **place);
+}
+
+stream* loop::find(const stream_ref& ref) noexcept {
+    auto* place = core_->io().find(make_slot_key(ref.index_, ref.generation_));
+    const bool is_stream =
+        place != nullptr && place->operations->finish == connection::operations().finish;
+    return is_stream ? &place->as<stream_state>().self : nullptr;
+}
+
+bool remote::post(const stream_ref& target, unique_function<void(stream&)> task) const {
+    return post([box = box_.get(), target, task = std::move(task)]() mutable {
+        if (auto* found = box->core->handle().find(target)) {
+            task(*found);
+        }
+    });
+}
+
+} // namespace sockeye

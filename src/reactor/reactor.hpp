@@ -1,0 +1,107 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "kernel/kernel.hpp"
+#include "reactor/output_arena.hpp"
+#include "reactor/slot_table.hpp"
+
+#include <sockeye/loop_counters.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace sockeye {
+
+/// The heart: takes a batch of ready events, drops the stale ones by generation, hands each live
+/// one to its owner, and keeps the ring of those that have work left.
+///
+/// It never counts on being told twice: what an owner leaves unread it puts into the ready ring.
+/// Slots are released only in finish(), so that whoever is being called stays where it is.
+class reactor {
+public:
+    reactor(kernel& system, std::unique_ptr<backend> source, backend_features features);
+    reactor(const reactor&) = delete;
+    reactor& operator=(const reactor&) = delete;
+
+    /// Frees what lives in the slots, in silence. Call before the reactor goes.
+    void destroy_all() noexcept;
+
+    /// Waits, then hands out what is ready and what the ring holds.
+    [[nodiscard]] std::error_code dispatch(std::optional<duration> timeout);
+    /// Sends the output of the turn.
+    void flush();
+    /// Closes what asked for it; what handlers ask for meanwhile waits for the next turn.
+    void finish();
+    /// Call after each handler, for the counter of the longest one.
+    void handler_ran();
+    /// Call when a group of handlers is through.
+    void measure_handlers();
+    /// True where the next turn has work without waiting.
+    [[nodiscard]] bool has_work() const noexcept {
+        return !ring_.empty() || !output_.empty() || !finish_.empty();
+    }
+
+    slot& allocate(const slot_operations& operations) { return slots_.allocate(operations); }
+    /// Requires: no descriptor in it.
+    void release(slot& place) noexcept;
+    [[nodiscard]] slot* find(slot_key key) noexcept { return slots_.find(key); }
+    /// Requires: an index that allocate once gave.
+    [[nodiscard]] slot& slot_at(std::uint32_t index) noexcept { return slots_.at(index); }
+    [[nodiscard]] const slot_table& slots() const noexcept { return slots_; }
+
+    /// Starts watching place.fd. Errors: as backend::add.
+    [[nodiscard]] std::error_code watch(slot& place, interest wanted);
+    [[nodiscard]] std::error_code change(slot& place, interest wanted);
+    void unwatch(slot& place) noexcept;
+    /// Removed from the backend first, closed second.
+    void close(slot& place) noexcept;
+
+    void queue_resume(slot& place) { queue(place, slot_mark::in_ring, ring_); }
+    void queue_output(slot& place) { queue(place, slot_mark::in_output, output_); }
+    void queue_finish(slot& place) { queue(place, slot_mark::in_finish, finish_); }
+
+    /// Lent to whoever is reading. Its size is the budget of one object in one turn.
+    [[nodiscard]] std::span<std::byte> receive_buffer() noexcept {
+        return {receive_buffer_.get(), receive_buffer_size};
+    }
+    /// The same for datagrams; made when first used.
+    [[nodiscard]] datagram_batch& datagrams();
+    [[nodiscard]] output_arena& arena() noexcept { return arena_; }
+
+    [[nodiscard]] kernel& system() noexcept { return system_; }
+    [[nodiscard]] const backend& source() const noexcept { return *source_; }
+    [[nodiscard]] const backend_features& features() const noexcept { return features_; }
+    [[nodiscard]] loop_counters& counters() noexcept { return counters_; }
+    [[nodiscard]] const loop_counters& counters() const noexcept { return counters_; }
+    /// When this turn began.
+    [[nodiscard]] time_point now() const noexcept { return now_; }
+
+private:
+    static constexpr std::size_t receive_buffer_size = 64 * 1024;
+    static constexpr std::size_t events_max = 512;
+
+    void queue(slot& place, slot_mark mark, std::vector<slot_key>& line);
+    void hand_out(std::span<const event> ready);
+    void run_ring();
+
+    kernel& system_;
+    std::unique_ptr<backend> source_;
+    backend_features features_;
+    slot_table slots_;
+    std::vector<slot_key> ring_;
+    std::vector<slot_key> output_;
+    std::vector<slot_key> finish_;
+    std::vector<slot_key> taken_; ///< the line being worked off; kept for its memory
+    std::array<event, events_max> events_;
+    std::unique_ptr<std::byte[]> receive_buffer_;
+    std::unique_ptr<datagram_batch> datagrams_;
+    output_arena arena_;
+    loop_counters counters_;
+    time_point now_;
+    time_point measured_;
+    unsigned unmeasured_ = 0;
+};
+
+} // namespace sockeye
