@@ -9,7 +9,6 @@ namespace sockeye::cli {
 namespace {
 
 constexpr std::size_t lines_per_second_max = 10;
-constexpr std::size_t line_length_max = 256;
 constexpr std::array<std::string_view, 3> plurals = {"connections", "messages", "refusals"};
 
 } // namespace
@@ -23,8 +22,9 @@ void event_log::closed(time_point now, std::string_view peer, std::string_view w
 }
 
 void event_log::received(time_point now, std::string_view peer, bytes data) {
-    const auto start = fmt::format("{}: {} bytes: ", escape(peer), data.size());
-    write(kind::message, now, start + escape(as_text(data), line_length_max - start.size()));
+    write(kind::message, now,
+          fmt::format("{}: {} byte{}{}{}", escape(peer), data.size(), data.size() == 1 ? "" : "s",
+                      data.empty() ? "" : ": ", escape(as_text(data))));
 }
 
 void event_log::refused(time_point now, std::string_view peer) {

@@ -43,6 +43,10 @@ const service& find_service(std::string_view name) {
         }
         names.push_back(entry.name);
     }
+    if (name.empty()) {
+        throw command_error(exit_usage, fmt::format("the name of a service is missing; there is {}",
+                                                    fmt::join(names, ", ")));
+    }
     const auto hint = did_you_mean(name, names);
     throw command_error(
         exit_usage,

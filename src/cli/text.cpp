@@ -48,14 +48,19 @@ bool is_near(std::string_view text, std::string_view word) {
 std::string escape(std::string_view text, std::size_t length_max) {
     constexpr std::string_view cut_mark = "...";
     std::string line;
+    // As much of the line as leaves room for the mark, cut between two characters.
+    std::size_t uncut = 0;
     for (const char c : text) {
         const auto piece = is_plain(c) ? std::string(1, c)
                                        : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
         if (line.size() + piece.size() > length_max) {
-            line.resize(std::min(line.size(), length_max - cut_mark.size()));
+            line.resize(uncut);
             return line.append(cut_mark);
         }
         line += piece;
+        if (line.size() + cut_mark.size() <= length_max) {
+            uncut = line.size();
+        }
     }
     return line;
 }

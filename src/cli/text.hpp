@@ -9,7 +9,7 @@ namespace sockeye::cli {
 
 /// `text` as one line of printable ASCII: every other byte, and the backslash, becomes `\xNN`.
 ///
-/// At most `length_max` characters; where more was cut off it ends in `...`.
+/// At most `length_max` characters, which are 3 or more; where more was cut off it ends in `...`.
 /// Whatever came from outside goes through it before it reaches a terminal or a log.
 [[nodiscard]] std::string escape(std::string_view text, std::size_t length_max = 120);
 

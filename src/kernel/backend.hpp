@@ -32,8 +32,14 @@ struct event {
 /// kernel and decides nothing: no callbacks, no timers, no retries.
 ///
 /// One event per descriptor and wait, both directions merged. Wanting `none` never spins:
-/// hang-up and error alone are told at most once, and only where the backend has the feature
-/// early_close. A full `ready` loses nothing and starves nobody. A failed add leaves nothing behind.
+/// hang-up and error alone are told at most once until another interest is wanted, and only where
+/// the backend has the feature early_close. A full `ready` loses nothing and starves nobody; it
+/// may leave one direction of a descriptor to the next wait. A failed add leaves nothing behind.
+///
+/// A descriptor that was closed before it was removed does no harm to the others. Where the kernel
+/// keeps the table it has forgotten it, and says nothing. Where we keep it (poll, select) it is
+/// told once, as an error in the wanted directions, so that the next read finds EBADF, and is not
+/// watched any more: remove then says that it is unknown.
 class backend {
 public:
     virtual ~backend() = default;

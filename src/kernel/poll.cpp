@@ -2,8 +2,6 @@
 #include "kernel/backend.hpp"
 #include "kernel/watch_table.hpp"
 
-#include <sockeye/error.hpp>
-
 #include <cerrno>
 #include <utility>
 #include <vector>
@@ -116,8 +114,7 @@ private:
         return {
             .key = entry.key,
             .readable = has(entry.wanted, interest::readable) && (ended || has_input),
-            .writable =
-                has(entry.wanted, interest::writable) && (ended || (events & POLLOUT) != 0),
+            .writable = has(entry.wanted, interest::writable) && (ended || (events & POLLOUT) != 0),
             .read_closed = (events & platform::poll_read_closed) != 0,
             .hangup = (events & POLLHUP) != 0,
             .error = (events & (POLLERR | POLLNVAL)) != 0,

@@ -80,9 +80,8 @@ public:
         std::copy_n(wanted_.readable.begin(), words_, told_.readable.begin());
         std::copy_n(wanted_.writable.begin(), words_, told_.writable.begin());
         auto limit = to_timeval(timeout.value_or(duration::zero()));
-        const int count =
-            ::select(static_cast<int>(words_ * word_bits), as_fd_set(told_.readable),
-                     as_fd_set(told_.writable), nullptr, timeout ? &limit : nullptr);
+        const int count = ::select(static_cast<int>(words_ * word_bits), as_fd_set(told_.readable),
+                                   as_fd_set(told_.writable), nullptr, timeout ? &limit : nullptr);
         if (count >= 0) {
             return collect(ready, static_cast<std::size_t>(count));
         }

@@ -10,7 +10,7 @@ loop_core& core_of(loop& owner) noexcept {
     return loop_access::core(owner);
 }
 
-loop::loop(loop_options options) : loop(std::move(open(std::move(options)).value())) {}
+loop::loop(loop_options options) : loop(open(std::move(options)).value()) {}
 
 loop::loop(std::unique_ptr<loop_core> core) noexcept : core_(std::move(core)) {
     core_->belongs_to(*this);

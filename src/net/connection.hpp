@@ -162,6 +162,7 @@ private:
 
     [[nodiscard]] interest wanted() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
+    void note(const event& told) noexcept;
     void read_once();
     void read_end();
     void look_for_reset();

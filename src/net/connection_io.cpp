@@ -45,33 +45,40 @@ void connection::update_interest() {
 
 void connection::on_ready(slot& place, const event& told) {
     connection link(place);
+    if (link.is(flag_terminal)) {
+        return;
+    }
+    link.note(told);
     if (link.is(flag_connecting)) {
-        if (told.readable) {
-            link.set(flag_readable);
-        }
         connecting_state::check(place);
         return;
     }
     if (told.writable && link.state_.queue != nullptr) {
         link.drain_queue();
     }
-    const bool ended = told.hangup || told.error;
-    if (told.readable || told.read_closed || ended) {
-        if (link.is(flag_read_ended)) {
-            if (ended && !link.is(flag_terminal)) {
-                link.look_for_reset();
-            }
-            return;
+    if (link.is(flag_read_ended)) {
+        if ((told.hangup || told.error) && !link.is(flag_terminal)) {
+            link.look_for_reset();
         }
-        link.set(told.read_closed || ended ? flag_readable | flag_end_hinted : flag_readable);
-        if (!place.has(slot_mark::in_ring) && link.can_read()) {
-            link.read_once();
-        }
+    } else if (link.is(flag_readable) && link.can_read() && !place.has(slot_mark::in_ring)) {
+        link.read_once();
+    }
+}
+
+/// Remembers that there is something to read, for when it may be read.
+void connection::note(const event& told) noexcept {
+    if (told.read_closed || told.hangup || told.error) {
+        set(flag_readable | flag_end_hinted);
+    } else if (told.readable) {
+        set(flag_readable);
     }
 }
 
 void connection::on_resume(slot& place) {
     connection link(place);
+    if (link.is(flag_terminal)) {
+        return;
+    }
     if (link.is(flag_connecting)) {
         connecting_state::check(place);
     } else if (link.is(flag_readable) && link.can_read()) {
