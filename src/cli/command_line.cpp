@@ -1,5 +1,7 @@
 #include "cli/command_line.hpp"
 
+#include "cli/commands.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -131,14 +133,14 @@ CLI::Option& word_reader::find_long(const std::string& name) const {
     if (option != nullptr) {
         return *option;
     }
-    std::vector<std::string> names = {"--help", "--version"};
+    std::vector<std::string> names = {"help", "version"};
     for (const auto* known : command_.get_options()) {
-        for (const auto& long_name : known->get_lnames()) {
-            names.push_back("--" + long_name);
-        }
+        names.insert(names.end(), known->get_lnames().begin(), known->get_lnames().end());
     }
     const std::vector<std::string_view> views(names.begin(), names.end());
-    refuse(fmt::format("no option '{}'{}", escape(name, 40), did_you_mean(name, views)));
+    const auto meant = nearest(std::string_view(name).substr(2), views);
+    refuse(fmt::format("no option '{}'{}", escape(name, 40),
+                       meant.empty() ? "" : fmt::format("; did you mean '--{}'?", meant)));
 }
 
 void word_reader::give(CLI::Option& option, const std::string& value) {
@@ -165,19 +167,22 @@ const std::string& word_reader::following_value(const CLI::Option& option) {
 } // namespace
 
 CLI::App& find_command(CLI::App& root, const std::string& word) {
-    std::vector<std::string_view> names;
     for (auto* command : root.get_subcommands(nullptr)) {
         if (command->get_name() == word) {
             return *command;
         }
-        names.push_back(command->get_name());
     }
     if (word.size() > 1 && word[0] == '-') {
         refuse(fmt::format("no option '{}' here; options go behind the command, as in 'sockeye "
                            "serve --help'",
                            escape(word, 40)));
     }
-    const auto hint = did_you_mean(word, names);
+    std::vector<std::string> names;
+    for (const auto* command : shown_commands(root)) {
+        names.push_back(command->get_name());
+    }
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const auto hint = did_you_mean(word, views);
     refuse(fmt::format("no command '{}'{}", escape(word, 40),
                        hint.empty() ? "; see 'sockeye --help'" : hint));
 }

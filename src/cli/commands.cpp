@@ -1,14 +1,21 @@
 #include "cli/commands.hpp"
 
+#include "bench/bench_command.hpp"
+
 namespace sockeye::cli {
 
 std::span<add_command* const> commands() {
     static constexpr add_command* table[] = {
         add_serve_command,
+        bench::add_bench_command,
         add_backends_command,
         add_help_command,
     };
     return table;
+}
+
+std::vector<const CLI::App*> shown_commands(const CLI::App& root) {
+    return root.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
 }
 
 } // namespace sockeye::cli

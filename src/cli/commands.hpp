@@ -3,6 +3,7 @@
 #include "cli/common.hpp"
 
 #include <span>
+#include <vector>
 
 namespace sockeye::cli {
 
@@ -17,5 +18,8 @@ add_command add_help_command;
 
 /// All commands, in the order of the help.
 [[nodiscard]] std::span<add_command* const> commands();
+
+/// The commands of the tree that are meant for people; those of the group "" are not.
+[[nodiscard]] std::vector<const CLI::App*> shown_commands(const CLI::App& root);
 
 } // namespace sockeye::cli

@@ -120,7 +120,7 @@ std::string program_help(const CLI::App& root) {
     std::string page = "usage: sockeye COMMAND [OPTIONS] [ARGUMENTS]\n\n";
     append_wrapped(page, root.get_description(), 0);
     page += "\nExamples:\n" + root.get_footer() + "\n\nCommands:\n";
-    for (const auto* command : root.get_subcommands(nullptr)) {
+    for (const auto* command : shown_commands(root)) {
         append_entry(page, command->get_name(), command->get_description());
     }
     page += "\nOptions:\n";
@@ -144,7 +144,7 @@ std::string help_text(const CLI::App& app) {
 
 std::string first_steps(const CLI::App& root) {
     std::vector<std::string> names;
-    for (const auto* command : root.get_subcommands(nullptr)) {
+    for (const auto* command : shown_commands(root)) {
         names.push_back(command->get_name());
     }
     return fmt::format("usage: sockeye COMMAND [OPTIONS] [ARGUMENTS]\n\n{}\n\ncommands: {}\n"

@@ -341,7 +341,7 @@ void add_serve_command(CLI::App& root, common_options& common, int& exit_code) {
     command->footer(
         "  sockeye serve echo                     TCP and UDP port 7007 of this machine\n"
         "  sockeye serve echo :0 unix:/tmp/echo   any free TCP port, and a Unix path\n"
-        "  sockeye serve echo '*:7007' -v         TCP for every machine around, with a log");
+        "  sockeye serve echo '*:7007' -v         TCP, reachable from outside");
     auto* list = command->add_option("SERVICE")->required()->description(service_help());
     auto* places =
         command

@@ -227,9 +227,12 @@ std::optional<std::string> take_time_part(std::string_view& text, std::uint64_t&
     text.remove_prefix(length);
     const bool is_bare = name.empty() && text.empty() && last_factor == value_max;
     const unit* found = find_unit(time_units, is_bare ? "s" : name);
+    if (found == nullptr && name.empty()) {
+        return text.empty() ? "the last unit is missing; use for example 1m30s"
+                            : describe(flaw::not_a_number, time_dialect, most);
+    }
     if (found == nullptr) {
-        return name.empty() ? std::string("the last unit is missing; use for example 1m30s")
-                            : unknown_unit(name, time_dialect);
+        return unknown_unit(name, time_dialect);
     }
     if (found->factor >= last_factor) {
         return "units must go from large to small, each once, for example 1m30s";

@@ -19,13 +19,13 @@ struct listener_place {
     std::atomic<int> write_end = -1;
 };
 
-constexpr int signals_max = 64; // one bit each in `pending`
+constexpr int signals_max = 64; // one bit each in `pending`, the first for signal 1
 
 std::array<listener_place, 256> places;
 std::atomic<int> handlers_running = 0;
 std::mutex guard; // of what follows, and of changes to `places`
-std::array<int, signals_max> listeners_of = {};
-std::array<struct sigaction, signals_max> former = {};
+std::array<int, signals_max + 1> listeners_of = {};
+std::array<struct sigaction, signals_max + 1> former = {};
 
 void handle(int signal) {
     const int saved = errno;
@@ -33,7 +33,7 @@ void handle(int signal) {
     for (auto& place : places) {
         auto* const pending = place.pending.load();
         if (pending != nullptr && place.signal.load() == signal) {
-            pending->fetch_or(std::uint64_t{1} << signal);
+            pending->fetch_or(signal_bit(signal));
             system_kernel().wake(place.write_end.load());
         }
     }
@@ -56,7 +56,7 @@ std::error_code install(int signal) {
 
 std::error_code add_signal_listener(int signal, std::atomic<std::uint64_t>& pending,
                                     int write_end) {
-    if (signal <= 0 || signal >= signals_max) {
+    if (signal <= 0 || signal > signals_max) {
         return make_error_code(std::errc::invalid_argument);
     }
     const std::lock_guard lock(guard);
@@ -64,16 +64,18 @@ std::error_code add_signal_listener(int signal, std::atomic<std::uint64_t>& pend
         if (place.pending.load() != nullptr) {
             continue;
         }
+        place.signal = signal;
+        place.write_end = write_end;
+        place.pending = &pending;
+        // Installed last, so that no signal is caught before there is somebody to hear of it.
         auto& count = listeners_of[static_cast<std::size_t>(signal)];
         if (count == 0) {
             if (const auto error = install(signal)) {
+                place.pending = nullptr;
                 return error;
             }
         }
         ++count;
-        place.signal = signal;
-        place.write_end = write_end;
-        place.pending = &pending;
         return {};
     }
     return make_error_code(std::errc::resource_unavailable_try_again);

@@ -6,6 +6,11 @@
 
 namespace sockeye {
 
+/// The bit of `signal` in a set of pending ones. Requires: 1 to 64.
+[[nodiscard]] constexpr std::uint64_t signal_bit(int signal) noexcept {
+    return std::uint64_t{1} << (signal - 1);
+}
+
 /// Hands the signals of the process to any number of loops. Process-wide: dispositions are.
 ///
 /// The handler only sets bits and wakes descriptors. A disposition is changed when the first

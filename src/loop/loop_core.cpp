@@ -43,8 +43,7 @@ loop_core::loop_core(kernel& system, std::unique_ptr<backend> source, const back
                      loop_options options)
     : kind_(row.kind), reactor_(system, std::move(source), row.features),
       box_(std::make_shared<mailbox>(options.posted_tasks_max)),
-      on_exception_(std::move(options.on_exception)), queued_bytes_max_(options.queued_bytes_max),
-      forks_(system.fork_count()) {}
+      on_exception_(std::move(options.on_exception)), queued_bytes_max_(options.queued_bytes_max) {}
 
 std::error_code loop_core::start() {
     auto channel = system().make_wake_channel();
@@ -77,7 +76,9 @@ loop_core::~loop_core() {
         box_->core = nullptr;
         unrun.swap(box_->tasks);
     }
-    // While timers and channel still live: what is left may hold on to them.
+    // While all the rest still lives: what is left may own timers, signal sets or connections.
+    posted_.clear();
+    unrun.clear();
     reactor_.destroy_all();
 }
 
@@ -103,7 +104,7 @@ std::error_code loop_core::check_callable() const {
     if (is_turning_) {
         return make_error_code(errc::loop_running);
     }
-    if (const_cast<loop_core*>(this)->system().fork_count() != forks_) {
+    if (reactor_.is_forked()) {
         return make_error_code(errc::loop_forked);
     }
     return {};
@@ -131,15 +132,13 @@ result<std::size_t> loop_core::run_once(std::optional<duration> timeout) {
     if (const auto error = check_callable()) {
         return error;
     }
-    // A wait that a signal ended brings nothing; it goes on for the time that is left.
-    const auto deadline = timeout
-                              ? system().now() + std::clamp<duration>(*timeout, duration::zero(),
-                                                                      std::chrono::hours(24 * 365))
-                              : time_point::max();
+    if (timeout) {
+        timeout = std::clamp<duration>(*timeout, duration::zero(), std::chrono::hours(24 * 365));
+    }
+    const auto deadline = timeout ? system().now() + *timeout : time_point::max();
     const auto before = handlers_run_;
     for (;;) {
-        const auto left = timeout ? std::optional(deadline - reactor_.now()) : std::nullopt;
-        const auto error = turn(left);
+        const auto error = turn(timeout);
         rethrow_kept();
         if (error) {
             return error;
@@ -147,6 +146,10 @@ result<std::size_t> loop_core::run_once(std::optional<duration> timeout) {
         const bool is_over = timeout && reactor_.now() >= deadline;
         if (handlers_run_ != before || is_over || is_stopping_) {
             return handlers_run_ - before;
+        }
+        // A wait that a signal ended brings nothing; it goes on for the time that is left.
+        if (timeout) {
+            timeout = deadline - reactor_.now();
         }
     }
 }
@@ -236,8 +239,8 @@ void loop_core::run_signals() {
     if (pending_signals_.load(std::memory_order_relaxed) == 0) {
         return;
     }
-    const auto told = pending_signals_.exchange(0);
     const auto listeners = signals_;
+    const auto told = pending_signals_.exchange(0);
     for (auto* listener : listeners) {
         if (std::ranges::find(signals_, listener) != signals_.end()) {
             tell_signals(*listener, told);

@@ -94,8 +94,10 @@ public:
     }
     /// Keeps one descriptor back, to shed a connection with when there is no other left.
     void hold_reserve() {
-        if (auto held = system().reserve(); held && !reserve_) {
-            reserve_ = std::move(held.value());
+        if (!reserve_) {
+            if (auto held = system().reserve()) {
+                reserve_ = std::move(held.value());
+            }
         }
     }
     void release_reserve() noexcept { reserve_.reset(); }
@@ -137,7 +139,6 @@ private:
     std::size_t queued_bytes_max_;
     std::size_t lives_ = 0;
     std::size_t handlers_run_ = 0;
-    unsigned forks_;
     bool is_turning_ = false;
     bool is_stopping_ = false;
 };

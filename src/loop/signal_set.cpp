@@ -1,35 +1,46 @@
+#include "kernel/signal_hub.hpp"
 #include "loop/loop_core.hpp"
 #include "loop/signal_state.hpp"
 
 #include <sockeye/signal_set.hpp>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace sockeye {
 namespace {
 
-void cancel(signal_state* state) noexcept {
-    if (state == nullptr) {
+void stop_listening(signal_state& state) noexcept {
+    if (std::exchange(state.is_cancelled, true)) {
         return;
     }
-    auto& core = state->core;
-    for (const int signal : state->signals) {
+    auto& core = state.core;
+    for (const int signal : state.signals) {
         core.system().remove_signal(signal, core.pending_signals());
     }
-    core.remove_signal_state(*state);
+    core.remove_signal_state(state);
     core.drop_life();
-    state->is_cancelled = true;
-    core.retire(std::unique_ptr<signal_state>(state));
+}
+
+void cancel(signal_state* state) noexcept {
+    if (state != nullptr) {
+        stop_listening(*state);
+        state->core.retire(std::unique_ptr<signal_state>(state));
+    }
 }
 
 } // namespace
 
 void tell_signals(signal_state& listener, std::uint64_t told) {
-    // The handler may destroy its set; the state itself lives to the end of the turn.
-    for (const int signal : std::vector<int>(listener.signals)) {
-        if (!listener.is_cancelled && (told >> signal & 1) != 0) {
-            listener.core.call([&] { listener.handler(signal); });
+    for (const int signal : listener.signals) {
+        if (listener.is_cancelled || (told & signal_bit(signal)) == 0) {
+            continue;
         }
+        if (!listener.core.call([&] { listener.handler(signal); })) {
+            stop_listening(listener);
+        }
+        listener.core.io().handler_ran();
     }
 }
 
@@ -37,10 +48,14 @@ result<signal_set> signal_set::open(sockeye::loop& owner, std::initializer_list<
                                     unique_function<void(int)> handler) {
     auto& core = core_of(owner);
     auto state = std::unique_ptr<signal_state>(new signal_state{core, {}, std::move(handler)});
+    state->signals.reserve(signals.size());
     core.add_signal_state(*state);
     core.add_life();
     signal_set made(state.release());
     for (const int signal : signals) {
+        if (std::ranges::find(made.state_->signals, signal) != made.state_->signals.end()) {
+            continue;
+        }
         if (const auto error =
                 core.system().add_signal(signal, core.pending_signals(), core.write_end())) {
             return error;

@@ -9,12 +9,12 @@ namespace sockeye {
 
 class loop_core;
 
-/// What a signal_set owns.
+/// What a signal_set owns. It lives to the end of the turn in which its set goes.
 struct signal_state {
     loop_core& core;
     std::vector<int> signals;
     unique_function<void(int)> handler;
-    bool is_cancelled = false;
+    bool is_cancelled = false; ///< its set is gone, or its handler threw
 };
 
 /// Calls the handler for each signal of the set whose bit is in `told`.

@@ -2,6 +2,7 @@
 
 #include <sockeye/timer.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <memory>
 
@@ -94,17 +95,20 @@ void timer::start_every(duration period, unique_function<void()> handler) {
     disarm(*state_);
     state_->handler = std::move(handler);
     state_->period = period;
-    state_->planned = state_->core.system().now() + period;
+    const auto now = state_->core.system().now();
+    state_->planned = now + std::min(period, time_point::max() - now);
     state_->armed = state_->core.timers().start(state_->planned, {fire, state_, 0});
     state_->core.add_life();
 }
 
 void timer::cancel() noexcept {
-    disarm(*state_);
+    if (state_ != nullptr) {
+        disarm(*state_);
+    }
 }
 
 bool timer::is_armed() const noexcept {
-    return state_->core.timers().is_armed(state_->armed);
+    return state_ != nullptr && state_->core.timers().is_armed(state_->armed);
 }
 
 } // namespace sockeye

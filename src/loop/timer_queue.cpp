@@ -32,6 +32,9 @@ bool timer_queue::is_armed(timer_id id) const noexcept {
 }
 
 std::optional<time_point> timer_queue::next() const noexcept {
+    if (due_done_ != due_.size()) {
+        return time_point();
+    }
     if (heap_.empty()) {
         return {};
     }
@@ -39,16 +42,12 @@ std::optional<time_point> timer_queue::next() const noexcept {
 }
 
 std::size_t timer_queue::fire_due(time_point now, std::size_t budget) {
-    due_.clear();
-    while (!heap_.empty() && heap_.front().deadline <= now.time_since_epoch().count() &&
-           due_.size() < budget) {
-        const auto index = heap_.front().index;
-        due_.push_back(std::uint64_t{records_[index].generation} << 32 | index);
-        remove_at(0);
-        records_[index].position = taken;
+    if (due_done_ == due_.size()) {
+        take_due(now, budget);
     }
     std::size_t fired = 0;
-    for (const auto id : due_) {
+    while (due_done_ < due_.size()) {
+        const auto id = due_[due_done_++];
         if (const auto* due = find(id)) {
             const auto target = due->target;
             free_record(static_cast<std::uint32_t>(id));
@@ -57,6 +56,18 @@ std::size_t timer_queue::fire_due(time_point now, std::size_t budget) {
         }
     }
     return fired;
+}
+
+void timer_queue::take_due(time_point now, std::size_t budget) {
+    due_.clear();
+    due_done_ = 0;
+    while (!heap_.empty() && heap_.front().deadline <= now.time_since_epoch().count() &&
+           due_.size() < budget) {
+        const auto index = heap_.front().index;
+        due_.push_back(std::uint64_t{records_[index].generation} << 32 | index);
+        remove_at(0);
+        records_[index].position = taken;
+    }
 }
 
 const timer_queue::record* timer_queue::find(timer_id id) const noexcept {
@@ -72,8 +83,9 @@ const timer_queue::record* timer_queue::find(timer_id id) const noexcept {
 
 std::uint32_t timer_queue::take_record() {
     if (free_.empty()) {
+        // Room for every record, so that freeing one never has to allocate.
+        free_.reserve(records_.size() + 1 > free_.capacity() ? records_.size() * 2 + 16 : 0);
         records_.emplace_back();
-        free_.reserve(records_.capacity());
         return static_cast<std::uint32_t>(records_.size() - 1);
     }
     const auto index = free_.back();

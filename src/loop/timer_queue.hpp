@@ -35,7 +35,8 @@ public:
     [[nodiscard]] std::optional<time_point> next() const noexcept;
 
     /// Fires what is due at `now`, at most `budget`, and returns how many. A timer started
-    /// meanwhile waits for the next call, one cancelled meanwhile does not fire.
+    /// meanwhile waits for the next call, one cancelled meanwhile does not fire. What a target
+    /// throws leaves the rest to the next call.
     std::size_t fire_due(time_point now, std::size_t budget);
 
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
@@ -60,6 +61,7 @@ private:
     }
 
     [[nodiscard]] const record* find(timer_id id) const noexcept;
+    void take_due(time_point now, std::size_t budget);
     std::uint32_t take_record();
     void free_record(std::uint32_t index) noexcept;
     void remove_at(std::uint32_t position) noexcept;
@@ -70,7 +72,8 @@ private:
     std::vector<entry> heap_;
     std::vector<record> records_;
     std::vector<std::uint32_t> free_;
-    std::vector<timer_id> due_;
+    std::vector<timer_id> due_; ///< of the running call, or left by one that threw
+    std::size_t due_done_ = 0;
     std::uint32_t order_ = 0;
 };
 

@@ -1,14 +1,31 @@
 #include "reactor/reactor.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <algorithm>
 #include <cassert>
+#include <new>
 
 namespace sockeye {
+namespace {
+
+/// Memory that a backend's table wants and does not get is an error like any other: the object
+/// that asked can be closed.
+template <typename Call>
+std::error_code without_throwing(Call&& call) {
+    try {
+        return call();
+    } catch (const std::bad_alloc&) {
+        return make_error_code(std::errc::not_enough_memory);
+    }
+}
+
+} // namespace
 
 reactor::reactor(kernel& system, std::unique_ptr<backend> source, backend_features features)
     : system_(system), source_(std::move(source)), features_(features),
       receive_buffer_(std::make_unique_for_overwrite<std::byte[]>(receive_buffer_size)),
-      now_(system.now()) {}
+      now_(system.now()), forks_(system.fork_count()) {}
 
 void reactor::destroy_all() noexcept {
     for (std::uint32_t index = 0; index < slots_.size(); ++index) {
@@ -28,7 +45,10 @@ std::error_code reactor::dispatch(std::optional<duration> timeout) {
     measured_ = now_;
     counters_.events += *count;
     hand_out(std::span(events_).first(*count));
-    run_ring();
+    work_off(ring_, slot_mark::in_ring, [this](slot& place) {
+        place.operations->resume(place);
+        handler_ran();
+    });
     return {};
 }
 
@@ -44,16 +64,22 @@ void reactor::hand_out(std::span<const event> ready) {
     }
 }
 
-void reactor::run_ring() {
-    taken_.swap(ring_);
-    for (const auto key : taken_) {
-        if (auto* place = slots_.find(key)) {
-            place->clear(slot_mark::in_ring);
-            place->operations->resume(*place);
-            handler_ran();
+/// Calls `act` with those that stand in `line` now; who joins it meanwhile waits for the next
+/// time. Where `act` throws, the rest stays in the line.
+template <typename Act>
+void reactor::work_off(std::vector<slot_key>& line, slot_mark mark, Act&& act) {
+    struct progress {
+        std::vector<slot_key>& line;
+        std::size_t done = 0;
+        ~progress() { line.erase(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(done)); }
+    };
+    progress at = {line};
+    for (const auto count = line.size(); at.done < count;) {
+        if (auto* place = slots_.find(line[at.done++])) {
+            place->clear(mark);
+            act(*place);
         }
     }
-    taken_.clear();
 }
 
 /// A clock read for each handler would cost half a percent of an echo; one for eight does not show.
@@ -73,25 +99,12 @@ void reactor::measure_handlers() {
 
 void reactor::flush() {
     // Sending may fail and queue a finish, but it never queues output again.
-    for (const auto key : output_) {
-        if (auto* place = slots_.find(key)) {
-            place->clear(slot_mark::in_output);
-            place->operations->flush(*place);
-        }
-    }
-    output_.clear();
+    work_off(output_, slot_mark::in_output, [](slot& place) { place.operations->flush(place); });
     arena_.clear();
 }
 
 void reactor::finish() {
-    taken_.swap(finish_);
-    for (const auto key : taken_) {
-        if (auto* place = slots_.find(key)) {
-            place->clear(slot_mark::in_finish);
-            place->operations->finish(*place);
-        }
-    }
-    taken_.clear();
+    work_off(finish_, slot_mark::in_finish, [](slot& place) { place.operations->finish(place); });
 }
 
 void reactor::queue(slot& place, slot_mark mark, std::vector<slot_key>& line) {
@@ -107,8 +120,12 @@ void reactor::release(slot& place) noexcept {
 }
 
 std::error_code reactor::watch(slot& place, interest wanted) {
+    if (is_forked()) {
+        return make_error_code(errc::loop_forked);
+    }
     ++counters_.registrations;
-    const auto error = source_->add(place.fd, wanted, key_of(place));
+    const auto error =
+        without_throwing([&] { return source_->add(place.fd, wanted, key_of(place)); });
     if (!error) {
         place.set(slot_mark::watched);
         place.wanted = wanted;
@@ -120,8 +137,12 @@ std::error_code reactor::change(slot& place, interest wanted) {
     if (place.wanted == wanted || !place.has(slot_mark::watched)) {
         return {};
     }
+    if (is_forked()) {
+        return make_error_code(errc::loop_forked);
+    }
     ++counters_.registrations;
-    const auto error = source_->modify(place.fd, wanted, key_of(place));
+    const auto error =
+        without_throwing([&] { return source_->modify(place.fd, wanted, key_of(place)); });
     if (!error) {
         place.wanted = wanted;
     }
@@ -129,8 +150,12 @@ std::error_code reactor::change(slot& place, interest wanted) {
 }
 
 void reactor::unwatch(slot& place) noexcept {
-    if (place.has(slot_mark::watched)) {
-        place.clear(slot_mark::watched);
+    if (!place.has(slot_mark::watched)) {
+        return;
+    }
+    place.clear(slot_mark::watched);
+    // A child shares the parent's epoll set: removing here would make the parent deaf.
+    if (!is_forked()) {
         ++counters_.registrations;
         static_cast<void>(source_->remove(place.fd));
     }

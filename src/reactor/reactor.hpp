@@ -51,7 +51,7 @@ public:
     [[nodiscard]] slot& slot_at(std::uint32_t index) noexcept { return slots_.at(index); }
     [[nodiscard]] const slot_table& slots() const noexcept { return slots_; }
 
-    /// Starts watching place.fd. Errors: as backend::add.
+    /// Starts watching place.fd. Errors: as backend::add, not_enough_memory, errc::loop_forked.
     [[nodiscard]] std::error_code watch(slot& place, interest wanted);
     [[nodiscard]] std::error_code change(slot& place, interest wanted);
     void unwatch(slot& place) noexcept;
@@ -73,6 +73,8 @@ public:
     [[nodiscard]] kernel& system() noexcept { return system_; }
     [[nodiscard]] const backend& source() const noexcept { return *source_; }
     [[nodiscard]] const backend_features& features() const noexcept { return features_; }
+    /// In a child made by fork(2): what it told the backend would be told to the parent's as well.
+    [[nodiscard]] bool is_forked() const noexcept { return system_.fork_count() != forks_; }
     [[nodiscard]] loop_counters& counters() noexcept { return counters_; }
     [[nodiscard]] const loop_counters& counters() const noexcept { return counters_; }
     /// When this turn began.
@@ -84,7 +86,8 @@ private:
 
     void queue(slot& place, slot_mark mark, std::vector<slot_key>& line);
     void hand_out(std::span<const event> ready);
-    void run_ring();
+    template <typename Act>
+    void work_off(std::vector<slot_key>& line, slot_mark mark, Act&& act);
 
     kernel& system_;
     std::unique_ptr<backend> source_;
@@ -93,7 +96,6 @@ private:
     std::vector<slot_key> ring_;
     std::vector<slot_key> output_;
     std::vector<slot_key> finish_;
-    std::vector<slot_key> taken_; ///< the line being worked off; kept for its memory
     std::array<event, events_max> events_;
     std::unique_ptr<std::byte[]> receive_buffer_;
     std::unique_ptr<datagram_batch> datagrams_;
@@ -102,6 +104,7 @@ private:
     time_point now_;
     time_point measured_;
     unsigned unmeasured_ = 0;
+    unsigned forks_;
 };
 
 } // namespace sockeye

@@ -7,9 +7,9 @@ namespace sockeye {
 slot& slot_table::allocate(const slot_operations& operations) {
     if (free_.empty()) {
         if (size_ == chunks_.size() * chunk_slots) {
-            chunks_.push_back(std::make_unique<slot[]>(chunk_slots));
             // Room for every slot, so that release never has to allocate.
-            free_.reserve(chunks_.size() * chunk_slots);
+            free_.reserve((chunks_.size() + 1) * chunk_slots);
+            chunks_.push_back(std::make_unique<slot[]>(chunk_slots));
         }
         auto& fresh = chunks_[size_ / chunk_slots][size_ % chunk_slots];
         fresh.index = size_++;

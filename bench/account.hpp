@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sockeye/loop.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sockeye::bench {
+
+/// What a server has used and done since it began, in its own words.
+///
+/// The server under test, ours or a peer, is a child process that speaks lines over its standard
+/// input and output. It says `ready ENDPOINT` once; to `stats` it answers a line of this account;
+/// at the end of its input it ends.
+struct account {
+    std::uint64_t cpu_ns = 0; ///< exact; the two below are sampled by the kernel's tick
+    std::uint64_t user_ns = 0;
+    std::uint64_t system_ns = 0;
+    std::uint64_t waits = 0;
+    std::uint64_t events = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+    std::uint64_t registrations = 0;
+    std::uint64_t accepts = 0;
+    std::uint64_t would_blocks = 0;
+
+    /// Every system call that serving makes; failed ones are among the reads and writes.
+    [[nodiscard]] std::uint64_t system_calls() const noexcept {
+        return waits + reads + writes + registrations + accepts;
+    }
+};
+
+/// What a process of ours has used so far.
+struct process_times {
+    std::uint64_t cpu_ns = 0;
+    std::uint64_t user_ns = 0;
+    std::uint64_t system_ns = 0;
+};
+
+[[nodiscard]] account make_account(const process_times& used, const loop_counters& counters);
+
+/// What happened from `before` to `after`.
+[[nodiscard]] account difference(const account& after, const account& before) noexcept;
+
+/// `stats cpu_ns=1 user_ns=2 ...`, without a line end.
+[[nodiscard]] std::string format_account(const account& value);
+/// Reads such a line; unknown names are passed over. Nothing where it is no such line.
+[[nodiscard]] std::optional<account> parse_account(std::string_view line);
+
+} // namespace sockeye::bench

@@ -1,0 +1,157 @@
+#include "bench/bench_command.hpp"
+
+#include "bench/document.hpp"
+#include "bench/options.hpp"
+#include "bench/run.hpp"
+#include "bench/server.hpp"
+#include "bench/table.hpp"
+#include "cli/host.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <random>
+
+#include <fmt/chrono.h>
+#include <unistd.h>
+
+namespace sockeye::bench {
+namespace {
+
+/// The width of the terminal as the shell tells it.
+std::size_t columns() {
+    constexpr std::size_t least = 80;
+    const char* text = std::getenv("COLUMNS");
+    std::size_t width = 0;
+    if (text != nullptr) {
+        const std::string_view digits = text;
+        std::from_chars(digits.data(), digits.data() + digits.size(), width);
+    }
+    return std::max(width, least);
+}
+
+progress::form progress_form(const cli::common_options& common) {
+    if (common.is_quiet) {
+        return progress::form::none;
+    }
+    const char* terminal = std::getenv("TERM");
+    const bool is_dumb = terminal != nullptr && std::string_view(terminal) == "dumb";
+    return cli::is_terminal(STDERR_FILENO) && !is_dumb ? progress::form::terminal
+                                                       : progress::form::lines;
+}
+
+/// One line on the standard error, dropped where nobody reads it.
+void talk(const std::string& text) {
+    cli::write_talk(text, std::chrono::seconds(1));
+}
+
+/// Writes the document wherever it was asked for; false where a file could not be written.
+bool save_all(const options& asked, const report& made) {
+    const auto document = to_json(made);
+    bool is_saved = true;
+    if (asked.is_json) {
+        is_saved = !cli::write_output(document);
+    }
+    std::vector<std::string> paths = asked.outputs;
+    if (paths.empty() && !asked.is_unsaved && !asked.is_json && !made.passes.empty()) {
+        paths.push_back(fmt::format("sockeye-{}.json", made.id));
+    }
+    for (const auto& path : paths) {
+        if (const auto error = save(path, document)) {
+            talk(fmt::format("sockeye bench: {}: {}; use --no-save or -o FILE\n", path,
+                             error.message()));
+            is_saved = false;
+        } else if (!asked.is_json) {
+            cli::write_output(fmt::format("saved  {}\n", path));
+        }
+    }
+    return is_saved;
+}
+
+/// Says why the run ended early, and gives the exit code of the run.
+int conclude(const plan& whole, const run_record& record) {
+    if (!record.failure.empty()) {
+        talk(fmt::format("sockeye bench: {}\n", record.failure));
+        return cli::exit_failed;
+    }
+    if (record.interrupt != 0) {
+        const std::size_t rounds = record.passes.empty() ? 0 : record.passes.back().rounds();
+        const std::size_t passes = std::max<std::size_t>(record.passes.size(), 1);
+        talk(fmt::format("sockeye bench: interrupted after {} of {} rounds of test {} of {}\n",
+                         rounds, whole.rounds, passes, whole.passes.size()));
+        return 128 + record.interrupt;
+    }
+    return cli::exit_done;
+}
+
+int measure(const options& asked, const cli::common_options& common) {
+    const plan whole = make_plan(asked.wanted);
+    const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
+    const std::string started =
+        fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+    const run_record nothing;
+    report head = make_report(whole, nothing);
+    head.id = id;
+    head.started = started;
+    if (!common.is_quiet) {
+        asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
+    }
+    host::watch_interrupts();
+    progress shown(progress_form(common), whole.estimate());
+    const run_record record = run_plan(whole, shown);
+    report made = make_report(whole, record);
+    made.id = id;
+    made.started = started;
+    made.command = host::command_line();
+    if (!asked.is_json) {
+        const table_style style = {columns(), common.is_verbose,
+                                   cli::wants_color(common, STDOUT_FILENO)};
+        cli::write_output(result_text(made, style));
+    }
+    const int code = conclude(whole, record);
+    const bool is_saved = save_all(asked, made);
+    return is_saved || code != cli::exit_done ? code : int(cli::exit_failed);
+}
+
+/// What the hidden command is told.
+struct server_request {
+    std::string backend;
+    std::string carrier;
+};
+
+void add_server_command(CLI::App& root, int& exit_code) {
+    auto asked = std::make_shared<server_request>();
+    auto* command =
+        root.add_subcommand(std::string(server_command), "a server under test; bench starts it");
+    command->group("");
+    command->add_option("--backend", asked->backend, "what it waits with")->required();
+    command->add_option("--transport", asked->carrier, "what it serves on")->required();
+    command->callback([asked, &exit_code] {
+        run_server(parse_backend(asked->backend).value(), parse_transport(asked->carrier));
+        exit_code = cli::exit_done;
+    });
+}
+
+} // namespace
+
+void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_code) {
+    auto asked = std::make_shared<options>();
+    auto* command = root.add_subcommand("bench", "measure echo over every event backend");
+    command->footer(
+        "  sockeye bench                      three tests, every backend and a control\n"
+        "  sockeye bench --quick              the same in less than a minute\n"
+        "  sockeye bench --one-core --peers   CPU per message, beside a loop written by hand\n"
+        "  sockeye bench -c 500 -s 4KiB -d 3  one test of your own\n"
+        "  sockeye bench tcp://10.0.0.2:7     a server that runs already");
+    add_options(*command, *asked);
+    cli::add_common_options(*command, common);
+    command->callback([asked, &common, &exit_code] {
+        finish_options(*asked);
+        exit_code = measure(*asked, common);
+    });
+    add_server_command(root, exit_code);
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,344 @@
+#include "bench/document.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+namespace sockeye::bench {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+template <typename T>
+void put(json& target, const char* name, const std::optional<T>& value) {
+    if (value) {
+        target[name] = *value;
+    }
+}
+
+std::int64_t whole(double value) {
+    return static_cast<std::int64_t>(value + 0.5);
+}
+
+json machine_json(const machine& facts) {
+    json made;
+    put(made, "cpu", facts.cpu);
+    made["cpus_online"] = facts.cpus_online;
+    made["cpus_allowed"] = facts.cpus_allowed;
+    put(made, "smt", facts.smt);
+    put(made, "numa_nodes", facts.numa_nodes);
+    made["virtual"] = facts.is_virtual;
+    made["kernel"] = facts.kernel;
+    put(made, "clocksource", facts.clock_source);
+    put(made, "governor", facts.governor);
+    made["mitigations"] = facts.mitigations;
+    put(made, "tcp_congestion", facts.tcp_congestion);
+    put(made, "somaxconn", facts.listen_backlog_max);
+    made["nofile"] = facts.open_files_max;
+    put(made, "cgroup_cpu_max", facts.cpu_quota);
+    put(made, "mem_bytes", facts.memory_bytes);
+    return made;
+}
+
+json tool_json(const build_facts& build) {
+    return {{"version", build.version},
+            {"build", build.type},
+            {"compiler", build.compiler},
+            {"flags", build.flags}};
+}
+
+json plan_json(const plan& made) {
+    json result = {{"rounds", made.rounds}, {"seed", made.seed}, {"order", "williams"}};
+    put(result, "messages", made.messages);
+    result["timeout_ns"] = made.timeout.count();
+    result["pin"] = {{"server", made.server_cpus}, {"client", made.client_cpus}};
+    if (!made.baseline.empty()) {
+        result["baseline"] = made.baseline;
+    }
+    if (made.target) {
+        result["endpoint"] = made.target->to_string();
+    }
+    bool has_control = false;
+    for (const auto& each : made.passes) {
+        for (const auto& lane : each.lanes) {
+            has_control = has_control || lane.is_control;
+        }
+    }
+    result["control"] = has_control;
+    return result;
+}
+
+/// The percentiles for which there are enough values.
+json times_json(const histogram& times) {
+    json made = {{"count", times.count()}};
+    if (times.count() == 0) {
+        return made;
+    }
+    made["min"] = times.min();
+    made["mean"] = times.mean();
+    constexpr std::pair<const char*, double> shares[] = {
+        {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}};
+    for (const auto& [name, share] : shares) {
+        if (times.can_tell(share)) {
+            made[name] = times.percentile(share);
+        }
+    }
+    made["max"] = times.max();
+    return made;
+}
+
+json histogram_json(const histogram& times) {
+    json pairs = json::array();
+    times.for_each_bucket([&pairs](std::uint64_t upper, std::uint64_t count) {
+        pairs.push_back({upper, count});
+    });
+    return {{"format", "loglin/1"}, {"unit", "ns"}, {"digits", 3}, {"pairs", std::move(pairs)}};
+}
+
+json server_json(const lane_result& result) {
+    const account& used = *result.server;
+    json made;
+    made["cpu_ns_per_message"] = whole(result.cpu_ns_per_message());
+    made["cpu_ns"] = used.cpu_ns;
+    made["user_ns"] = used.user_ns;
+    made["system_ns"] = used.system_ns;
+    put(made, "run_delay_ns", result.server_run_delay_ns);
+    made["syscalls"] = {{"wait", used.waits},
+                        {"read", used.reads},
+                        {"write", used.writes},
+                        {"register", used.registrations},
+                        {"accept", used.accepts}};
+    made["events"] = used.events;
+    made["would_blocks"] = used.would_blocks;
+    put(made, "rss_bytes", result.server_resident_bytes);
+    return made;
+}
+
+json client_json(const lane_result& result) {
+    json made;
+    if (result.counted.messages > 0) {
+        made["cpu_ns_per_message"] = whole(static_cast<double>(result.client.cpu_ns) /
+                                           static_cast<double>(result.counted.messages));
+    }
+    made["busy"] = static_cast<double>(result.client.cpu_ns) / 1e9 / result.seconds;
+    put(made, "run_delay_ns", result.client_run_delay_ns);
+    return made;
+}
+
+json host_json(const lane_result& result) {
+    const double capacity = result.host_seconds * 1e9;
+    return {{"busy", static_cast<double>(result.host->busy_ns) / capacity},
+            {"steal", static_cast<double>(result.host->steal_ns) / capacity},
+            {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
+}
+
+json round_json(const lane_result& result, std::size_t number) {
+    const tally& counted = result.counted;
+    json made = {{"round", number},
+                 {"slot", result.position + 1},
+                 {"seconds", result.seconds},
+                 {"messages", counted.messages},
+                 {"bytes", counted.bytes},
+                 {"service_ns", times_json(counted.service)},
+                 {"errors", counted.errors},
+                 {"unfinished", counted.unfinished},
+                 {"lost", counted.lost},
+                 {"late", counted.late},
+                 {"duplicate", counted.duplicate},
+                 {"wrong", counted.wrong}};
+    if (counted.errors.empty()) {
+        made["errors"] = json::object();
+    }
+    if (result.server) {
+        made["server"] = server_json(result);
+    }
+    made["client"] = client_json(result);
+    if (result.host) {
+        made["host"] = host_json(result);
+    }
+    return made;
+}
+
+json estimate_json(const estimate& value) {
+    json made = {{"median", value.median}};
+    if (value.bounds) {
+        made["lo"] = value.bounds->lo;
+        made["hi"] = value.bounds->hi;
+    }
+    made["spread"] = value.spread;
+    return made;
+}
+
+json summary_json(const lane_summary& lane) {
+    json made = {{"rate_per_s", estimate_json(lane.rate)}};
+    if (lane.cpu_ns) {
+        made["server_cpu_ns_per_message"] = estimate_json(*lane.cpu_ns);
+    }
+    put(made, "syscalls_per_message", lane.system_calls);
+    put(made, "events_per_wait", lane.events_per_wait);
+    put(made, "rss_bytes_per_connection", lane.resident_bytes_per_connection);
+    made["service_ns"] = times_json(lane.service);
+    return made;
+}
+
+std::string placement_name(const pass& what) {
+    return what.is_one_core ? "one-core" : "two-cores";
+}
+
+json result_json(const pass_summary& pass, const lane_summary& lane) {
+    const auto& what = pass.record->what;
+    json rounds = json::array();
+    for (const auto& each : *lane.rounds) {
+        rounds.push_back(round_json(each, rounds.size() + 1));
+    }
+    return {{"test", what.test},
+            {"placement", placement_name(what)},
+            {"backend", lane.what->name},
+            {"transport", name_of(what.what.carrier)},
+            {"connections", what.what.connections},
+            {"idle", what.what.idle},
+            {"pipeline", what.what.pipeline},
+            {"size_bytes", {what.what.size, what.what.size}},
+            {"verified", what.what.is_verified},
+            {"warmup_ns", what.warmup.count()},
+            {"duration_ns", what.window.count()},
+            {"summary", summary_json(lane)},
+            {"histogram", histogram_json(lane.service)},
+            {"rounds", std::move(rounds)}};
+}
+
+json ratio_json(const pass_summary& pass, metric by, const ratio& found) {
+    json made = {{"test", pass.record->what.test},
+                 {"placement", placement_name(pass.record->what)},
+                 {"metric", name_of(by)},
+                 {"ratio", found.estimate}};
+    if (found.bounds) {
+        made["lo"] = found.bounds->lo;
+        made["hi"] = found.bounds->hi;
+    }
+    made["method"] = "paired-signed-rank";
+    made["pairs"] = found.pairs;
+    return made;
+}
+
+/// The ratios of the control, or of all others.
+json comparisons_json(const report& made, bool of_control) {
+    json all = json::array();
+    for (const auto& pass : made.passes) {
+        for (const auto& lane : pass.lanes) {
+            for (const metric by : {metric::rate, metric::cpu}) {
+                const auto* found = compared(lane, by);
+                if (found == nullptr || lane.what->is_control != of_control) {
+                    continue;
+                }
+                json each = ratio_json(pass, by, found->against_baseline);
+                if (!of_control) {
+                    each["backend"] = lane.what->name;
+                    each["verdict"] = found->said == verdict::none ? "none" : name_of(found->said);
+                }
+                each["baseline"] = made.whole->baseline;
+                all.push_back(std::move(each));
+            }
+        }
+    }
+    return all;
+}
+
+json trust_json(const trust& grade) {
+    json flags = json::array();
+    for (const auto& each : grade.flags) {
+        json flag = {{"id", each.id}};
+        put(flag, "value", each.value);
+        flag["text"] = each.text;
+        flags.push_back(std::move(flag));
+    }
+    return {{"grade", std::string(1, grade.grade)}, {"flags", std::move(flags)}};
+}
+
+json failure_json(const run_record& record) {
+    json made = {{"text", record.failure}};
+    return made;
+}
+
+std::string dump(const json& value) {
+    // What came from a foreign server's system may be no UTF-8; the document stays valid.
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// One line for each member, and for each element of a list of objects: it can be read and
+/// compared line by line, and is not larger than need be.
+std::string to_lines(const json& document) {
+    std::string text = "{\n";
+    bool is_first = true;
+    for (const auto& [name, value] : document.items()) {
+        text += is_first ? "" : ",\n";
+        is_first = false;
+        text += dump(json(name)) + ": ";
+        if (!value.is_array() || value.empty() || !value.front().is_object()) {
+            text += dump(value);
+            continue;
+        }
+        text += "[";
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            text += (i == 0 ? "\n " : ",\n ") + dump(value[i]);
+        }
+        text += "\n]";
+    }
+    return text + "\n}\n";
+}
+
+} // namespace
+
+std::string to_json(const report& made) {
+    json document = {{"schema", "sockeye.bench/1"},
+                     {"id", made.id},
+                     {"started", made.started},
+                     {"status", made.status()}};
+    if (!made.record->failure.empty()) {
+        document["failure"] = failure_json(*made.record);
+    }
+    document["tool"] = tool_json(made.build);
+    document["command"] = made.command;
+    document["machine"] = machine_json(made.facts);
+    document["plan"] = plan_json(*made.whole);
+    json results = json::array();
+    for (const auto& pass : made.passes) {
+        for (const auto& lane : pass.lanes) {
+            results.push_back(result_json(pass, lane));
+        }
+    }
+    document["results"] = std::move(results);
+    document["comparisons"] = comparisons_json(made, false);
+    document["control"] = comparisons_json(made, true);
+    document["trust"] = trust_json(made.grade);
+    return to_lines(document);
+}
+
+std::error_code save(const std::string& path, const std::string& text) {
+    const auto last_error = [] { return std::error_code(errno, std::generic_category()); };
+    const std::string part = path + ".part";
+    std::FILE* file = std::fopen(part.c_str(), "wb");
+    if (file == nullptr) {
+        return last_error();
+    }
+    std::error_code error;
+    if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) {
+        error = last_error();
+    }
+    if (std::fclose(file) != 0 && !error) {
+        error = last_error();
+    }
+    if (!error && std::rename(part.c_str(), path.c_str()) != 0) {
+        error = last_error();
+    }
+    if (error) {
+        std::remove(part.c_str());
+    }
+    return error;
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,116 @@
+#include "bench/host.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+namespace sockeye::bench::host {
+namespace {
+
+volatile std::sig_atomic_t first_signal = 0;
+
+extern "C" void remember_signal(int signal) {
+    if (first_signal != 0) {
+        ::_exit(128 + signal);
+    }
+    first_signal = signal;
+}
+
+std::uint64_t to_ns(const timeval& time) noexcept {
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_usec) * 1000;
+}
+
+std::string process_file(pid_t process, const char* name) {
+    return "/proc/" + std::to_string(process) + "/" + name;
+}
+
+/// Whether `name`, the first word of a line of /proc/stat, is one of `cpus`; all is "cpu".
+bool is_wanted(const std::string& name, const cpu_list& cpus) {
+    if (cpus.empty()) {
+        return name == "cpu";
+    }
+    unsigned number = 0;
+    const char* digits = name.data() + 3;
+    const char* end = name.data() + name.size();
+    return name.size() > 3 && std::from_chars(digits, end, number).ec == std::errc() &&
+           std::find(cpus.begin(), cpus.end(), number) != cpus.end();
+}
+
+} // namespace
+
+process_times own_times() noexcept {
+    timespec cpu = {};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    rusage usage = {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return {static_cast<std::uint64_t>(cpu.tv_sec) * 1'000'000'000 +
+                static_cast<std::uint64_t>(cpu.tv_nsec),
+            to_ns(usage.ru_utime), to_ns(usage.ru_stime)};
+}
+
+std::optional<std::uint64_t> run_delay_ns(pid_t process) {
+    std::ifstream file(process_file(process, "schedstat"));
+    std::uint64_t running = 0;
+    std::uint64_t waiting = 0;
+    if (!(file >> running >> waiting)) {
+        return std::nullopt;
+    }
+    return waiting;
+}
+
+std::optional<std::uint64_t> resident_bytes(pid_t process) {
+    std::ifstream file(process_file(process, "statm"));
+    std::uint64_t total_pages = 0;
+    std::uint64_t resident_pages = 0;
+    if (!(file >> total_pages >> resident_pages)) {
+        return std::nullopt;
+    }
+    return resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::optional<cpu_usage> usage_of(const cpu_list& cpus) {
+    std::ifstream file("/proc/stat");
+    const auto tick_ns = 1'000'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+    cpu_usage sum;
+    bool is_found = false;
+    for (std::string line; std::getline(file, line) && line.starts_with("cpu");) {
+        std::istringstream words(line);
+        std::string name;
+        std::uint64_t user = 0, nice = 0, system = 0, idle = 0, io_wait = 0;
+        std::uint64_t irq = 0, softirq = 0, steal = 0;
+        words >> name >> user >> nice >> system >> idle >> io_wait >> irq >> softirq >> steal;
+        if (!words || !is_wanted(name, cpus)) {
+            continue;
+        }
+        is_found = true;
+        sum.busy_ns += (user + nice + system + irq + softirq) * tick_ns;
+        sum.softirq_ns += softirq * tick_ns;
+        sum.steal_ns += steal * tick_ns;
+    }
+    return is_found ? std::optional(sum) : std::nullopt;
+}
+
+std::size_t online_cpus() noexcept {
+    return static_cast<std::size_t>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
+}
+
+void watch_interrupts() noexcept {
+    struct sigaction action = {};
+    action.sa_handler = remember_signal;
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+}
+
+int interrupt() noexcept {
+    return first_signal;
+}
+
+} // namespace sockeye::bench::host

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "bench/account.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+// What the bench asks of the operating system and sockeye does not offer. All of it is here, in
+// child.hpp and in machine.hpp; what only Linux has, is in host_linux.cpp.
+namespace sockeye::bench::host {
+
+using cpu_list = std::vector<unsigned>;
+
+/// Where a process runs, and whether it is a batch process (which is not woken to preempt).
+struct placement {
+    cpu_list cpus; ///< empty: wherever the system likes
+    bool is_batch = false;
+};
+
+/// The CPUs that this process may use. Empty where the system does not tell.
+[[nodiscard]] cpu_list allowed_cpus();
+/// Moves this process there; false where the system refuses or cannot.
+bool place(const placement& where) noexcept;
+/// Ends this process when its parent ends, where the system can do that.
+void die_with_parent(pid_t parent) noexcept;
+/// The file of the running program.
+[[nodiscard]] std::string program_path();
+/// The words this process was started with. Empty where the system does not tell.
+[[nodiscard]] std::vector<std::string> command_line();
+
+/// What this process has used.
+[[nodiscard]] process_times own_times() noexcept;
+
+/// The nanoseconds that a process was ready to run and had to wait. Nothing where unknown.
+[[nodiscard]] std::optional<std::uint64_t> run_delay_ns(pid_t process);
+[[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t process);
+
+/// What some CPUs have done since the machine started.
+struct cpu_usage {
+    std::uint64_t busy_ns = 0;
+    std::uint64_t steal_ns = 0; ///< taken by other guests of a virtual machine's host
+    std::uint64_t softirq_ns = 0;
+};
+[[nodiscard]] std::size_t online_cpus() noexcept;
+/// Empty `cpus` means all. Nothing where the system does not tell.
+[[nodiscard]] std::optional<cpu_usage> usage_of(const cpu_list& cpus);
+
+/// From now on the first SIGINT or SIGTERM is remembered; a second one ends the process.
+void watch_interrupts() noexcept;
+/// The signal that came; 0 while none has.
+[[nodiscard]] int interrupt() noexcept;
+
+} // namespace sockeye::bench::host

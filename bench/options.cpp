@@ -1,0 +1,275 @@
+#include "bench/options.hpp"
+
+#include "cli/common.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+namespace sockeye::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using cli::parsed;
+
+constexpr std::uint64_t size_max = std::uint64_t{64} << 20;
+
+/// The parts between the commas.
+std::vector<std::string_view> split(std::string_view list) {
+    std::vector<std::string_view> parts;
+    for (;;) {
+        const std::size_t comma = list.find(',');
+        parts.push_back(list.substr(0, comma));
+        if (comma == std::string_view::npos) {
+            return parts;
+        }
+        list.remove_prefix(comma + 1);
+    }
+}
+
+/// `epoll,poll`, or `all`. Throws cli::command_error for those not usable here.
+parsed<std::vector<backend_kind>> parse_backends(std::string_view list) {
+    std::vector<backend_kind> found;
+    if (list == "all") {
+        return found;
+    }
+    std::vector<std::string_view> names;
+    for (const auto& each : backends()) {
+        names.push_back(each.name);
+    }
+    for (const auto part : split(list)) {
+        if (std::find(names.begin(), names.end(), part) == names.end()) {
+            const auto hint = cli::did_you_mean(part, names);
+            return parsed<std::vector<backend_kind>>::wrong(fmt::format(
+                "no backend '{}'{}", cli::escape(part, 40),
+                hint.empty() ? fmt::format("; there is {}, and all", fmt::join(names, ", "))
+                             : hint));
+        }
+        const backend_kind kind = parse_backend(part).value();
+        cli::require_usable(kind);
+        found.push_back(kind);
+    }
+    return found;
+}
+
+parsed<transport> parse_carrier(std::string_view text) {
+    for (const auto carrier : {transport::tcp, transport::udp, transport::unix_stream}) {
+        if (text == name_of(carrier)) {
+            return carrier;
+        }
+    }
+    return parsed<transport>::wrong("must be tcp, udp or unix");
+}
+
+struct pinning {
+    host::cpu_list server;
+    host::cpu_list client;
+    bool is_off = false;
+};
+
+/// Adds `3` or `4-7` to the list; false where it is neither.
+bool add_cpus(std::string_view text, host::cpu_list& list) {
+    constexpr unsigned cpu_max = 1023;
+    unsigned first = 0;
+    const char* const end = text.data() + text.size();
+    auto [next, error] = std::from_chars(text.data(), end, first);
+    unsigned last = first;
+    if (error == std::errc() && next != end && *next == '-') {
+        const auto tail = std::from_chars(next + 1, end, last);
+        next = tail.ptr;
+        error = tail.ec;
+    }
+    if (error != std::errc() || next != end || last < first || last > cpu_max) {
+        return false;
+    }
+    for (unsigned cpu = first; cpu <= last; ++cpu) {
+        list.push_back(cpu);
+    }
+    return true;
+}
+
+/// `auto`, `none`, or `server=LIST,client=LIST` where a list is like `2,4-7`.
+parsed<pinning> parse_pinning(std::string_view text) {
+    pinning found;
+    found.is_off = text == "none";
+    if (found.is_off || text == "auto") {
+        return found;
+    }
+    host::cpu_list* list = nullptr;
+    for (auto part : split(text)) {
+        if (part.starts_with("server=")) {
+            list = &found.server;
+        } else if (part.starts_with("client=")) {
+            list = &found.client;
+        }
+        if (const std::size_t equals = part.find('='); equals != std::string_view::npos) {
+            part.remove_prefix(equals + 1);
+        }
+        if (list == nullptr || !add_cpus(part, *list)) {
+            return parsed<pinning>::wrong("must be auto, none or, for example, server=1,client=0");
+        }
+    }
+    const auto allowed = host::allowed_cpus();
+    for (const auto* each : {&found.server, &found.client}) {
+        for (const unsigned cpu : *each) {
+            if (std::find(allowed.begin(), allowed.end(), cpu) == allowed.end()) {
+                return parsed<pinning>::wrong(
+                    fmt::format("CPU {} is not among those this process may use: {}", cpu,
+                                fmt::join(allowed, ",")));
+            }
+        }
+    }
+    return found;
+}
+
+parsed<std::string> parse_output(std::string_view text) {
+    if (!text.ends_with(".json") || text == ".json") {
+        return parsed<std::string>::wrong("must end in .json");
+    }
+    return std::string(text);
+}
+
+auto count_from(std::uint64_t least, std::uint64_t most) {
+    return [=](std::string_view text) { return cli::parse_count(text, {least, most}); };
+}
+
+auto time_from(duration least, duration most) {
+    return [=](std::string_view text) { return cli::parse_time(text, {least, most}); };
+}
+
+void add_load_options(CLI::App& command, request& wanted) {
+    cli::add_value(command, "-c,--connections", wanted.connections, "N=64",
+                   "busy connections; over UDP: peers", count_from(1, 1'000'000));
+    cli::add_value(command, "-p,--pipeline", wanted.pipeline, "N=1",
+                   "messages on their way over each", count_from(1, 100'000));
+    cli::add_value(command, "-s,--size", wanted.size, "SIZE=64B", "of a message",
+                   [](std::string_view text) {
+                       return cli::parse_size(text, {1, size_max});
+                   });
+    cli::add_value(command, "--idle", wanted.idle, "N=0", "further connections that say nothing",
+                   count_from(0, 1'000'000));
+    cli::add_value(command, "--transport", wanted.carrier, "tcp|udp|unix",
+                   "what the embedded server serves on", parse_carrier);
+}
+
+void add_time_options(CLI::App& command, request& wanted) {
+    cli::add_value(command, "-d,--duration", wanted.window, "TIME=1s", "measured in each round",
+                   time_from(1ms, 24h));
+    cli::add_value(command, "-n,--messages", wanted.messages, "N",
+                   "a round ends when that many are answered", count_from(1, 1'000'000'000'000));
+    cli::add_value(command, "--warmup", wanted.warmup, "TIME=300ms", "not measured in each round",
+                   time_from(0ms, 1h));
+    cli::add_value(command, "--rounds", wanted.rounds, "N=10",
+                   "of all servers in turn; 6 give an interval", count_from(1, 200));
+    cli::add_value(command, "--timeout", wanted.timeout, "TIME=1s",
+                   "after it a datagram counts as lost, and a round ends", time_from(1ms, 1h));
+    command.add_flag("--quick", wanted.is_quick, "a coarse result in less than a minute");
+}
+
+void add_server_options(CLI::App& command, request& wanted) {
+    cli::add_value(command, "-b,--backend", wanted.backends, "LIST=all",
+                   "backends of the embedded server", parse_backends);
+    cli::add_value(command, "--baseline", wanted.baseline, "NAME",
+                   "what the others are compared with",
+                   [](std::string_view text) { return parsed<std::string>(std::string(text)); });
+    command.add_flag("--peers", wanted.has_peers,
+                     "measure a loop written by hand in C as well, as the floor");
+    command.add_flag_callback(
+        "--no-control", [&wanted] { wanted.has_control = false; },
+        "do not measure the baseline twice");
+}
+
+void add_place_options(CLI::App& command, request& wanted) {
+    command.add_flag("--one-core", wanted.is_one_core,
+                     "server and client take turns on one CPU: the sharpest CPU per message");
+    const auto pin = [&wanted](const std::string& text) {
+        const auto found = parse_pinning(text);
+        if (!found) {
+            cli::refuse_value("--pin", text, found.message());
+        }
+        wanted.server_cpus = (*found).server;
+        wanted.client_cpus = (*found).client;
+        wanted.is_unpinned = (*found).is_off;
+    };
+    command.add_option_function<std::string>("--pin", pin, "CPUs, such as server=1,client=0")
+        ->type_name("auto|none|LISTS");
+}
+
+void add_output_options(CLI::App& command, options& asked) {
+    command.add_flag_callback(
+        "--no-verify", [&asked] { asked.wanted.is_verified = false; },
+        "do not compare the bytes of the answers");
+    cli::add_value(command, "--seed", asked.wanted.seed, "N=1", "of the bytes that are sent",
+                   count_from(0, std::numeric_limits<std::uint64_t>::max()));
+    const auto add_output = [&asked](const std::string& text) {
+        const auto path = parse_output(text);
+        if (!path) {
+            cli::refuse_value("--output", text, path.message());
+        }
+        asked.outputs.push_back(*path);
+    };
+    command
+        .add_option_function<std::string>("-o,--output", add_output,
+                                          "save the run there, not in sockeye-ID.json")
+        ->type_name("FILE.json");
+    command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
+    command.add_flag("--no-save", asked.is_unsaved, "save no file");
+}
+
+void refuse(const std::string& message) {
+    throw cli::command_error(cli::exit_usage, message);
+}
+
+void check_target(const request& wanted) {
+    if (wanted.carrier || wanted.has_peers || !wanted.backends.empty() ||
+        !wanted.baseline.empty()) {
+        refuse("with an endpoint there is one server, and it runs already: leave --transport, "
+               "--backend, --baseline and --peers out");
+    }
+    if (wanted.is_one_core) {
+        refuse("--one-core moves the server too, which runs already: use taskset(1) and --pin");
+    }
+    if (!is_stream(wanted.target->kind()) && wanted.idle) {
+        refuse("--idle: datagrams have no idle connections");
+    }
+}
+
+} // namespace
+
+void add_options(CLI::App& command, options& asked) {
+    command.add_option("endpoint", asked.target,
+                       "an echo server to measure, such as tcp://10.0.0.2:7");
+    add_load_options(command, asked.wanted);
+    add_time_options(command, asked.wanted);
+    add_server_options(command, asked.wanted);
+    add_place_options(command, asked.wanted);
+    add_output_options(command, asked);
+}
+
+void finish_options(options& asked) {
+    request& wanted = asked.wanted;
+    if (!asked.target.empty()) {
+        const auto target = endpoint::parse(asked.target);
+        if (!target) {
+            cli::refuse_value("endpoint", asked.target, target.error().message());
+        }
+        wanted.target = *target;
+        check_target(wanted);
+    }
+    if (wanted.idle && wanted.carrier == transport::udp) {
+        refuse("--idle: datagrams have no idle connections");
+    }
+    if (wanted.is_one_core && wanted.is_unpinned) {
+        refuse("--one-core and --pin none contradict each other");
+    }
+}
+
+transport parse_transport(std::string_view text) {
+    const auto carrier = parse_carrier(text);
+    if (!carrier) {
+        cli::refuse_value("--transport", text, carrier.message());
+    }
+    return *carrier;
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "bench/plan.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sockeye::bench {
+
+/// The command line of `bench`, as it was given.
+struct options {
+    request wanted;
+    std::string target;               ///< an endpoint, or empty
+    std::vector<std::string> outputs; ///< files
+    bool is_json = false;
+    bool is_unsaved = false;
+};
+
+/// Declares them on the command; `asked` outlives it.
+void add_options(CLI::App& command, options& asked);
+
+/// Checks what only all of them together tell. Throws cli::command_error.
+void finish_options(options& asked);
+
+/// `tcp`, `udp` or `unix`. Throws cli::command_error.
+[[nodiscard]] transport parse_transport(std::string_view text);
+
+} // namespace sockeye::bench

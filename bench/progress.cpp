@@ -1,0 +1,74 @@
+#include "bench/progress.hpp"
+
+#include "cli/values.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace sockeye::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t bar_width = 24;
+
+std::string bar(double share) {
+    const auto filled = static_cast<std::size_t>(share * static_cast<double>(bar_width));
+    return std::string(filled, '#') + std::string(bar_width - filled, '-');
+}
+
+} // namespace
+
+void progress::begin_round(std::string_view test, std::size_t round, std::size_t rounds) {
+    round_ = fmt::format("{} round {}/{}", test, round, rounds);
+    lanes_done_.clear();
+}
+
+void progress::begin_lane(std::string_view name) {
+    lane_ = name;
+    if (form_ == form::terminal) {
+        show("");
+    }
+}
+
+void progress::tick(std::uint64_t messages, duration since_start) {
+    if (form_ != form::terminal || clock::now() - last_shown_ < 250ms || since_start <= 0ns) {
+        return;
+    }
+    const double seconds = std::chrono::duration<double>(since_start).count();
+    show(cli::format_count(static_cast<double>(messages) / seconds) + "/s");
+}
+
+void progress::end_lane(double rate, duration planned) {
+    done_ += planned;
+    lanes_done_ += fmt::format("  {} {:.0f}/s", lane_, rate);
+}
+
+void progress::end_round() {
+    if (form_ == form::lines) {
+        fmt::print(stderr, "{}{}\n", round_, lanes_done_);
+    }
+}
+
+void progress::erase() {
+    if (is_shown_) {
+        std::fputs("\r\x1b[K", stderr);
+        is_shown_ = false;
+    }
+}
+
+void progress::show(std::string_view detail) {
+    const double share =
+        std::min(1.0, static_cast<double>(done_.count()) /
+                          static_cast<double>(std::max<duration::rep>(total_.count(), 1)));
+    const duration left = std::max<duration>(total_ - done_, 0ns);
+    fmt::print(stderr, "\r[{}] {:2.0f} %  {} {}  {}  left {}\x1b[K", bar(share), share * 100,
+               round_, lane_, detail,
+               cli::format_time(std::chrono::ceil<std::chrono::seconds>(left)));
+    is_shown_ = true;
+    last_shown_ = clock::now();
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "bench/plan.hpp"
+
+#include <sockeye/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sockeye::bench {
+
+/// Tells on the standard error how far the run is: on a terminal in one line that is written
+/// anew four times a second, elsewhere in one plain line for each finished round.
+class progress {
+public:
+    enum class form : std::uint8_t { none, terminal, lines };
+
+    progress(form how, duration total) noexcept : form_(how), total_(total) {}
+    ~progress() { erase(); }
+    progress(const progress&) = delete;
+    progress& operator=(const progress&) = delete;
+
+    void begin_round(std::string_view test, std::size_t round, std::size_t rounds);
+    void begin_lane(std::string_view name);
+    /// Shows the rate of now; `messages` is what the window has brought so far. Cheap when called
+    /// too often.
+    void tick(std::uint64_t messages, duration since_start);
+    void end_lane(double rate, duration planned);
+    void end_round();
+    /// Takes the line away, before something else is printed.
+    void erase();
+
+private:
+    void show(std::string_view detail);
+
+    form form_;
+    duration total_;
+    duration done_ = {}; ///< of the plan
+    time_point last_shown_ = {};
+    std::string round_;
+    std::string lane_;
+    std::string lanes_done_;
+    bool is_shown_ = false;
+};
+
+} // namespace sockeye::bench

@@ -1,0 +1,47 @@
+#include "bench/report.hpp"
+
+#include <algorithm>
+
+namespace sockeye::bench {
+namespace {
+
+void withhold_verdicts(std::vector<pass_summary>& passes) {
+    for (auto& pass : passes) {
+        for (auto& lane : pass.lanes) {
+            for (auto* found : {&lane.by_rate, &lane.by_cpu}) {
+                if (*found) {
+                    (*found)->said = verdict::none;
+                }
+            }
+        }
+    }
+}
+
+} // namespace
+
+std::string report::status() const {
+    if (!record->failure.empty()) {
+        return "failed";
+    }
+    return record->interrupt != 0 ? "interrupted" : "complete";
+}
+
+report make_report(const plan& whole, const run_record& record) {
+    report made;
+    made.whole = &whole;
+    made.record = &record;
+    made.facts = read_machine();
+    made.build = read_build();
+    for (const auto& pass : record.passes) {
+        if (pass.rounds() > 0) {
+            made.passes.push_back(summarize(pass, whole.baseline));
+        }
+    }
+    made.grade = assess(whole, made.facts, made.passes);
+    if (made.grade.grade == 'C') {
+        withhold_verdicts(made.passes);
+    }
+    return made;
+}
+
+} // namespace sockeye::bench

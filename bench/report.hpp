@@ -1,0 +1,33 @@
+#pragma once
+
+#include "bench/machine.hpp"
+#include "bench/plan.hpp"
+#include "bench/summary.hpp"
+#include "bench/trust.hpp"
+
+#include <string>
+#include <vector>
+
+namespace sockeye::bench {
+
+/// Everything there is to say of a run, in whatever form.
+struct report {
+    std::string id;      ///< four hex digits
+    std::string started; ///< UTC, `2026-11-21T03:40:11Z`
+    std::vector<std::string> command;
+    const plan* whole = nullptr;
+    const run_record* record = nullptr;
+    machine facts;
+    build_facts build;
+    std::vector<pass_summary> passes; ///< those with a whole round at least
+    trust grade;
+
+    /// `complete`, `interrupted` or `failed`.
+    [[nodiscard]] std::string status() const;
+};
+
+/// Sums up the run and judges it. Grade C takes the verdicts away.
+/// Lifetime: plan and record outlive the report.
+[[nodiscard]] report make_report(const plan& whole, const run_record& record);
+
+} // namespace sockeye::bench

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace sockeye::bench {
+
+struct interval {
+    double lo = 0;
+    double hi = 0;
+
+    [[nodiscard]] bool contains(double value) const noexcept { return lo <= value && value <= hi; }
+};
+
+/// The middle value, or the mean of the two in the middle. Requires: not empty.
+[[nodiscard]] double median(std::span<const double> values);
+
+/// The median distance from the median, as a share of the median. Requires: not empty.
+[[nodiscard]] double relative_spread(std::span<const double> values);
+
+/// An interval that holds the true median with at least 95 % certainty, whatever the shape of
+/// the distribution: two of the values themselves. Nothing for fewer than six values.
+[[nodiscard]] std::optional<interval> median_interval(std::span<const double> values);
+
+/// The critical value of Wilcoxon's signed-rank test for `count` pairs, two-sided at 5 %: the
+/// largest rank sum that is still significant. Nothing for fewer than six pairs.
+[[nodiscard]] std::optional<std::size_t> signed_rank_critical(std::size_t count);
+
+/// The median of all pairwise means (Hodges and Lehmann's estimate). Requires: not empty.
+[[nodiscard]] double hodges_lehmann(std::span<const double> values);
+
+/// The interval of that estimate from the exact distribution of Wilcoxon's signed-rank sum, with
+/// at least 95 % certainty. Nothing for fewer than six values.
+[[nodiscard]] std::optional<interval> signed_rank_interval(std::span<const double> values);
+
+/// How many times `base` the `subject` is, from rounds in which both took their turn.
+struct ratio {
+    double estimate = 1;
+    std::optional<interval> bounds;
+    std::size_t pairs = 0;
+};
+
+/// Pairs the rounds and works on the logarithms, so that 2 and 1/2 are equally far from 1.
+/// Requires: equally many, at least one, all above 0.
+[[nodiscard]] ratio paired_ratio(std::span<const double> subject, std::span<const double> base);
+
+} // namespace sockeye::bench

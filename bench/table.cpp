@@ -1,0 +1,366 @@
+#include "bench/table.hpp"
+
+#include "bench/words.hpp"
+#include "cli/values.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <functional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace sockeye::bench {
+namespace {
+
+/// Width from which on the columns that explain are shown, and those of the times.
+constexpr std::size_t explain_width = 92;
+constexpr std::size_t times_width = 110;
+
+std::string cpus_text(const host::cpu_list& cpus) {
+    return fmt::format("CPU{} {}", cpus.size() == 1 ? "" : "s", fmt::join(cpus, ","));
+}
+
+std::string place_text(const plan& whole) {
+    if (whole.server_cpus.empty() && whole.client_cpus.empty()) {
+        return "wherever the system likes";
+    }
+    const bool one_core_only = std::all_of(whole.passes.begin(), whole.passes.end(),
+                                           [](const pass& p) { return p.is_one_core; });
+    if (one_core_only) {
+        return fmt::format("server and client take turns on {}", cpus_text(whole.server_cpus));
+    }
+    if (whole.target) {
+        return fmt::format("client {}", cpus_text(whole.client_cpus));
+    }
+    return fmt::format("server {}, client {}", cpus_text(whole.server_cpus),
+                       cpus_text(whole.client_cpus));
+}
+
+std::string lanes_text(const pass& test) {
+    std::size_t backends = 0;
+    std::string others;
+    for (const auto& each : test.lanes) {
+        if (each.what == lane::kind::target) {
+            return "1 server";
+        }
+        if (each.is_control) {
+            others += " + control";
+        } else if (each.what == lane::kind::peer) {
+            others += " + C loop";
+        } else {
+            ++backends;
+        }
+    }
+    const auto text = fmt::format("{} backend{}{}", backends, backends == 1 ? "" : "s", others);
+    return others.empty() ? text : "(" + text + ")";
+}
+
+std::string plan_text(const plan& whole) {
+    std::size_t extra = 0;
+    for (std::size_t i = 1; i < whole.passes.size(); ++i) {
+        extra += whole.passes[i].test == whole.passes[i - 1].test ? 1 : 0;
+    }
+    const std::size_t tests = whole.passes.size() - extra;
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(whole.estimate());
+    return fmt::format("{} test{} x {} x {} rounds{}, interleaved, about {}", tests,
+                       tests == 1 ? "" : "s", lanes_text(whole.passes.front()), whole.rounds,
+                       extra > 0 ? fmt::format(", {} of them on one core too", extra) : "",
+                       cli::format_time(seconds));
+}
+
+std::string machine_text(const machine& facts) {
+    std::string text = facts.cpu.value_or("unknown CPU");
+    text += fmt::format(", {} CPU{}", facts.cpus_online, facts.cpus_online == 1 ? "" : "s");
+    text += facts.is_virtual ? ", virtual" : "";
+    text += ", " + facts.kernel;
+    text += facts.clock_source ? ", clock " + *facts.clock_source : "";
+    text += facts.tcp_congestion ? ", tcp " + *facts.tcp_congestion : "";
+    return text;
+}
+
+std::string load_text(const pass& test) {
+    const load& what = test.what;
+    std::string text;
+    if (what.idle > 0) {
+        text = fmt::format("{} busy among {} idle connections", what.connections, what.idle);
+    } else {
+        text = fmt::format("{} {} x {} in flight", what.connections,
+                           is_stream(what.carrier) ? "connections" : "peers", what.pipeline);
+    }
+    if (what.idle > 0 && what.pipeline > 1) {
+        text += fmt::format(" x {} in flight", what.pipeline);
+    }
+    text +=
+        fmt::format(", {}, {}, closed loop", cli::format_size(what.size), name_of(what.carrier));
+    text += test.is_one_core ? ", one core" : "";
+    return text + (what.is_verified ? "" : ", not verified");
+}
+
+std::string microseconds(double ns) {
+    return fmt::format("{:.2f} us", ns / 1000);
+}
+
+std::string ratio_text(const ratio& found) {
+    if (!found.bounds) {
+        return fmt::format("{:.2f}", found.estimate);
+    }
+    return fmt::format("{:.2f} [{:.2f}, {:.2f}]", found.estimate, found.bounds->lo,
+                       found.bounds->hi);
+}
+
+struct column {
+    std::string title;
+    std::size_t width = 0;
+    bool is_left = false;
+    std::function<std::string(const lane_summary&)> cell;
+};
+
+/// Writes the table of one test.
+class table {
+public:
+    table(const report& made, const pass_summary& shown, const pass_summary* one_core,
+          const table_style& style)
+        : report_(made), shown_(shown), one_core_(one_core), style_(style) {}
+
+    std::string text();
+
+private:
+    void choose_columns();
+    void add_rate() {
+        columns_.push_back({"messages/s", 12, false, [](const lane_summary& lane) {
+                                return cli::format_count(lane.rate.median);
+                            }});
+    }
+    void add_cpu();
+    void add_ratio();
+    void add_explanations();
+    void add_times();
+    [[nodiscard]] std::string verdict_cell(const lane_summary& lane, const comparison& found) const;
+    [[nodiscard]] std::string line(const std::function<std::string(const column&)>& cell) const;
+    [[nodiscard]] std::string title() const;
+    /// The lane as the pass on one core saw it, if there was one.
+    [[nodiscard]] const lane_summary* cpu_source(const lane_summary& lane) const {
+        return one_core_ == nullptr ? &lane : one_core_->find(lane.what->name);
+    }
+
+    const report& report_;
+    const pass_summary& shown_;
+    const pass_summary* one_core_;
+    const table_style style_;
+    std::vector<column> columns_;
+};
+
+std::string table::title() const {
+    std::string name = shown_.record->what.test;
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    const auto left = fmt::format("{:<12} {}", name, load_text(shown_.record->what));
+    const std::string right =
+        shown_.primary == metric::cpu ? "lower is better" : "higher is better";
+    const std::size_t width = std::min(style_.width, std::size_t{100});
+    const std::size_t gap =
+        left.size() + right.size() + 2 < width ? width - left.size() - right.size() : 2;
+    return left + std::string(gap, ' ') + right + "\n";
+}
+
+std::string table::text() {
+    choose_columns();
+    std::string text = title();
+    text += line([](const column& c) { return c.title; });
+    for (const auto& lane : shown_.lanes) {
+        text += line([&lane](const column& c) { return c.cell(lane); });
+    }
+    return text;
+}
+
+std::string table::line(const std::function<std::string(const column&)>& cell) const {
+    std::string text;
+    for (const auto& each : columns_) {
+        const auto content = cell(each);
+        text += each.is_left ? fmt::format("{:<{}}", content, each.width)
+                             : fmt::format("{:>{}}", content, each.width);
+    }
+    return text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+}
+
+void table::choose_columns() {
+    columns_.push_back(
+        {"backend", 10, true, [](const lane_summary& lane) { return lane.what->name; }});
+    const bool has_cpu = shown_.lanes.front().cpu_ns.has_value();
+    if (shown_.primary == metric::cpu) {
+        add_cpu();
+        add_ratio();
+        add_rate();
+    } else {
+        add_rate();
+        add_ratio();
+        if (has_cpu) {
+            add_cpu();
+        }
+    }
+    if (has_cpu) {
+        add_explanations();
+    }
+    if (!has_cpu || style_.is_verbose || style_.width >= times_width) {
+        add_times();
+    }
+}
+
+/// On one core it is what the ratio is of; elsewhere its own ratio stands beside it.
+void table::add_cpu() {
+    const bool has_own_ratio = shown_.primary != metric::cpu;
+    columns_.push_back(
+        {one_core_ != nullptr ? "CPU/msg, 1 core" : "server CPU/msg", has_own_ratio ? 17u : 16u,
+         false, [this, has_own_ratio](const lane_summary& lane) -> std::string {
+             const auto* source = cpu_source(lane);
+             if (source == nullptr || !source->cpu_ns) {
+                 return "-";
+             }
+             const auto text = microseconds(source->cpu_ns->median);
+             if (!has_own_ratio) {
+                 return text;
+             }
+             return source->by_cpu
+                        ? fmt::format("{} {:.2f}", text, source->by_cpu->against_baseline.estimate)
+                        : text + (report_.whole->baseline.empty() ? "" : " 1.00");
+         }});
+}
+
+void table::add_ratio() {
+    if (report_.whole->baseline.empty()) {
+        return;
+    }
+    columns_.push_back({fmt::format("   ratio to {} [95 %]", report_.whole->baseline), 29, true,
+                        [this](const lane_summary& lane) -> std::string {
+                            const auto* found = compared(lane, shown_.primary);
+                            return "   " + (found == nullptr ? "1.00" : verdict_cell(lane, *found));
+                        }});
+}
+
+std::string table::verdict_cell(const lane_summary& lane, const comparison& found) const {
+    const auto ratio = ratio_text(found.against_baseline);
+    if (lane.what->is_control) {
+        return ratio + " noise";
+    }
+    const auto text = fmt::format("{} {}", ratio, name_of(found.said));
+    if (!style_.has_color || (found.said != verdict::faster && found.said != verdict::slower)) {
+        return text;
+    }
+    const std::size_t padding = text.size() < 26 ? 26 - text.size() : 0;
+    return fmt::format("\x1b[{}m{}\x1b[0m{}", found.said == verdict::faster ? 32 : 31, text,
+                       std::string(padding, ' '));
+}
+
+void table::add_explanations() {
+    columns_.push_back({"calls/msg", 11, false, [this](const lane_summary& lane) -> std::string {
+                            const auto* source = cpu_source(lane);
+                            return source != nullptr && source->system_calls
+                                       ? fmt::format("{:.2f}", *source->system_calls)
+                                       : "-";
+                        }});
+    if (!style_.is_verbose && style_.width < explain_width) {
+        return;
+    }
+    columns_.push_back({"events/wait", 13, false, [](const lane_summary& lane) -> std::string {
+                            return lane.events_per_wait
+                                       ? fmt::format("{:.1f}", *lane.events_per_wait)
+                                       : "-";
+                        }});
+}
+
+void table::add_times() {
+    for (const auto& [title, share] : {std::pair{"p50", 0.5}, std::pair{"p99", 0.99}}) {
+        columns_.push_back(
+            {title, 10, false, [share = share](const lane_summary& lane) -> std::string {
+                 if (!lane.service.can_tell(share)) {
+                     return "-";
+                 }
+                 const auto ns = static_cast<duration::rep>(lane.service.percentile(share));
+                 return cli::format_time(duration(ns));
+             }});
+    }
+}
+
+std::string trust_text(const trust& grade) {
+    std::string text = fmt::format("Trust  {}", grade.grade);
+    if (grade.flags.empty()) {
+        return text + "\n";
+    }
+    const std::size_t count = grade.flags.size();
+    text += fmt::format("   {} note{}\n", count, count == 1 ? "" : "s");
+    for (const auto& flag : grade.flags) {
+        text += fmt::format("  {:<5} {}\n", flag.forbids_verdicts ? "GRAVE" : "note", flag.text);
+    }
+    return text;
+}
+
+/// What the columns mean, for those who asked for more.
+std::string legend_text() {
+    return "Legend\n"
+           "  ratio       times the baseline, above 1 always better: the median of all pairwise\n"
+           "              means over the rounds, interval by Wilcoxon's signed-rank test\n"
+           "  control     the baseline once more: what differs less than it is noise\n"
+           "  CPU/msg     user and system time of the server; on loopback the receiver's TCP work\n"
+           "              runs in the sender's call, so the sum of both sides is firm, the split\n"
+           "              is not\n"
+           "  calls/msg   waits, reads, writes, registrations and accepts for one message\n"
+           "  p50, p99    service time, from write to the last byte of the answer. A closed loop\n"
+           "              sends no message before the last one is answered: waiting time of\n"
+           "              messages that a slow server delays is not in it\n";
+}
+
+/// The same test on one core, whose CPU per message the table of `shown` takes.
+const pass_summary* one_core_of(const report& made, const pass_summary& shown) {
+    for (const auto& each : made.passes) {
+        const bool is_same = each.record->what.test == shown.record->what.test;
+        if (is_same && each.record->what.is_one_core && !shown.record->what.is_one_core) {
+            return &each;
+        }
+    }
+    return nullptr;
+}
+
+/// Whether the numbers of `pass` already stand in the table of the same test on two cores.
+bool is_merged(const report& made, const pass_summary& pass) {
+    return std::any_of(made.passes.begin(), made.passes.end(), [&](const pass_summary& other) {
+        return one_core_of(made, other) == &pass;
+    });
+}
+
+} // namespace
+
+std::string header_text(const report& made) {
+    const auto& build = made.build;
+    const std::string day = made.started.substr(0, 10);
+    const std::string minute = made.started.substr(11, 5);
+    return fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
+                       "machine  {}\n"
+                       "place    {}\n"
+                       "plan     {}\n",
+                       build.version, build.type, build.compiler, build.flags, made.id, day, minute,
+                       machine_text(made.facts), place_text(*made.whole), plan_text(*made.whole));
+}
+
+std::string result_text(const report& made, const table_style& style) {
+    std::string text;
+    for (const auto& pass : made.passes) {
+        if (!is_merged(made, pass) || style.is_verbose) {
+            text += "\n" + table(made, pass, one_core_of(made, pass), style).text();
+        }
+    }
+    const auto sentences = words_of(made);
+    if (!sentences.empty()) {
+        text += "\nIn words\n";
+        for (const auto& each : sentences) {
+            text += "  " + each + "\n";
+        }
+    }
+    if (!made.passes.empty()) {
+        text += "\n" + trust_text(made.grade);
+    }
+    return text + (style.is_verbose ? legend_text() : "");
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,270 @@
+#include "bench/trust.hpp"
+
+#include "cli/values.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sockeye::bench {
+namespace {
+
+constexpr double foreign_max = 0.05;
+constexpr double run_delay_max = 0.02;
+constexpr double steal_noted = 0.001;
+constexpr double steal_max = 0.01;
+constexpr double spread_max = 0.05;
+
+/// All of one kind that the rounds showed: in how many, and the median of the shares.
+struct sightings {
+    std::vector<double> shares;
+
+    [[nodiscard]] std::size_t above(double limit) const {
+        return static_cast<std::size_t>(
+            std::count_if(shares.begin(), shares.end(), [=](double s) { return s > limit; }));
+    }
+    /// One bad round in ten is a disturbance; more than a third is the state of the machine.
+    [[nodiscard]] bool is_usual(double limit) const { return above(limit) * 3 > shares.size(); }
+};
+
+template <typename Visit>
+void for_each_result(const std::vector<pass_summary>& passes, Visit visit) {
+    for (const auto& pass : passes) {
+        for (const auto& lane : pass.lanes) {
+            for (const auto& result : *lane.rounds) {
+                visit(*pass.record, result);
+            }
+        }
+    }
+}
+
+/// The share of the CPUs that others used.
+double foreign_share(const lane_result& result) {
+    const double own = static_cast<double>(result.client.cpu_ns) +
+                       (result.server ? static_cast<double>(result.server->cpu_ns) : 0);
+    const double foreign = static_cast<double>(result.host->busy_ns) - own;
+    return std::max(foreign, 0.0) / (result.host_seconds * 1e9);
+}
+
+class assessor {
+public:
+    assessor(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes)
+        : plan_(whole), facts_(facts), passes_(passes) {}
+
+    trust run() {
+        check_build();
+        check_machine();
+        check_neighbours();
+        check_steal();
+        check_spread();
+        check_faults();
+        check_control();
+        check_rounds();
+        for (const auto& flag : made_.flags) {
+            const char worst = flag.forbids_verdicts ? 'C' : 'B';
+            made_.grade = std::max(made_.grade, worst);
+        }
+        return std::move(made_);
+    }
+
+private:
+    void add(std::string id, std::string text, std::optional<double> value, bool is_grave) {
+        made_.flags.push_back({std::move(id), std::move(text), value, is_grave});
+    }
+
+    void check_build();
+    void check_machine();
+    void check_neighbours();
+    void check_steal();
+    void check_spread();
+    void check_faults();
+    void check_control();
+    void check_rounds();
+
+    const plan& plan_;
+    const machine& facts_;
+    const std::vector<pass_summary>& passes_;
+    trust made_;
+};
+
+void assessor::check_build() {
+    const auto build = read_build();
+    if (build.has_assertions) {
+        add("debug-build", "built with assertions: a release build is faster", {}, true);
+    }
+    if (build.has_sanitizer) {
+        add("sanitizer", "built with a sanitizer: nothing here says how fast it is", {}, true);
+    }
+}
+
+void assessor::check_machine() {
+    const auto overlaps = [this] {
+        return std::any_of(plan_.server_cpus.begin(), plan_.server_cpus.end(), [this](unsigned c) {
+            return std::find(plan_.client_cpus.begin(), plan_.client_cpus.end(), c) !=
+                   plan_.client_cpus.end();
+        });
+    };
+    const bool has_two_core_pass = std::any_of(
+        passes_.begin(), passes_.end(), [](const auto& p) { return !p.record->what.is_one_core; });
+    if (has_two_core_pass && overlaps()) {
+        add("shared-core", "server and client share a CPU: each waits for the other", {}, false);
+    }
+    if (facts_.cpus_online <= 2) {
+        add("few-cpus",
+            fmt::format("{} CPU{} only: kernel network work of client and server shares them",
+                        facts_.cpus_online, facts_.cpus_online == 1 ? "" : "s"),
+            static_cast<double>(facts_.cpus_online), false);
+    }
+    if (facts_.governor && *facts_.governor != "performance") {
+        add("frequency", "CPU frequency governor is " + *facts_.governor + ", not performance", {},
+            false);
+    }
+    const std::string source = facts_.clock_source.value_or("tsc");
+    if (source != "tsc" && source != "arch_sys_counter") {
+        add("clock", "clock source is " + source + ": reading the time is slow", {}, false);
+    }
+    if (facts_.cpu_quota) {
+        add("quota", "the control group limits CPU time (cpu.max " + *facts_.cpu_quota + ")", {},
+            false);
+    }
+    if (!passes_.empty() && !passes_.front().record->what.what.is_verified) {
+        add("verify-off", "answers were not verified", {}, false);
+    }
+}
+
+void assessor::check_neighbours() {
+    sightings foreign;
+    sightings waiting;
+    for_each_result(passes_, [&](const pass_record& pass, const lane_result& result) {
+        if (result.host && (result.server || plan_.target)) {
+            foreign.shares.push_back(plan_.target ? 0 : foreign_share(result));
+        }
+        // On one core they wait for each other, as they should.
+        if (!pass.what.is_one_core && result.server_run_delay_ns && result.client_run_delay_ns) {
+            const auto delay = std::max(*result.server_run_delay_ns, *result.client_run_delay_ns);
+            waiting.shares.push_back(static_cast<double>(delay) / 1e9 / result.seconds);
+        }
+    });
+    if (const std::size_t count = foreign.above(foreign_max); count > 0) {
+        const double share = median(foreign.shares);
+        add("contended",
+            fmt::format("other programs used more than 5 % of our CPUs in {} of {} rounds (median "
+                        "{:.1f} %)",
+                        count, foreign.shares.size(), share * 100),
+            share, foreign.is_usual(foreign_max));
+    } else if (const std::size_t waits = waiting.above(run_delay_max); waits > 0) {
+        const double share = median(waiting.shares);
+        add("contended",
+            fmt::format("server or client waited for a CPU more than 2 % of the time in {} of {} "
+                        "rounds (median {:.1f} %)",
+                        waits, waiting.shares.size(), share * 100),
+            share, waiting.is_usual(run_delay_max));
+    }
+}
+
+void assessor::check_steal() {
+    sightings steal;
+    for_each_result(passes_, [&](const pass_record&, const lane_result& result) {
+        if (result.host) {
+            steal.shares.push_back(static_cast<double>(result.host->steal_ns) /
+                                   (result.host_seconds * 1e9));
+        }
+    });
+    if (steal.shares.empty()) {
+        return;
+    }
+    double sum = 0;
+    for (const double share : steal.shares) {
+        sum += share;
+    }
+    const double mean = sum / static_cast<double>(steal.shares.size());
+    if (mean > steal_noted) {
+        add("steal",
+            fmt::format("steal {:.1f} %: a neighbour of this virtual machine took some time",
+                        mean * 100),
+            mean, mean > steal_max);
+    }
+}
+
+void assessor::check_spread() {
+    for (const auto& pass : passes_) {
+        double worst = 0;
+        const lane_summary* widest = nullptr;
+        for (const auto& lane : pass.lanes) {
+            const auto& shown = pass.primary == metric::cpu ? *lane.cpu_ns : lane.rate;
+            if (shown.spread > worst) {
+                worst = shown.spread;
+                widest = &lane;
+            }
+        }
+        if (worst > spread_max) {
+            add("spread",
+                fmt::format("{}{}: rounds of {} differ by {:.0f} % (median from the median)",
+                            pass.record->what.test,
+                            pass.record->what.is_one_core ? " on one core" : "", widest->what->name,
+                            worst * 100),
+                worst, false);
+        }
+    }
+}
+
+void assessor::check_faults() {
+    tally sum;
+    std::uint64_t errors = 0;
+    for_each_result(passes_, [&](const pass_record&, const lane_result& result) {
+        sum.lost += result.counted.lost;
+        sum.late += result.counted.late;
+        sum.duplicate += result.counted.duplicate;
+        sum.unfinished += result.counted.unfinished;
+        for (const auto& [text, count] : result.counted.errors) {
+            errors += count;
+        }
+    });
+    if (errors > 0) {
+        add("errors", fmt::format("{} connections failed", errors), static_cast<double>(errors),
+            false);
+    }
+    if (sum.lost + sum.late + sum.duplicate > 0) {
+        add("loss",
+            fmt::format("datagrams: {} lost, {} late, {} duplicate", sum.lost, sum.late,
+                        sum.duplicate),
+            static_cast<double>(sum.lost), false);
+    }
+    if (sum.unfinished > 0) {
+        add("unfinished", fmt::format("{} messages had no answer in time", sum.unfinished),
+            static_cast<double>(sum.unfinished), false);
+    }
+}
+
+void assessor::check_control() {
+    for (const auto& pass : passes_) {
+        if (pass.is_control_off(pass.primary)) {
+            const auto* found = compared(*pass.control(), pass.primary);
+            add("control",
+                fmt::format("this machine cannot tell two identical servers apart today ({}: "
+                            "{:.2f}): no verdicts",
+                            pass.record->what.test, found->against_baseline.estimate),
+                found->against_baseline.estimate, true);
+        }
+    }
+}
+
+void assessor::check_rounds() {
+    const bool is_compared = std::any_of(passes_.begin(), passes_.end(),
+                                         [](const auto& p) { return p.lanes.size() > 1; });
+    const std::size_t rounds = passes_.empty() ? 0 : passes_.front().record->rounds();
+    if (is_compared && rounds < 6) {
+        add("rounds",
+            fmt::format("{} round{} give no 95 % interval (6 needed): no verdicts", rounds,
+                        rounds == 1 ? "" : "s"),
+            static_cast<double>(rounds), false);
+    }
+}
+
+} // namespace
+
+trust assess(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes) {
+    return assessor(whole, facts, passes).run();
+}
+
+} // namespace sockeye::bench

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "support/conformance.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace support {
+
+/// One backend under test, and the entry of the table that made it.
+class subject {
+public:
+    subject(const sockeye::backend_entry& entry, rows& covered);
+
+    sockeye::backend* operator->() const noexcept { return made_.get(); }
+    [[nodiscard]] sockeye::backend& operator*() const noexcept { return *made_; }
+    [[nodiscard]] const sockeye::backend_entry& entry() const noexcept { return entry_; }
+    [[nodiscard]] bool offers_edge() const noexcept { return entry_.features.edge; }
+    [[nodiscard]] bool closes_early() const noexcept { return entry_.features.early_close; }
+
+    /// What is ready now, at most `room` of it.
+    [[nodiscard]] std::vector<sockeye::event> look(std::size_t room = 256);
+    /// What the first wait gives that does not give nothing.
+    [[nodiscard]] std::vector<sockeye::event> await();
+    /// Whether a wait of 20 ms gives nothing and lasts that long.
+    [[nodiscard]] bool is_silent();
+
+    /// Destroys the backend, and its registrations with it.
+    void destroy() noexcept { made_.reset(); }
+
+    void does_not_apply(std::string reason) { covered_.do_not_apply(std::move(reason)); }
+
+private:
+    [[nodiscard]] std::vector<sockeye::event> wait(std::size_t room, sockeye::duration timeout);
+
+    const sockeye::backend_entry& entry_;
+    rows& covered_;
+    std::unique_ptr<sockeye::backend> made_;
+};
+
+/// Runs `body` on a fresh one of every backend that this build has, as a subcase of its name, and
+/// notes the rows. Whatever the body does, the process has the same descriptors afterwards.
+void on_every_backend(std::initializer_list<int> numbers,
+                      const std::function<void(subject&)>& body);
+
+/// Keys of events, in rising order; a failed CHECK shows them.
+struct keys : std::vector<std::uint64_t> {
+    using vector::vector;
+    friend std::ostream& operator<<(std::ostream& out, const keys& shown);
+};
+
+[[nodiscard]] keys keys_of(const std::vector<sockeye::event>& events);
+
+} // namespace support

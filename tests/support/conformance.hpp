@@ -1,0 +1,38 @@
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace support {
+
+/// The rows of the specification that the test code in one scope holds one backend to.
+///
+/// A row has passed where no assertion failed between construction and destruction, in all scopes
+/// that name it. The table of rows for each backend is printed when the test program ends, with
+/// the rows that nobody tested. Threads: the one that runs the tests.
+class rows {
+public:
+    rows(std::initializer_list<int> numbers, std::string_view backend);
+    rows(const rows&) = delete;
+    rows& operator=(const rows&) = delete;
+    ~rows();
+
+    /// Says why this backend cannot be held to the rows. What is asserted all the same can fail.
+    void do_not_apply(std::string reason) { reason_ = std::move(reason); }
+
+private:
+    std::vector<int> numbers_;
+    std::string backend_;
+    std::string reason_;
+    int failures_before_;
+};
+
+/// Declared at namespace scope: a row that has no meaning on any backend, and why.
+class exemption {
+public:
+    exemption(int number, std::string reason);
+};
+
+} // namespace support

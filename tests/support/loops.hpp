@@ -1,0 +1,50 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "support/conformance.hpp"
+#include "support/test_backends.hpp"
+#include "support/test_kernel.hpp"
+
+#include <sockeye/loop.hpp>
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+
+namespace support {
+
+/// Runs `body` for every backend that this build has, as a subcase of its name, and notes the
+/// rows. Whatever the body does, the process has the same descriptors afterwards.
+void for_every_backend(std::initializer_list<int> numbers,
+                       const std::function<void(const sockeye::backend_entry&)>& body);
+
+/// The same with a fresh loop.
+void on_every_loop(std::initializer_list<int> numbers,
+                   const std::function<void(sockeye::loop&)>& body);
+
+/// Turns `owner` until `fact` holds. False when it does not within a time that no machine needs.
+[[nodiscard]] bool turn_until(sockeye::loop& owner, const std::function<bool()>& fact);
+
+/// A loop over a test's kernel and backend; `features` are what the loop shall believe of it.
+[[nodiscard]] sockeye::loop make_loop(sockeye::kernel& system,
+                                      std::unique_ptr<sockeye::backend> source,
+                                      sockeye::backend_entry row,
+                                      sockeye::loop_options options = {});
+
+/// A loop whose time passes only where it waits, and then at once.
+struct clocked_loop {
+    explicit clocked_loop(const sockeye::backend_entry& entry, sockeye::loop_options options = {});
+
+    /// Time passes without a turn.
+    void advance(sockeye::duration step) { system.advance(step); }
+
+    test_kernel system;
+    clocked_backend* waits = nullptr; ///< lives as long as the loop
+    sockeye::loop loop;
+};
+
+/// Runs `body` with a clocked loop of every backend.
+void on_every_clocked_loop(std::initializer_list<int> numbers,
+                           const std::function<void(clocked_loop&)>& body);
+
+} // namespace support

@@ -1,0 +1,362 @@
+#include "loop/timer_queue.hpp"
+
+#include "support/allocations.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using sockeye::time_point;
+using sockeye::timer_id;
+using sockeye::timer_queue;
+
+namespace {
+
+/// Calls a function with the key of each timer that fires.
+struct listener {
+    std::function<void(std::uint64_t)> hear;
+
+    [[nodiscard]] sockeye::timer_target target(std::uint64_t key) {
+        return {[](void* owner, std::uint64_t told) { static_cast<listener*>(owner)->hear(told); },
+                this, key};
+    }
+};
+
+/// The same, and remembers them.
+struct record_of_fires : listener {
+    record_of_fires() {
+        hear = [this](std::uint64_t key) { fired.push_back(key); };
+    }
+    std::vector<std::uint64_t> fired;
+};
+
+using keys = std::vector<std::uint64_t>;
+
+constexpr time_point at(std::int64_t nanoseconds) {
+    return time_point(sockeye::duration(nanoseconds));
+}
+
+/// An explicit instantiation may name what is private: it opens the counter of starts, which
+/// would take minutes to wrap round otherwise.
+template <auto Member>
+struct opened {
+    friend std::uint32_t& order_of(timer_queue& queue) { return queue.*Member; }
+};
+std::uint32_t& order_of(timer_queue& queue);
+template struct opened<&timer_queue::order_>;
+
+constexpr std::size_t all = 1'000'000;
+
+} // namespace
+
+TEST_CASE("timer_queue: [200] fires what is due, in the order of deadlines") {
+    timer_queue queue;
+    record_of_fires heard;
+    CHECK_FALSE(queue.next());
+    queue.start(at(30), heard.target(3));
+    queue.start(at(10), heard.target(1));
+    queue.start(at(20), heard.target(2));
+    CHECK(queue.next() == at(10));
+    CHECK(queue.fire_due(at(9), all) == 0);
+    CHECK(queue.fire_due(at(20), all) == 2);
+    CHECK(heard.fired == keys{1, 2});
+    CHECK(queue.next() == at(30));
+    CHECK(queue.fire_due(at(30), all) == 1);
+    CHECK(queue.fire_due(at(1000), all) == 0);
+    CHECK(heard.fired == keys{1, 2, 3});
+}
+
+TEST_CASE("timer_queue: [200] equal deadlines fire in the order of their starts") {
+    timer_queue queue;
+    record_of_fires heard;
+    SUBCASE("from the beginning") {}
+    SUBCASE("while the counter of starts wraps round") { order_of(queue) = 0xffff'ff00; }
+    keys expected;
+    for (std::uint64_t key = 0; key < 1000; ++key) {
+        queue.start(at(5), heard.target(key));
+        expected.push_back(key);
+    }
+    CHECK(queue.fire_due(at(5), all) == 1000);
+    CHECK(heard.fired == expected);
+}
+
+TEST_CASE("timer_queue: cancel is told once, and stale names are harmless") {
+    timer_queue queue;
+    record_of_fires heard;
+    const auto first = queue.start(at(1), heard.target(1));
+    CHECK(first != 0);
+    CHECK(queue.is_armed(first));
+    CHECK(queue.cancel(first));
+    CHECK_FALSE(queue.is_armed(first));
+    CHECK_FALSE(queue.cancel(first));
+    const auto second = queue.start(at(1), heard.target(2));
+    CHECK(second != first);
+    CHECK_FALSE(queue.cancel(first));
+    CHECK(queue.is_armed(second));
+    CHECK(queue.fire_due(at(1), all) == 1);
+    CHECK_FALSE(queue.is_armed(second));
+    CHECK_FALSE(queue.cancel(second));
+    CHECK_FALSE(queue.cancel(0));
+    CHECK_FALSE(queue.is_armed(0));
+    CHECK_FALSE(queue.cancel(~timer_id{0}));
+    CHECK(heard.fired == keys{2});
+}
+
+TEST_CASE("timer_queue: [203] one cancelled by another of the same call does not fire") {
+    timer_queue queue;
+    record_of_fires heard;
+    std::vector<timer_id> ids(4);
+    listener canceller;
+    canceller.hear = [&](std::uint64_t) {
+        CHECK(queue.is_armed(ids[2]));
+        CHECK(queue.cancel(ids[2]));
+        CHECK_FALSE(queue.cancel(ids[2]));
+        CHECK_FALSE(queue.is_armed(ids[2]));
+    };
+    ids[0] = queue.start(at(1), heard.target(0));
+    ids[1] = queue.start(at(2), canceller.target(1));
+    ids[2] = queue.start(at(3), heard.target(2));
+    ids[3] = queue.start(at(4), heard.target(3));
+    CHECK(queue.fire_due(at(9), all) == 3);
+    CHECK(heard.fired == keys{0, 3});
+    CHECK(queue.size() == 0);
+}
+
+TEST_CASE("timer_queue: [204] one that fires is no longer armed, and may start itself again") {
+    timer_queue queue;
+    listener again;
+    int fired = 0;
+    timer_id id = 0;
+    again.hear = [&](std::uint64_t) {
+        ++fired;
+        CHECK_FALSE(queue.is_armed(id));
+        CHECK_FALSE(queue.cancel(id));
+        id = queue.start(at(1), again.target(0));
+    };
+    id = queue.start(at(1), again.target(0));
+    CHECK(queue.fire_due(at(5), all) == 1);
+    CHECK(fired == 1);
+    CHECK(queue.fire_due(at(5), all) == 1);
+    CHECK(fired == 2);
+}
+
+TEST_CASE("timer_queue: [201] one started by a handler waits for the next call, due or not") {
+    timer_queue queue;
+    record_of_fires heard;
+    listener starter;
+    starter.hear = [&](std::uint64_t) {
+        for (std::uint64_t key = 1; key < 100; ++key) {
+            queue.start(at(0), heard.target(key));
+        }
+    };
+    queue.start(at(1), starter.target(0));
+    queue.start(at(2), heard.target(0));
+    CHECK(queue.fire_due(at(9), all) == 2);
+    CHECK(heard.fired == keys{0});
+    CHECK(queue.fire_due(at(9), all) == 99);
+}
+
+TEST_CASE("timer_queue: a call fires no more than its budget, and forgets nobody") {
+    timer_queue queue;
+    record_of_fires heard;
+    keys expected;
+    for (std::uint64_t key = 0; key < 10; ++key) {
+        queue.start(at(1), heard.target(key));
+        expected.push_back(key);
+    }
+    CHECK(queue.fire_due(at(1), 4) == 4);
+    CHECK(queue.next() == at(1));
+    CHECK(queue.fire_due(at(1), 4) == 4);
+    CHECK(queue.fire_due(at(1), 4) == 2);
+    CHECK(queue.fire_due(at(1), 4) == 0);
+    CHECK(heard.fired == expected);
+}
+
+TEST_CASE("timer_queue: [207] deadlines at both ends of time stay in order") {
+    timer_queue queue;
+    record_of_fires heard;
+    queue.start(time_point::max(), heard.target(2));
+    queue.start(at(0), heard.target(1));
+    queue.start(time_point::min(), heard.target(0));
+    CHECK(queue.next() == time_point::min());
+    CHECK(queue.fire_due(at(0), all) == 2);
+    CHECK(queue.fire_due(time_point::max() - 1ns, all) == 0);
+    CHECK(queue.fire_due(time_point::max(), all) == 1);
+    CHECK(heard.fired == keys{0, 1, 2});
+}
+
+TEST_CASE("timer_queue: a handler that throws does not take the others' timers with it") {
+    timer_queue queue;
+    record_of_fires heard;
+    listener thrower;
+    thrower.hear = [](std::uint64_t) { throw std::bad_alloc(); };
+    queue.start(at(1), heard.target(1));
+    queue.start(at(2), thrower.target(2));
+    queue.start(at(3), heard.target(3));
+    const auto last = queue.start(at(4), heard.target(4));
+    CHECK_THROWS_AS(queue.fire_due(at(9), all), std::bad_alloc);
+    CHECK(heard.fired == keys{1});
+    // Those that were on their way are due now, whatever the time.
+    CHECK(queue.next() <= at(9));
+    CHECK(queue.is_armed(last));
+    CHECK(queue.fire_due(at(9), all) == 2);
+    CHECK(heard.fired == keys{1, 3, 4});
+    CHECK_FALSE(queue.next());
+}
+
+TEST_CASE("timer_queue: no allocation in steady state") {
+    timer_queue queue;
+    record_of_fires heard;
+    heard.fired.reserve(1'000'000);
+    std::mt19937_64 random(7);
+    std::vector<timer_id> ids(1000);
+    const auto round = [&](std::int64_t now) {
+        for (auto& id : ids) {
+            queue.cancel(id);
+            id = queue.start(at(now + static_cast<std::int64_t>(random() % 100)), heard.target(1));
+        }
+        queue.fire_due(at(now + 50), 256);
+    };
+    round(0);
+    queue.fire_due(at(0), 256);
+    const auto before = support::allocations();
+    for (std::int64_t now = 100; now < 10'000; now += 100) {
+        round(now);
+    }
+    CHECK(support::allocations() == before);
+    CHECK(heard.fired.size() > 10'000);
+}
+
+namespace {
+
+/// Takes random steps, also inside handlers, and compares with a std::multimap.
+class model_run {
+public:
+    explicit model_run(std::uint64_t seed) : random_(seed) {
+        heard_.hear = [this](std::uint64_t key) { on_fire(key); };
+    }
+
+    void step();
+    std::size_t fired = 0;
+
+private:
+    struct entry {
+        std::uint64_t key;
+        timer_id id;
+    };
+    using model = std::multimap<time_point, entry>;
+
+    std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+    void start();
+    void cancel();
+    void fire();
+    void on_fire(std::uint64_t key);
+    void compare();
+
+    std::mt19937_64 random_;
+    timer_queue queue_;
+    listener heard_;
+    model waiting_; ///< equal keys stay in the order of insertion
+    std::deque<entry> due_;
+    std::vector<timer_id> past_;
+    time_point now_ = at(1'000);
+    std::uint64_t last_key_ = 0;
+};
+
+void model_run::start() {
+    const auto deadline = now_ + sockeye::duration(static_cast<std::int64_t>(below(64)) - 8);
+    const auto key = ++last_key_;
+    const auto id = queue_.start(deadline, heard_.target(key));
+    REQUIRE(id != 0);
+    waiting_.emplace(deadline, entry{key, id});
+}
+
+void model_run::cancel() {
+    if (!past_.empty() && below(4) == 0) {
+        REQUIRE_FALSE(queue_.cancel(past_[below(past_.size())]));
+    }
+    if (!due_.empty() && below(2) == 0) {
+        const auto chosen = due_.begin() + static_cast<std::ptrdiff_t>(below(due_.size()));
+        REQUIRE(queue_.cancel(chosen->id));
+        past_.push_back(chosen->id);
+        due_.erase(chosen);
+    } else if (!waiting_.empty()) {
+        const auto chosen =
+            std::next(waiting_.begin(), static_cast<std::ptrdiff_t>(
+                                            below(std::min<std::size_t>(waiting_.size(), 64))));
+        REQUIRE(queue_.cancel(chosen->second.id));
+        past_.push_back(chosen->second.id);
+        waiting_.erase(chosen);
+    }
+}
+
+void model_run::fire() {
+    now_ += sockeye::duration(below(12));
+    const auto budget = 1 + below(10);
+    while (due_.size() < budget && !waiting_.empty() && waiting_.begin()->first <= now_) {
+        due_.push_back(waiting_.begin()->second);
+        waiting_.erase(waiting_.begin());
+    }
+    const auto before = fired;
+    const auto count = queue_.fire_due(now_, budget);
+    REQUIRE(count == fired - before);
+    REQUIRE(due_.empty());
+}
+
+void model_run::on_fire(std::uint64_t key) {
+    REQUIRE_FALSE(due_.empty());
+    REQUIRE(due_.front().key == key);
+    REQUIRE_FALSE(queue_.is_armed(due_.front().id));
+    past_.push_back(due_.front().id);
+    due_.pop_front();
+    ++fired;
+    for (auto steps = below(4); steps > 0; --steps) {
+        below(2) == 0 ? start() : cancel();
+    }
+}
+
+void model_run::compare() {
+    REQUIRE(queue_.size() == waiting_.size());
+    if (waiting_.empty()) {
+        REQUIRE_FALSE(queue_.next());
+    } else {
+        REQUIRE(queue_.next() == waiting_.begin()->first);
+    }
+}
+
+void model_run::step() {
+    switch (below(5)) {
+    case 0:
+    case 1:
+        start();
+        break;
+    case 2:
+        cancel();
+        break;
+    default:
+        fire();
+    }
+    compare();
+}
+
+} // namespace
+
+TEST_CASE("timer_queue: [210] random use agrees with a model") {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        CAPTURE(seed);
+        model_run run(seed);
+        for (int step = 0; step < 100'000; ++step) {
+            run.step();
+        }
+        CHECK(run.fired > 10'000);
+    }
+}
