@@ -160,9 +160,10 @@ std::string table::title() const {
     const std::string right =
         shown_.primary == metric::cpu ? "lower is better" : "higher is better";
     const std::size_t width = std::min(style_.width, std::size_t{100});
-    const std::size_t gap =
-        left.size() + right.size() + 2 < width ? width - left.size() - right.size() : 2;
-    return left + std::string(gap, ' ') + right + "\n";
+    if (left.size() + right.size() + 2 > width) {
+        return left + "\n" + std::string(13, ' ') + right + "\n";
+    }
+    return left + std::string(width - left.size() - right.size(), ' ') + right + "\n";
 }
 
 std::string table::text() {

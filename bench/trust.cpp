@@ -1,6 +1,6 @@
 #include "bench/trust.hpp"
 
-#include "cli/values.hpp"
+#include "cli/text.hpp"
 
 #include <algorithm>
 
@@ -14,6 +14,8 @@ constexpr double run_delay_max = 0.02;
 constexpr double steal_noted = 0.001;
 constexpr double steal_max = 0.01;
 constexpr double spread_max = 0.05;
+/// Of the window: a client that works all of it, while the server has time left, is the limit.
+constexpr double fully_busy = 0.9;
 
 /// All of one kind that the rounds showed: in how many, and the median of the shares.
 struct sightings {
@@ -56,6 +58,7 @@ public:
         check_machine();
         check_neighbours();
         check_steal();
+        check_client();
         check_spread();
         check_faults();
         check_control();
@@ -76,6 +79,7 @@ private:
     void check_machine();
     void check_neighbours();
     void check_steal();
+    void check_client();
     void check_spread();
     void check_faults();
     void check_control();
@@ -183,6 +187,32 @@ void assessor::check_steal() {
             fmt::format("steal {:.1f} %: a neighbour of this virtual machine took some time",
                         mean * 100),
             mean, mean > steal_max);
+    }
+}
+
+void assessor::check_client() {
+    for (const auto& pass : passes_) {
+        std::vector<std::string> bound;
+        for (const auto& lane : pass.lanes) {
+            sightings client_only;
+            for (const auto& result : *lane.rounds) {
+                const double window_ns = result.seconds * 1e9;
+                const bool is_bound =
+                    result.server &&
+                    static_cast<double>(result.client.cpu_ns) > fully_busy * window_ns &&
+                    static_cast<double>(result.server->cpu_ns) < fully_busy * window_ns;
+                client_only.shares.push_back(is_bound ? 1 : 0);
+            }
+            if (client_only.is_usual(0.5)) {
+                bound.push_back(lane.what->name);
+            }
+        }
+        if (!bound.empty() && !pass.record->what.is_one_core) {
+            add("client-bound",
+                fmt::format("{}: the client was the limit for {}: rates are \"at least\"",
+                            pass.record->what.test, cli::join_and(bound)),
+                {}, false);
+        }
     }
 }
 

@@ -297,6 +297,34 @@ TEST_CASE("backend: [45] each new error is not told anew while nothing is wanted
     });
 }
 
+TEST_CASE("backend: [18] [45] what was muted once is heard again, a laid ghost or not") {
+    on_every_backend({18, 45}, [](subject& on) {
+        const auto udp = support::make_refused_udp();
+        const int fd = udp.first.get();
+        const auto is_refused = [&] { return pending_error(fd) == ECONNREFUSED; };
+        REQUIRE_FALSE(on->add(fd, interest::none, 1));
+        support::put(fd);
+        is_told_once(on);
+        CHECK(support::turn_until(is_refused, [] {}));
+        REQUIRE_FALSE(on->modify(fd, interest::readable, 2));
+
+        auto pipe = support::make_pipe();
+        const int ghost = pipe.first.get();
+        const auto duplicate = support::make_duplicate(ghost);
+        REQUIRE_FALSE(on->add(ghost, interest::readable, 3));
+        pipe.first.reset();
+        REQUIRE_FALSE(on->remove(ghost));
+        support::put(pipe.second.get());
+        CHECK(on.look().empty());
+        CHECK(on.is_silent());
+
+        support::put(fd);
+        const auto told = the_event(on);
+        CHECK(told.key == 2);
+        CHECK(told.readable);
+    });
+}
+
 TEST_CASE("backend: [46] a reset is readable, and reading finds it") {
     on_every_backend({46}, [](subject& on) {
         auto tcp = support::make_tcp_pair();

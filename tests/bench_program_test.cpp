@@ -272,8 +272,8 @@ TEST_CASE("bench: lost and doubled datagrams are counted, and the run goes on") 
             }
         }
     });
-    const auto ended = support::run_program(
-        quick({server.address(), "-c", "2", "--timeout", "20ms", "-d", "500ms", "--json"}));
+    const auto ended = support::run_program({"bench", server.address(), "-c", "2", "--timeout",
+                                             "20ms", "-d", "500ms", "--rounds", "1", "--json"});
     CAPTURE(ended.talk);
     CHECK(ended.status == 0);
     const auto round = parse(ended.output)["results"][0]["rounds"][0];

@@ -210,19 +210,12 @@ long count_binds(const words& arguments) {
     return std::ranges::count(traced.talk, '\n') - 1;
 }
 
-/// The command line is right, but the program of this build has no bench to be meant.
-bool has_bench() {
-    return run_program({"help", "bench"}).status == 0;
-}
-
 } // namespace
 
 TEST_CASE("cli: a malformed command line is one line and exit 2") {
     for (const auto& [arguments, message] : general_mistakes()) {
         CAPTURE(shown(arguments));
-        if (message.find("'bench'?") == std::string::npos || has_bench()) {
-            check_refusal(run_program(arguments), 2, message);
-        }
+        check_refusal(run_program(arguments), 2, message);
     }
     for (const auto& [arguments, message] : serve_mistakes()) {
         CAPTURE(shown(arguments));

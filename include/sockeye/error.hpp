@@ -7,7 +7,7 @@ namespace sockeye {
 /// The errors that the kernel has no name for. Everything else is a std::errc value.
 enum class errc {
     end_of_stream = 1,    ///< the peer ended the stream in good order
-    send_queue_full,      ///< the peer reads too slowly: the hard limit of the send queue was passed
+    send_queue_full,      ///< the peer reads too slowly: its queue passed the hard limit
     too_many_descriptors, ///< this backend cannot watch a descriptor with so high a number
     not_pollable,         ///< regular files and directories cannot be watched
     handler_threw,        ///< an exception left a handler of this object
@@ -18,18 +18,18 @@ enum class errc {
     backend_unavailable,  ///< the backend exists, but not on this machine or in this build
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service
 
-    endpoint_empty,          ///< nothing was written
-    endpoint_scheme_unknown, ///< the part before "://" or ":" is none of ours
-    endpoint_host_missing,   ///< "tcp://" without an address
-    endpoint_host_invalid,   ///< neither an IPv4 nor a bracketed IPv6 address
-    endpoint_host_is_name,   ///< a host name where a numeric address is needed
-    endpoint_bracket_missing, ///< an IPv6 address without [ ]
-    endpoint_scope_invalid,  ///< the part behind % names no interface
-    endpoint_port_missing,   ///< no ":PORT" at the end
-    endpoint_port_invalid,   ///< the port is not a whole number from 0 to 65535
-    endpoint_path_missing,   ///< "unix:" without a path
-    endpoint_path_too_long,  ///< a socket path has at most 107 bytes
-    endpoint_path_has_nul,   ///< a path ends at its first NUL byte, so it must not hold one
+    endpoint_empty,                ///< nothing was written
+    endpoint_scheme_unknown,       ///< the part before "://" or ":" is none of ours
+    endpoint_host_missing,         ///< "tcp://" without an address
+    endpoint_host_invalid,         ///< neither an IPv4 nor a bracketed IPv6 address
+    endpoint_host_is_name,         ///< a host name where a numeric address is needed
+    endpoint_bracket_missing,      ///< an IPv6 address without [ ]
+    endpoint_scope_invalid,        ///< the part behind % names no interface
+    endpoint_port_missing,         ///< no ":PORT" at the end
+    endpoint_port_invalid,         ///< the port is not a whole number from 0 to 65535
+    endpoint_path_missing,         ///< "unix:" without a path
+    endpoint_path_too_long,        ///< a socket path has at most 107 bytes
+    endpoint_path_has_nul,         ///< a path ends at its first NUL byte, so it must not hold one
     endpoint_abstract_unsupported, ///< names without a file are a Linux feature
 };
 

@@ -20,8 +20,7 @@ public:
     result(std::error_code error) : content_(std::in_place_index<1>, error) { assert(error); }
     result(std::errc error) : result(std::make_error_code(error)) {}
     template <typename Enum>
-        requires std::is_error_code_enum_v<Enum>
-    result(Enum error) : result(make_error_code(error)) {}
+    requires std::is_error_code_enum_v<Enum> result(Enum error) : result(make_error_code(error)) {}
 
     [[nodiscard]] bool has_value() const noexcept { return content_.index() == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }

@@ -92,9 +92,10 @@ std::unique_ptr<void, void (*)(void*)> erase(std::unique_ptr<T> owner) {
 /// Errors: errc::service_mismatch where the endpoint is one of datagrams, errc::endpoint_..., and
 /// what socket(2), bind(2) and listen(2) say.
 template <typename Callable>
-    requires stream_service<std::decay_t<Callable>>
-result<server> serve(loop& owner, const endpoint_argument& local, const serve_options& options,
-                     Callable&& callable) {
+requires stream_service<std::decay_t<Callable>> result<server> serve(loop& owner,
+                                                                     const endpoint_argument& local,
+                                                                     const serve_options& options,
+                                                                     Callable&& callable) {
     using stored = std::decay_t<Callable>;
     static_assert(!datagram_service<stored>,
                   "the callable must serve either (stream&, bytes) or "
@@ -107,15 +108,17 @@ result<server> serve(loop& owner, const endpoint_argument& local, const serve_op
 
 /// Serves the datagrams that come to `local`. Errors: as datagram_socket::open.
 template <typename Callable>
-    requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_t<Callable>>)
-result<datagram_socket> serve(loop& owner, const endpoint_argument& local,
-                              const datagram_options& options, Callable&& callable) {
+requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_t<Callable>>)
+    result<datagram_socket> serve(loop& owner, const endpoint_argument& local,
+                                  const datagram_options& options, Callable&& callable) {
     return datagram_socket::open(owner, local, options, std::forward<Callable>(callable));
 }
 
 template <typename Callable>
-    requires(stream_service<std::decay_t<Callable>> || datagram_service<std::decay_t<Callable>>)
-auto serve(loop& owner, const endpoint_argument& local, Callable&& callable) {
+requires(stream_service<std::decay_t<Callable>> ||
+         datagram_service<std::decay_t<Callable>>) auto serve(loop& owner,
+                                                              const endpoint_argument& local,
+                                                              Callable&& callable) {
     if constexpr (stream_service<std::decay_t<Callable>>) {
         return serve(owner, local, serve_options{}, std::forward<Callable>(callable));
     } else {
@@ -129,9 +132,9 @@ auto serve(loop& owner, const endpoint_argument& local, Callable&& callable) {
 /// Errors: as above. A Session has on_data and whichever it wants of on_open, on_end, on_writable
 /// and on_close. See: session.hpp.
 template <typename Session, typename... Args>
-    requires(std::is_class_v<Session>)
-result<server> serve(loop& owner, const endpoint_argument& local, const serve_options& options,
-                     Args&&... args) {
+requires(std::is_class_v<Session>) result<server> serve(loop& owner, const endpoint_argument& local,
+                                                        const serve_options& options,
+                                                        Args&&... args) {
     static_assert(has_on_data<Session>,
                   "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     using kept = std::tuple<std::decay_t<Args>...>;
@@ -148,9 +151,9 @@ result<server> serve(loop& owner, const endpoint_argument& local, const serve_op
 }
 
 template <typename Session, typename... Args>
-    requires(std::is_class_v<Session> &&
-             !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> || ...))
-result<server> serve(loop& owner, const endpoint_argument& local, Args&&... args) {
+requires(std::is_class_v<Session> &&
+         !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> ||
+           ...)) result<server> serve(loop& owner, const endpoint_argument& local, Args&&... args) {
     return serve<Session>(owner, local, serve_options{}, std::forward<Args>(args)...);
 }
 

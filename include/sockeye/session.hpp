@@ -35,14 +35,16 @@ struct session_table {
     std::size_t size;
     void (*destroy)(void* session) noexcept;
     void (*on_data)(void* session, stream&, bytes);
-    void (*on_open)(void* session, stream&);                    ///< these may be null
-    void (*on_end)(void* session, stream&);                     ///<
-    void (*on_writable)(void* session, stream&);                ///<
+    void (*on_open)(void* session, stream&);                     ///< these may be null
+    void (*on_end)(void* session, stream&);                      ///<
+    void (*on_writable)(void* session, stream&);                 ///<
     void (*on_close)(void* session, stream&, const close_info&); ///<
 };
 
 template <typename Session>
-concept has_on_data = requires(Session& s, stream& link, bytes in) { s.on_data(link, in); };
+concept has_on_data = requires(Session& s, stream& link, bytes in) {
+    s.on_data(link, in);
+};
 
 namespace detail {
 
@@ -54,18 +56,18 @@ consteval session_table make_session_table() {
     table.on_data = [](void* s, stream& link, bytes in) {
         static_cast<Session*>(s)->on_data(link, in);
     };
-    if constexpr (requires(Session& s, stream& link) { s.on_open(link); }) {
+    if constexpr (requires(Session & s, stream & link) { s.on_open(link); }) {
         table.on_open = [](void* s, stream& link) { static_cast<Session*>(s)->on_open(link); };
     }
-    if constexpr (requires(Session& s, stream& link) { s.on_end(link); }) {
+    if constexpr (requires(Session & s, stream & link) { s.on_end(link); }) {
         table.on_end = [](void* s, stream& link) { static_cast<Session*>(s)->on_end(link); };
     }
-    if constexpr (requires(Session& s, stream& link) { s.on_writable(link); }) {
+    if constexpr (requires(Session & s, stream & link) { s.on_writable(link); }) {
         table.on_writable = [](void* s, stream& link) {
             static_cast<Session*>(s)->on_writable(link);
         };
     }
-    if constexpr (requires(Session& s, stream& link, close_info i) { s.on_close(link, i); }) {
+    if constexpr (requires(Session & s, stream & link, close_info i) { s.on_close(link, i); }) {
         table.on_close = [](void* s, stream& link, const close_info& info) {
             static_cast<Session*>(s)->on_close(link, info);
         };

@@ -23,9 +23,9 @@ public:
     unique_function(std::nullptr_t) noexcept {}
 
     template <typename Callable>
-        requires(!std::is_same_v<std::remove_cvref_t<Callable>, unique_function> &&
-                 std::is_invocable_r_v<Result, std::decay_t<Callable>&, Args...>)
-    unique_function(Callable&& callable) {
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, unique_function> &&
+             std::is_invocable_r_v<Result, std::decay_t<Callable>&, Args...>)
+        unique_function(Callable&& callable) {
         using stored = std::decay_t<Callable>;
         if constexpr (fits_inside<stored>) {
             ::new (static_cast<void*>(room_)) stored(std::forward<Callable>(callable));
@@ -64,9 +64,9 @@ private:
     static constexpr std::size_t room_size = 3 * sizeof(void*);
 
     template <typename Stored>
-    static constexpr bool fits_inside = sizeof(Stored) <= room_size &&
-                                        alignof(Stored) <= alignof(void*) &&
-                                        std::is_nothrow_move_constructible_v<Stored>;
+    static constexpr bool fits_inside =
+        sizeof(Stored) <= room_size &&
+        alignof(Stored) <= alignof(void*) && std::is_nothrow_move_constructible_v<Stored>;
 
     template <typename Stored>
     static Stored& at(void* room) noexcept {

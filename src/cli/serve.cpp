@@ -251,9 +251,9 @@ void serving::announce(const std::vector<assignment>& work) const {
     }
     print(fmt::format("{} ({})\n", line, to_string(loop_.backend())));
     if (!common_.is_quiet) {
-        write_talk(fmt::format("sockeye: at most {} connections (all limits: --help); press Ctrl-C "
+        write_talk(fmt::format("sockeye: at most {} (all limits: --help); press Ctrl-C "
                                "to stop\n",
-                               connections_max_),
+                               counted(connections_max_, "connection")),
                    talk_patience);
     }
 }

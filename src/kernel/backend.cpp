@@ -21,14 +21,17 @@ constexpr backend_entry table[] = {
     {backend_kind::epoll, "epoll", all, "needs Linux", nullptr},
 #endif
 #if defined(SOCKEYE_HAVE_KQUEUE)
-    {backend_kind::kqueue, "kqueue", {.edge = true, .early_close = false},
-     "any number of descriptors", make_kqueue_backend},
+    {backend_kind::kqueue,
+     "kqueue",
+     {.edge = true, .early_close = false},
+     "any number of descriptors",
+     make_kqueue_backend},
 #else
     {backend_kind::kqueue, "kqueue", none, "needs macOS, a BSD, or a build with libkqueue",
      nullptr},
 #endif
-    {backend_kind::poll, "poll", level_only,
-     "each wait costs time proportional to the descriptors", make_poll_backend},
+    {backend_kind::poll, "poll", level_only, "each wait costs time proportional to the descriptors",
+     make_poll_backend},
     {backend_kind::select, "select", none,
      "each wait costs time proportional to the highest descriptor", make_select_backend},
 };
@@ -40,8 +43,7 @@ bool is_usable(const backend_entry& entry) {
 std::vector<backend_info> probe_all() {
     std::vector<backend_info> found;
     for (const auto& entry : table) {
-        found.push_back(
-            {entry.kind, entry.name, is_usable(entry), entry.notes, entry.features});
+        found.push_back({entry.kind, entry.name, is_usable(entry), entry.notes, entry.features});
     }
     return found;
 }
@@ -83,7 +85,9 @@ result<const backend_entry*> choose_backend(backend_kind kind) {
         kind = *parsed;
     }
     for (const auto& entry : table) {
-        if ((kind == backend_kind::automatic || kind == entry.kind) && entry.make != nullptr) {
+        const bool is_chosen =
+            kind == backend_kind::automatic ? is_usable(entry) : kind == entry.kind && entry.make;
+        if (is_chosen) {
             return &entry;
         }
     }

@@ -26,8 +26,7 @@ class owned_fd {
 public:
     owned_fd() = default;
     owned_fd(kernel& maker, int fd) noexcept : maker_(&maker), fd_(fd) {}
-    owned_fd(owned_fd&& other) noexcept
-        : maker_(other.maker_), fd_(std::exchange(other.fd_, -1)) {}
+    owned_fd(owned_fd&& other) noexcept : maker_(other.maker_), fd_(std::exchange(other.fd_, -1)) {}
     owned_fd& operator=(owned_fd&& other) noexcept {
         reset();
         maker_ = other.maker_;
@@ -100,9 +99,7 @@ struct wake_channel {
     owned_fd reader;
     owned_fd writer; ///< empty where the reader is written to as well (eventfd)
 
-    [[nodiscard]] int write_end() const noexcept {
-        return writer ? writer.get() : reader.get();
-    }
+    [[nodiscard]] int write_end() const noexcept { return writer ? writer.get() : reader.get(); }
 };
 
 /// Which file a path leads to, so that another one at the same path is noticed.

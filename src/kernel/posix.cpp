@@ -170,9 +170,8 @@ public:
     }
 
     result<std::size_t> send(int fd, bytes source) override {
-        return count_or_error(retry_eintr([&] {
-            return ::send(fd, source.data(), source.size(), platform::send_flags);
-        }));
+        return count_or_error(retry_eintr(
+            [&] { return ::send(fd, source.data(), source.size(), platform::send_flags); }));
     }
 
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override {
@@ -194,7 +193,8 @@ public:
         batch.count_ = got ? *got : 0;
         for (std::size_t i = 0; i < batch.count_; ++i) {
             auto& header = messages[i].msg_hdr;
-            const auto size = std::min(static_cast<std::size_t>(messages[i].msg_len), datagram_bytes_max);
+            const auto size =
+                std::min(static_cast<std::size_t>(messages[i].msg_len), datagram_bytes_max);
             batch.datagrams_[i].data = batch.memory_of(i).first(size);
             batch.datagrams_[i].is_truncated = (header.msg_flags & MSG_TRUNC) != 0;
             batch.peers_[i].filled(kind, header.msg_namelen);
@@ -210,8 +210,8 @@ public:
         for (std::size_t i = 0; i < count; ++i) {
             messages[i].msg_hdr = header_of(sources[i], buffers[i]);
         }
-        return count_or_error(retry_eintr(
-            [&] { return platform::send_messages(fd, messages.data(), count); }));
+        return count_or_error(
+            retry_eintr([&] { return platform::send_messages(fd, messages.data(), count); }));
     }
 
     std::error_code set_option(int fd, socket_option option, int value) override {
@@ -277,9 +277,7 @@ public:
 
     result<owned_fd> reserve() override { return own(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-    time_point now() override {
-        return std::chrono::time_point_cast<duration>(clock::now());
-    }
+    time_point now() override { return std::chrono::time_point_cast<duration>(clock::now()); }
 
     result<wake_channel> make_wake_channel() override {
         int ends[2] = {-1, -1};

@@ -16,8 +16,8 @@ struct watched {
     std::uint64_t key = 0;
     interest wanted = interest::none;
     bool is_active = false;
-    bool is_muted = false;       ///< hang-up was told while nothing was wanted; not told again
-    std::uint32_t position = 0;  ///< for the backend's own use
+    bool is_muted = false;      ///< hang-up was told while nothing was wanted; not told again
+    std::uint32_t position = 0; ///< for the backend's own use
 };
 
 /// The registrations of one backend. Holds the checks that are the same on all of them.

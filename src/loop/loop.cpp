@@ -1,6 +1,6 @@
-#include "loop/loop_core.hpp"
-
 #include <sockeye/loop.hpp>
+
+#include "loop/loop_core.hpp"
 
 #include <utility>
 

@@ -1,8 +1,8 @@
+#include <sockeye/signal_set.hpp>
+
 #include "kernel/signal_hub.hpp"
 #include "loop/loop_core.hpp"
 #include "loop/signal_state.hpp"
-
-#include <sockeye/signal_set.hpp>
 
 #include <algorithm>
 #include <memory>

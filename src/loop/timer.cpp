@@ -1,6 +1,6 @@
-#include "loop/loop_core.hpp"
-
 #include <sockeye/timer.hpp>
+
+#include "loop/loop_core.hpp"
 
 #include <algorithm>
 #include <cassert>

@@ -40,10 +40,10 @@ enum stream_flag : std::uint16_t {
     flag_write_dead = 1 << 9, ///< a send failed; what had arrived is still read
     flag_terminal = 1 << 10,  ///< over; only the last words are left
     flag_in_handler = 1 << 11,
-    flag_doomed = 1 << 12, ///< the session goes when its handler has returned
-    flag_owned = 1 << 13,  ///< a stream handle owns it
+    flag_doomed = 1 << 12,     ///< the session goes when its handler has returned
+    flag_owned = 1 << 13,      ///< a stream handle owns it
     flag_end_hinted = 1 << 15, ///< the backend saw an end: read on until it comes
-    flag_silent = 1 << 14, ///< its owner is gone: on_close is not called
+    flag_silent = 1 << 14,     ///< its owner is gone: on_close is not called
 };
 
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in

@@ -1,7 +1,8 @@
+#include <sockeye/datagram_socket.hpp>
+
 #include "loop/loop_core.hpp"
 #include "net/socket_file.hpp"
 
-#include <sockeye/datagram_socket.hpp>
 #include <sockeye/error.hpp>
 
 #include <algorithm>

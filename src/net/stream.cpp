@@ -1,7 +1,8 @@
+#include <sockeye/stream.hpp>
+
 #include "net/connection.hpp"
 
 #include <sockeye/error.hpp>
-#include <sockeye/stream.hpp>
 
 #include <cassert>
 

@@ -1,0 +1,526 @@
+#include "support/program.hpp"
+#include "support/support.hpp"
+
+#include <sockeye/endpoint.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using sockeye::endpoint;
+using sockeye::unique_fd;
+using support::outcome;
+using support::process;
+using support::words;
+
+namespace {
+
+words serve_echo(const words& more) {
+    words all = {support::program_path(), "serve", "echo"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
+/// A running echo server that has said that it is ready.
+class echo_server {
+public:
+    explicit echo_server(const words& arguments, const support::start_options& options = {})
+        : process_(serve_echo(arguments), options), ready_(process_.output_line()) {}
+
+    [[nodiscard]] const std::string& ready() const { return ready_; }
+    /// The endpoints of the start-up line, in its order.
+    [[nodiscard]] std::vector<endpoint> places() const {
+        std::vector<endpoint> found;
+        std::istringstream text(ready_);
+        for (std::string word; text >> word;) {
+            word.erase(std::find(word.begin(), word.end(), ','), word.end());
+            if (const auto place = endpoint::parse(word); place && word.find(':') + 1 != 0) {
+                found.push_back(*place);
+            }
+        }
+        return found;
+    }
+    process& child() { return process_; }
+    outcome stop(int signal = SIGINT) {
+        process_.send_signal(signal);
+        return process_.wait();
+    }
+
+private:
+    process process_;
+    std::string ready_;
+};
+
+void set_deadline(int fd) {
+    const timeval limit = {.tv_sec = support::patience.count(), .tv_usec = 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/// A blocking socket that is connected to `place`, from `from` where that is given.
+unique_fd connect_to(const endpoint& place, const std::optional<endpoint>& from = {}) {
+    const int type = place.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
+    unique_fd link(::socket(place.family(), type | SOCK_CLOEXEC, 0));
+    set_deadline(link.get());
+    if (from) {
+        REQUIRE(::bind(link.get(), from->data(), from->size()) == 0);
+    }
+    REQUIRE(::connect(link.get(), place.data(), place.size()) == 0);
+    return link;
+}
+
+/// Sends `data`, ends our side, and gives all that comes back.
+std::string echo_whole(const endpoint& place, const std::string& data) {
+    const auto link = connect_to(place);
+    std::thread sender([&] {
+        std::string_view left = data;
+        while (!left.empty()) {
+            const auto sent = ::send(link.get(), left.data(), left.size(), MSG_NOSIGNAL);
+            if (sent <= 0) {
+                break;
+            }
+            left.remove_prefix(static_cast<std::size_t>(sent));
+        }
+        ::shutdown(link.get(), SHUT_WR);
+    });
+    std::string answer;
+    char room[65536];
+    for (ssize_t got = 0; (got = ::recv(link.get(), room, sizeof room, 0)) > 0;) {
+        answer.append(room, static_cast<std::size_t>(got));
+    }
+    sender.join();
+    return answer;
+}
+
+/// Sends one message and gives what one receive brings; nothing where none comes.
+std::optional<std::string> exchange(const unique_fd& link, const std::string& data) {
+    if (::send(link.get(), data.data(), data.size(), MSG_NOSIGNAL) < 0) {
+        return std::nullopt;
+    }
+    std::string room(65536, '\0');
+    const auto got = ::recv(link.get(), room.data(), room.size(), 0);
+    if (got < 0) {
+        return std::nullopt;
+    }
+    room.resize(static_cast<std::size_t>(got));
+    return room;
+}
+
+bool is_readable_now(const unique_fd& link) {
+    pollfd subject = {.fd = link.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&subject, 1, 0) == 1;
+}
+
+std::string random_bytes(std::size_t count) {
+    std::mt19937 random(static_cast<unsigned>(count));
+    std::string data(count, '\0');
+    std::ranges::generate(data, [&] { return static_cast<char>(random()); });
+    return data;
+}
+
+std::vector<std::string> usable_backends() {
+    std::istringstream text(support::run_program({"backends", "-q"}).output);
+    std::vector<std::string> names;
+    for (std::string name; text >> name;) {
+        names.push_back(name);
+    }
+    return names;
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+endpoint parse(const std::string& text) {
+    return endpoint::parse(text).value();
+}
+
+void check_stream(const endpoint& place) {
+    CAPTURE(place.to_string());
+    for (const std::size_t size : {0U, 1U, 64U, 65536U, 65537U, 3'000'000U}) {
+        CAPTURE(size);
+        const auto data = random_bytes(size);
+        CHECK((echo_whole(place, data) == data));
+    }
+}
+
+void check_datagrams(const endpoint& place, const std::optional<endpoint>& from) {
+    CAPTURE(place.to_string());
+    const auto link = connect_to(place, from);
+    for (const std::size_t size : {1U, 0U, 64U, 512U, 9000U}) {
+        CAPTURE(size);
+        const auto data = random_bytes(size);
+        CHECK((exchange(link, data) == data));
+    }
+}
+
+void lower_descriptor_limit() {
+    const rlimit limit = {.rlim_cur = 128, .rlim_max = 128};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+} // namespace
+
+TEST_CASE("serve echo: every transport on every backend, and totals that add up") {
+    for (const auto& backend : usable_backends()) {
+        CAPTURE(backend);
+        const support::scratch_directory directory;
+        echo_server server({"-b", backend, "tcp://127.0.0.1:0", "udp://127.0.0.1:0",
+                            "tcp://[::1]:0", "unix:" + directory.file("stream"),
+                            "unix-dgram:" + directory.file("datagram")});
+        CAPTURE(server.ready());
+        CHECK(server.ready().starts_with("sockeye: echo ready on tcp://127.0.0.1:"));
+        CHECK(server.ready().ends_with(" (" + backend + ")"));
+        CHECK(server.child().talk_line() ==
+              "sockeye: at most 10000 connections (all limits: --help); press Ctrl-C to stop");
+        const auto places = server.places();
+        REQUIRE(places.size() == 5);
+        CHECK(places[0].port() != 0);
+        check_stream(places[0]);
+        check_stream(places[2]);
+        check_stream(places[3]);
+        check_datagrams(places[1], {});
+        check_datagrams(places[4], parse("unix-dgram:" + directory.file("client")));
+        const auto ended = server.stop();
+        CHECK(ended.status == 0);
+        CHECK(ended.output.empty());
+        CHECK(ended.talk.starts_with("sockeye: stopped after "));
+        CHECK(contains(ended.talk,
+                       ": 18 connections, 10 datagrams, 9.0 MiB in, 9.0 MiB out, 0 errors\n"));
+        CHECK_FALSE(std::filesystem::exists(directory.file("stream")));
+        CHECK_FALSE(std::filesystem::exists(directory.file("datagram")));
+    }
+}
+
+TEST_CASE("serve echo: the environment names the backend, the option wins over it") {
+    const support::start_options named = {.environment = {"SOCKEYE_BACKEND=poll"}};
+    CHECK(echo_server({":0"}, named).ready().ends_with(" (poll)"));
+    CHECK(echo_server({":0", "--backend=select"}, named).ready().ends_with(" (select)"));
+    CHECK(echo_server({"--backend", "select", "--", ":0"}).ready().ends_with(" (select)"));
+}
+
+TEST_CASE("serve echo: without an endpoint it is port 7007 of this machine, TCP and UDP") {
+    // The port may be somebody else's here; then the line names it.
+    process child(serve_echo({}));
+    const auto line = child.output_line();
+    if (!line.empty()) {
+        CHECK(line.starts_with("sockeye: echo ready on tcp://127.0.0.1:7007 and "
+                               "udp://127.0.0.1:7007 ("));
+        child.send_signal(SIGTERM);
+        CHECK(child.wait().status == 0);
+        return;
+    }
+    const auto ended = child.wait();
+    CHECK(ended.status == 1);
+    CHECK(contains(ended.talk, "://127.0.0.1:7007: address already in use; choose another, or :0 "
+                               "for any free port\n"));
+}
+
+TEST_CASE("serve echo: a connection that says nothing does not hold up the end") {
+    for (const int signal : {SIGINT, SIGTERM}) {
+        echo_server server({":0"});
+        const auto place = server.places().at(0);
+        const auto silent = connect_to(place);
+        const auto talker = connect_to(place);
+        CHECK(exchange(talker, "hello") == "hello");
+        const auto ended = server.stop(signal);
+        CHECK(ended.status == 0);
+        CHECK(contains(ended.talk, ": 2 connections, 0 datagrams, 5 B in, 5 B out, 0 errors\n"));
+        char room = 0;
+        CHECK(::recv(silent.get(), &room, 1, 0) == 0);
+        CHECK(::recv(talker.get(), &room, 1, 0) == 0);
+    }
+}
+
+TEST_CASE("serve echo: what was taken is sent before the end; a second signal does not wait") {
+    for (const bool is_second_signal : {false, true}) {
+        CAPTURE(is_second_signal);
+        echo_server server({":0"});
+        const auto place = server.places().at(0);
+        const auto slow = connect_to(place);
+        std::size_t sent = 0;
+        const std::string piece(65536, 'x');
+        // Until nothing moves for the server's queue is long and it reads no more.
+        const auto room = [&](int patience_ms) {
+            pollfd subject = {.fd = slow.get(), .events = POLLOUT, .revents = 0};
+            return ::poll(&subject, 1, patience_ms) == 1;
+        };
+        while (room(200)) {
+            const auto count =
+                ::send(slow.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+            sent += count > 0 ? static_cast<std::size_t>(count) : 0;
+        }
+        REQUIRE(sent > piece.size());
+        server.child().send_signal(SIGINT);
+        // It has heard of the signal as soon as it listens no more.
+        REQUIRE(support::turn_until(
+            [&] {
+                const unique_fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+                return ::connect(other.get(), place.data(), place.size()) != 0;
+            },
+            [] { ::poll(nullptr, 0, 1); }));
+        if (is_second_signal) {
+            CHECK(server.stop(SIGINT).status == -SIGINT);
+            continue;
+        }
+        std::size_t received = 0;
+        std::string target(1 << 20, '\0');
+        for (ssize_t got = 0; (got = ::recv(slow.get(), target.data(), target.size(), 0)) > 0;) {
+            received += static_cast<std::size_t>(got);
+        }
+        CHECK(received > 0);
+        const auto ended = server.child().wait();
+        CHECK(ended.status == 0);
+        CHECK(contains(ended.talk, "1 connection, "));
+    }
+}
+
+TEST_CASE("serve echo: SIGUSR1 prints the totals and the work goes on") {
+    for (const bool is_quiet : {false, true}) {
+        echo_server server(is_quiet ? words{":0", "-q"} : words{":0"});
+        if (!is_quiet) {
+            CHECK(contains(server.child().talk_line(), "at most "));
+        }
+        const auto place = server.places().at(0);
+        CHECK(echo_whole(place, "ab") == "ab");
+        server.child().send_signal(SIGUSR1);
+        const auto line = server.child().talk_line();
+        CHECK(line.starts_with("sockeye: running for "));
+        CHECK(line.ends_with(": 1 connection, 0 datagrams, 2 B in, 2 B out, 0 errors"));
+        CHECK(echo_whole(place, "cd") == "cd");
+        CHECK(server.stop().status == 0);
+    }
+}
+
+TEST_CASE("serve echo: -q leaves the line that says where") {
+    echo_server server({":0", "-q"});
+    CHECK(server.ready().starts_with("sockeye: echo ready on tcp://127.0.0.1:"));
+    const auto ended = server.stop();
+    CHECK(ended.status == 0);
+    CHECK(ended.output.empty());
+    CHECK(ended.talk.empty());
+}
+
+TEST_CASE("serve echo: -v tells of connections and messages in printable ASCII") {
+    echo_server server({"tcp://127.0.0.1:0", "udp://127.0.0.1:0", "-v"});
+    server.child().talk_line();
+    const auto places = server.places();
+    {
+        const auto link = connect_to(places.at(0));
+        const std::string nasty = "\x1b[31mred\r\n\xff\x9b\\";
+        CHECK(exchange(link, nasty) == nasty);
+    }
+    const auto connected = server.child().talk_line();
+    CHECK(connected.starts_with("connected from 127.0.0.1:"));
+    const auto peer = connected.substr(std::string("connected from ").size());
+    CHECK(server.child().talk_line() == peer + ": 13 bytes: \\x1b[31mred\\x0d\\x0a\\xff\\x9b\\x5c");
+    CHECK(server.child().talk_line() == peer + ": closed");
+    const auto link = connect_to(places.at(1));
+    CHECK(exchange(link, "") == "");
+    CHECK(server.child().talk_line().ends_with(": 0 bytes"));
+    CHECK(exchange(link, "x") == "x");
+    CHECK(server.child().talk_line().ends_with(": 1 byte: x"));
+    CHECK(server.stop().status == 0);
+}
+
+TEST_CASE("serve echo: a flood of lines is cut short and counted") {
+    echo_server server({":0", "-v"});
+    const auto place = server.places().at(0);
+    const auto link = connect_to(place);
+    for (int i = 0; i < 500; ++i) {
+        REQUIRE(exchange(link, "x") == "x");
+    }
+    const auto ended = server.stop();
+    CHECK(ended.status == 0);
+    CHECK(contains(ended.talk, " lines on messages suppressed\n"));
+    std::istringstream text(ended.talk);
+    long shown = 0;
+    long suppressed = 0;
+    for (std::string line; std::getline(text, line);) {
+        shown += line.ends_with(": 1 byte: x") ? 1 : 0;
+        suppressed += line.ends_with(" lines on messages suppressed") ? std::stol(line) : 0;
+    }
+    CHECK(shown + suppressed == 500);
+}
+
+TEST_CASE("serve echo: log lines that nobody reads hold up nothing") {
+    echo_server server({":0", "-v"}, {.before_exec = [] {
+                           // A standard error that is full from the start and never read.
+                           ::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+                           const char piece[4096] = {};
+                           while (::write(STDERR_FILENO, piece, sizeof piece) > 0) {
+                           }
+                           ::fcntl(STDERR_FILENO, F_SETFL, 0);
+                       }});
+    const auto place = server.places().at(0);
+    CHECK(echo_whole(place, "hello") == "hello");
+    server.child().close_talk();
+    CHECK(echo_whole(place, "again") == "again");
+    CHECK(server.stop().status == 0);
+}
+
+TEST_CASE("serve echo: standard output that nobody reads ends nothing") {
+    const support::scratch_directory directory;
+    const auto place = parse("unix:" + directory.file("socket"));
+    process child(serve_echo({place.to_string()}));
+    child.close_output();
+    CHECK(contains(child.talk_line(), "at most "));
+    CHECK(echo_whole(place, "hello") == "hello");
+    child.send_signal(SIGINT);
+    CHECK(child.wait().status == 0);
+}
+
+TEST_CASE("serve echo: descriptors closed at the start become no sockets") {
+    const support::scratch_directory directory;
+    const auto place = parse("unix:" + directory.file("socket"));
+    process child(serve_echo({place.to_string(), "-v"}), {.before_exec = [] {
+                      ::close(STDIN_FILENO);
+                      ::close(STDOUT_FILENO);
+                      ::close(STDERR_FILENO);
+                  }});
+    REQUIRE(support::turn_until([&] { return std::filesystem::exists(directory.file("socket")); },
+                                [] { ::poll(nullptr, 0, 1); }));
+    CHECK(echo_whole(place, "hello") == "hello");
+    const auto own = std::filesystem::path("/proc") / std::to_string(child.id()) / "fd";
+    if (std::filesystem::exists(own)) {
+        for (const auto* fd : {"0", "1", "2"}) {
+            CHECK(std::filesystem::read_symlink(own / fd) == "/dev/null");
+        }
+    }
+    child.send_signal(SIGINT);
+    CHECK(child.wait().status == 0);
+}
+
+TEST_CASE("serve echo: an endpoint that cannot be served is one line and exit 1") {
+    const support::scratch_directory directory;
+    const auto path = directory.file("socket");
+    echo_server server({"tcp://127.0.0.1:0", "udp://127.0.0.1:0", "unix:" + path});
+    for (const auto& place : server.places()) {
+        const auto text = place.to_string();
+        CAPTURE(text);
+        const auto ended = support::run(serve_echo({":0", text}));
+        CHECK(ended.status == 1);
+        CHECK(ended.output.empty());
+        CHECK(ended.talk ==
+              "sockeye serve: " + text + ": address already in use; choose another, or " +
+                  (place.is_local() ? "remove the file if no server uses it any more\n"
+                                    : ":0 for any free port\n"));
+    }
+    const auto missing = "unix:" + directory.file("missing/socket");
+    CHECK(support::run(serve_echo({missing})).talk ==
+          "sockeye serve: " + missing + ": there is no such directory\n");
+    const auto foreign = support::run(serve_echo({"192.0.2.1:0"}));
+    CHECK(foreign.status == 1);
+    CHECK(foreign.talk == "sockeye serve: tcp://192.0.2.1:0: this machine has no such address\n");
+    std::ofstream(directory.file("file")) << "precious";
+    CHECK(support::run(serve_echo({"unix:" + directory.file("file")})).status == 1);
+    CHECK(std::filesystem::file_size(directory.file("file")) == 8);
+    CHECK(echo_whole(server.places().at(2), "still here") == "still here");
+    CHECK(server.stop().status == 0);
+}
+
+TEST_CASE("serve echo: a missing permission is one line and exit 1") {
+    const auto ended = support::run(serve_echo({":7"}), {.before_exec = [] {
+                                        // Whoever is root needs no permission: become nobody.
+                                        if (::geteuid() == 0 && ::setuid(65534) != 0) {
+                                            ::_exit(126);
+                                        }
+                                    }});
+    // Some systems let everybody have low ports; then there is nothing to see.
+    if (ended.status == 1) {
+        CHECK(ended.talk == "sockeye serve: tcp://127.0.0.1:7: permission denied: ports below 1024 "
+                            "need privilege; leave the port out for 7007\n");
+    } else {
+        MESSAGE("not tested: everybody may have port 7 here, status " << ended.status);
+    }
+}
+
+TEST_CASE("serve echo: one connection too many waits until there is room") {
+    for (const auto& backend : usable_backends()) {
+        CAPTURE(backend);
+        echo_server server({":0", "--max-connections", "1", "-b", backend});
+        CHECK(contains(server.child().talk_line(), "at most 1 connection "));
+        const auto place = server.places().at(0);
+        auto first = connect_to(place);
+        CHECK(exchange(first, "a") == "a");
+        const auto second = connect_to(place);
+        REQUIRE(::send(second.get(), "b", 1, MSG_NOSIGNAL) == 1);
+        for (int i = 0; i < 50; ++i) {
+            REQUIRE(exchange(first, "a") == "a");
+        }
+        CHECK_FALSE(is_readable_now(second));
+        first.reset();
+        char answer = 0;
+        CHECK(::recv(second.get(), &answer, 1, 0) == 1);
+        CHECK(answer == 'b');
+        CHECK(server.stop().status == 0);
+    }
+}
+
+TEST_CASE("serve echo: the limit of connections leaves descriptors for everything else") {
+    const support::start_options few = {.before_exec = lower_descriptor_limit};
+    echo_server server({":0"}, few);
+    CHECK(contains(server.child().talk_line(), "at most 64 connections "));
+    CHECK(server.stop().status == 0);
+    CHECK(support::run(serve_echo({":0", "--max-connections", "65"}), few).talk ==
+          "sockeye serve: 65 connections need 129 descriptors but the hard limit is 128; try "
+          "'ulimit -Hn 129' as root\n");
+}
+
+TEST_CASE("serve echo: a soft limit of descriptors is raised where more are asked for") {
+    echo_server server({":0", "--max-connections", "200"}, {.before_exec = [] {
+                           rlimit limit = {};
+                           ::getrlimit(RLIMIT_NOFILE, &limit);
+                           limit.rlim_cur = 128;
+                           ::setrlimit(RLIMIT_NOFILE, &limit);
+                       }});
+    CHECK(contains(server.child().talk_line(), "at most 200 connections "));
+    std::vector<unique_fd> links;
+    for (int i = 0; i < 150; ++i) {
+        links.push_back(connect_to(server.places().at(0)));
+        REQUIRE(exchange(links.back(), "x") == "x");
+    }
+    CHECK(server.stop().status == 0);
+}
+
+TEST_CASE("serve echo: datagrams from forbidden ports get no answer") {
+    echo_server server({"udp://127.0.0.1:0", "udp://127.0.0.1:0"});
+    const auto places = server.places();
+    REQUIRE(places.size() == 2);
+    const auto barrier = connect_to(places[0]);
+    std::size_t refused = 0;
+    for (const auto port : {places[0].port(), places[1].port(), std::uint16_t{2049},
+                            std::uint16_t{1900}, std::uint16_t{11211}, std::uint16_t{1023}}) {
+        CAPTURE(port);
+        auto from = parse("udp://127.0.0.2:0");
+        from.set_port(port);
+        const unique_fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        if (::bind(sender.get(), from.data(), from.size()) != 0) {
+            CHECK(port < 1024);
+            continue;
+        }
+        REQUIRE(::sendto(sender.get(), "x", 1, 0, places[0].data(), places[0].size()) == 1);
+        ++refused;
+        // Answered after what was sent before it.
+        CHECK(exchange(barrier, "barrier") == "barrier");
+        CHECK_FALSE(is_readable_now(sender));
+    }
+    const auto ended = server.stop();
+    CHECK(contains(ended.talk, ", " + std::to_string(refused) +
+                                   " datagrams from forbidden senders not answered\n"));
+}

@@ -1,0 +1,381 @@
+#include <sockeye/timer.hpp>
+
+#include "support/loops.hpp"
+#include "support/support.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using sockeye::duration;
+using sockeye::timer;
+using support::clocked_loop;
+using support::on_every_clocked_loop;
+using support::on_every_loop;
+
+namespace {
+
+/// Turns without waiting until time has come to `until` after `start`.
+void pass(clocked_loop& on, duration length) {
+    const auto end = on.system.now() + length;
+    while (on.system.now() < end) {
+        static_cast<void>(on.loop.run_once(end - on.system.now()));
+    }
+}
+
+} // namespace
+
+TEST_CASE("timer: [200] fires once, never early, by the real clock") {
+    on_every_loop({200}, [](sockeye::loop& owner) {
+        timer once(owner);
+        for (const duration delay : {duration(1), duration(999'999), duration(1'000'001),
+                                     duration(2'500'000)}) {
+            int fired = 0;
+            const auto start = sockeye::clock::now();
+            once.start(delay, [&] {
+                CHECK(sockeye::clock::now() - start >= delay);
+                ++fired;
+            });
+            CHECK(once.is_armed());
+            CHECK_FALSE(owner.run());
+            CHECK(fired == 1);
+            CHECK_FALSE(once.is_armed());
+        }
+        CHECK(owner.counters().timers_fired == 4);
+    });
+}
+
+TEST_CASE("timer: [200] fires at its time, in the order of deadlines and then of starts") {
+    on_every_clocked_loop({200}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        std::vector<int> fired;
+        std::vector<timer> timers;
+        for (const int ms : {30, 10, 20, 10, 20, 10}) {
+            const int name = ms * 10 + static_cast<int>(timers.size());
+            timers.emplace_back(on.loop).start(std::chrono::milliseconds(ms), [&, ms, name] {
+                CHECK(on.system.now() == start + std::chrono::milliseconds(ms));
+                CHECK(on.loop.now() == on.system.now());
+                fired.push_back(name);
+            });
+        }
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == std::vector<int>{101, 103, 105, 202, 204, 300});
+        // Not a turn more than there are times.
+        CHECK(on.loop.counters().waits == 6);
+    });
+}
+
+TEST_CASE("timer: [201] zero delay is the next turn, and does not starve descriptors") {
+    on_every_loop({201}, [](sockeye::loop& owner) {
+        timer self(owner);
+        int fired = 0;
+        std::vector<std::uint64_t> turns;
+        std::function<void()> again = [&] {
+            ++fired;
+            turns.push_back(owner.counters().turns);
+            self.start(0s, [&] { again(); });
+        };
+        self.start(0s, [&] { again(); });
+        CHECK(fired == 0);
+        auto pipe = support::make_pipe();
+        int heard = 0;
+        auto reading = owner.watch(pipe.first.get(), sockeye::interest::readable,
+                                   [&](sockeye::readiness) {
+                                       ++heard;
+                                       support::take(pipe.first.get());
+                                   });
+        REQUIRE(reading);
+        for (int round = 1; round <= 20; ++round) {
+            support::put(pipe.second.get());
+            CHECK(support::turn_until(owner, [&] { return heard == round; }));
+        }
+        CHECK(support::turn_until(owner, [&] { return fired > 20; }));
+        for (std::size_t i = 1; i < turns.size(); ++i) {
+            CHECK(turns[i] > turns[i - 1]);
+        }
+    });
+}
+
+TEST_CASE("timer: [202] a second start replaces the first") {
+    on_every_clocked_loop({202}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        timer one(on.loop);
+        int fired = 0;
+        one.start(1ms, [] { FAIL("was replaced"); });
+        one.start(5ms, [&] {
+            ++fired;
+            CHECK(on.system.now() == start + 5ms);
+        });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == 1);
+    });
+}
+
+TEST_CASE("timer: [203] one cancelled or destroyed by another due in the same turn is silent") {
+    on_every_clocked_loop({203}, [](clocked_loop& on) {
+        timer first(on.loop);
+        timer cancelled(on.loop);
+        auto destroyed = std::make_unique<timer>(on.loop);
+        timer restarted(on.loop);
+        const auto start = on.system.now();
+        int fired = 0;
+        first.start(1ms, [&] {
+            cancelled.cancel();
+            CHECK_FALSE(cancelled.is_armed());
+            destroyed.reset();
+            restarted.start(1ms, [&] {
+                ++fired;
+                CHECK(on.system.now() == start + 2ms);
+            });
+        });
+        cancelled.start(1ms, [] { FAIL("was cancelled"); });
+        destroyed->start(1ms, [] { FAIL("was destroyed"); });
+        restarted.start(1ms, [] { FAIL("was replaced"); });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == 1);
+    });
+}
+
+TEST_CASE("timer: [204] may be restarted, cancelled, moved and destroyed in its own handler") {
+    on_every_clocked_loop({204, 206}, [](clocked_loop& on) {
+        auto own = std::make_unique<timer>(on.loop);
+        int fired = 0;
+        const auto token = std::make_shared<int>(0);
+        SUBCASE("restarted") {
+            own->start(1ms, [&, token] {
+                ++fired;
+                own->start(1ms, [&] { ++fired; });
+                CHECK(token.use_count() == 2);
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 2);
+            CHECK(token.use_count() == 1);
+        }
+        SUBCASE("restarted with another period") {
+            const auto start = on.system.now();
+            own->start_every(10ms, [&] {
+                ++fired;
+                own->start_every(3ms, [&] {
+                    if (++fired == 3) {
+                        own->cancel();
+                    }
+                });
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 3);
+            CHECK(on.system.now() == start + 16ms);
+        }
+        SUBCASE("cancelled") {
+            own->start_every(1ms, [&, token] {
+                if (++fired == 3) {
+                    own->cancel();
+                    CHECK_FALSE(own->is_armed());
+                }
+                CHECK(token.use_count() == 2);
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 3);
+        }
+        SUBCASE("moved") {
+            timer other(on.loop);
+            own->start_every(1ms, [&, token] {
+                if (++fired == 1) {
+                    other = std::move(*own);
+                    CHECK(other.is_armed());
+                    CHECK_FALSE(own->is_armed());
+                    own->cancel();
+                } else if (fired == 3) {
+                    other.cancel();
+                }
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 3);
+        }
+        SUBCASE("destroyed, once") {
+            own->start(1ms, [&, token] {
+                ++fired;
+                own.reset();
+                CHECK(token.use_count() == 2);
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 1);
+            CHECK(token.use_count() == 1);
+        }
+        SUBCASE("destroyed, repeating") {
+            own->start_every(1ms, [&, token] {
+                ++fired;
+                own.reset();
+                CHECK(token.use_count() == 2);
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == 1);
+            CHECK(token.use_count() == 1);
+        }
+    });
+}
+
+TEST_CASE("timer: [205] repeats by plan, whatever the handler takes, and skips missed ticks") {
+    on_every_clocked_loop({205, 212}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        timer every(on.loop);
+        std::vector<duration> fired;
+        every.start_every(10ms, [&] {
+            fired.push_back(on.system.now() - start);
+            if (fired.size() == 2) {
+                on.advance(3ms); // within the period: the next one is on time
+            } else if (fired.size() == 3) {
+                on.advance(1s); // a hundred ticks are missed
+            } else if (fired.size() == 6) {
+                every.cancel();
+            }
+        });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == std::vector<duration>{10ms, 20ms, 30ms, 1030ms, 1040ms, 1050ms});
+    });
+}
+
+TEST_CASE("timer: [205] a tick that is late is told at once, and the plan is kept") {
+    on_every_clocked_loop({205}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        timer every(on.loop);
+        std::vector<duration> fired;
+        every.start_every(10ms, [&] { fired.push_back(on.system.now() - start); });
+        on.advance(34ms);
+        pass(on, 20ms);
+        CHECK(fired == std::vector<duration>{34ms, 40ms, 50ms});
+    });
+}
+
+TEST_CASE("timer: [207] huge delays and periods saturate") {
+    on_every_clocked_loop({207}, [](clocked_loop& on) {
+        timer far(on.loop);
+        timer farther(on.loop);
+        far.start(duration::max(), [] { FAIL("too early"); });
+        farther.start_every(duration::max(), [] { FAIL("too early"); });
+        CHECK(far.is_armed());
+        CHECK(farther.is_armed());
+        CHECK(on.loop.next_deadline() == sockeye::time_point::max());
+        int fired = 0;
+        timer near(on.loop);
+        near.start(1ms, [&] { ++fired; });
+        CHECK(on.loop.run_once() == std::size_t{1});
+        CHECK(fired == 1);
+        static_cast<void>(on.loop.run_once(std::chrono::hours(24 * 30)));
+        far.start(std::chrono::duration_cast<duration>(std::chrono::hours(24 * 365 * 100)),
+                  [] { FAIL("too early"); });
+        static_cast<void>(on.loop.run_once(std::chrono::hours(24 * 30)));
+        CHECK(far.is_armed());
+    });
+}
+
+TEST_CASE("timer: [208] negative delays are the next turn") {
+    on_every_clocked_loop({208}, [](clocked_loop& on) {
+        timer past(on.loop);
+        const auto start = on.system.now();
+        int fired = 0;
+        for (const duration delay : {duration(-1), duration(-1h), duration::min()}) {
+            past.start(delay, [&] { ++fired; });
+            CHECK_FALSE(on.loop.run());
+        }
+        CHECK(fired == 3);
+        CHECK(on.system.now() == start);
+    });
+}
+
+TEST_CASE("timer: [212] what a blocked loop missed fires late, once, and in order") {
+    on_every_clocked_loop({212}, [](clocked_loop& on) {
+        timer blocker(on.loop);
+        timer second(on.loop);
+        timer third(on.loop);
+        std::vector<int> fired;
+        const auto start = on.system.now();
+        third.start(300ms, [&] {
+            fired.push_back(3);
+            CHECK(on.loop.now() >= start + 1s);
+        });
+        second.start(200ms, [&] { fired.push_back(2); });
+        blocker.start(100ms, [&] {
+            fired.push_back(1);
+            on.advance(1s);
+        });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == std::vector<int>{1, 2, 3});
+        CHECK(on.system.now() == start + 1100ms);
+    });
+}
+
+TEST_CASE("timer: [214] one that was moved from takes a cancel and tells that it is not armed") {
+    on_every_clocked_loop({214}, [](clocked_loop& on) {
+        timer source(on.loop);
+        int fired = 0;
+        source.start(1ms, [&] { ++fired; });
+        timer target(std::move(source));
+        CHECK_FALSE(source.is_armed());
+        source.cancel();
+        CHECK(target.is_armed());
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == 1);
+        source = timer(on.loop);
+        source.start(1ms, [&] { ++fired; });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == 2);
+    });
+}
+
+TEST_CASE("timer: [75] a repeating one whose handler throws is disarmed, and no other") {
+    on_every_clocked_loop({75}, [](clocked_loop& on) {
+        timer thrower(on.loop);
+        timer other(on.loop);
+        int thrown = 0;
+        int fired = 0;
+        thrower.start_every(1ms, [&] {
+            ++thrown;
+            throw std::runtime_error("expected");
+        });
+        other.start_every(1ms, [&] {
+            if (++fired == 3) {
+                other.cancel();
+            }
+        });
+        CHECK_THROWS_WITH_AS(static_cast<void>(on.loop.run()), "expected", std::runtime_error);
+        CHECK_FALSE(thrower.is_armed());
+        CHECK_FALSE(on.loop.run());
+        CHECK(thrown == 1);
+        CHECK(fired == 3);
+        // It is as good as new.
+        thrower.start(1ms, [&] { ++thrown; });
+        CHECK_FALSE(on.loop.run());
+        CHECK(thrown == 2);
+    });
+}
+
+TEST_CASE("timer: [209] hundreds due at once leave descriptors their turn") {
+    on_every_clocked_loop({209}, [](clocked_loop& on) {
+        std::vector<timer> timers;
+        std::size_t fired = 0;
+        for (int i = 0; i < 2000; ++i) {
+            timers.emplace_back(on.loop).start(1ms, [&] { ++fired; });
+        }
+        auto pipe = support::make_pipe();
+        std::vector<std::size_t> seen;
+        auto reading = on.loop.watch(pipe.first.get(), sockeye::interest::readable,
+                                     [&](sockeye::readiness) { seen.push_back(fired); });
+        REQUIRE(reading);
+        support::put(pipe.second.get());
+        on.advance(1ms);
+        while (fired < timers.size()) {
+            const auto before = fired;
+            static_cast<void>(on.loop.run_once(0s));
+            CHECK(fired > before);
+            CHECK(fired - before <= 256);
+        }
+        CHECK(seen.size() >= 2000 / 256);
+    });
+}
