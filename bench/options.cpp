@@ -248,10 +248,10 @@ void add_options(CLI::App& command, options& asked) {
 
 void finish_options(options& asked) {
     request& wanted = asked.wanted;
-    if (!asked.target.empty()) {
-        const auto target = endpoint::parse(asked.target);
+    if (asked.target) {
+        const auto target = endpoint::parse(*asked.target);
         if (!target) {
-            cli::refuse_value("endpoint", asked.target, target.error().message());
+            cli::refuse_value("endpoint", *asked.target, target.error().message());
         }
         wanted.target = *target;
         check_target(wanted);

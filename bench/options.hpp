@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,8 @@ namespace sockeye::bench {
 /// The command line of `bench`, as it was given.
 struct options {
     request wanted;
-    std::string target;               ///< an endpoint, or empty
-    std::vector<std::string> outputs; ///< files
+    std::optional<std::string> target; ///< an endpoint
+    std::vector<std::string> outputs;  ///< files
     bool is_json = false;
     bool is_unsaved = false;
 };

@@ -82,19 +82,18 @@ std::string machine_text(const machine& facts) {
 
 std::string load_text(const pass& test) {
     const load& what = test.what;
-    std::string text;
-    if (what.idle > 0) {
-        text = fmt::format("{} busy among {} idle connections", what.connections, what.idle);
-    } else {
-        text = fmt::format("{} {} x {} in flight", what.connections,
-                           is_stream(what.carrier) ? "connections" : "peers", what.pipeline);
-    }
-    if (what.idle > 0 && what.pipeline > 1) {
+    std::string text = what.idle > 0
+                           ? fmt::format("{} busy among {} idle", what.connections, what.idle)
+                           : fmt::format("{} {}", what.connections,
+                                         is_stream(what.carrier) ? "connections" : "peers");
+    if (what.idle == 0 || what.pipeline > 1) {
         text += fmt::format(" x {} in flight", what.pipeline);
     }
-    text +=
-        fmt::format(", {}, {}, closed loop", cli::format_size(what.size), name_of(what.carrier));
-    text += test.is_one_core ? ", one core" : "";
+    text += ", " + cli::format_size(what.size);
+    if (what.carrier == transport::unix_stream || what.carrier == transport::unix_datagram) {
+        text += fmt::format(", {}", name_of(what.carrier));
+    }
+    text += test.is_one_core ? ", closed loop, one core" : ", closed loop";
     return text + (what.is_verified ? "" : ", not verified");
 }
 
@@ -274,11 +273,11 @@ void table::add_explanations() {
 void table::add_times() {
     for (const auto& [title, share] : {std::pair{"p50", 0.5}, std::pair{"p99", 0.99}}) {
         columns_.push_back(
-            {title, 10, false, [share = share](const lane_summary& lane) -> std::string {
-                 if (!lane.service.can_tell(share)) {
+            {title, 10, false, [part = share](const lane_summary& lane) -> std::string {
+                 if (!lane.service.can_tell(part)) {
                      return "-";
                  }
-                 const auto ns = static_cast<duration::rep>(lane.service.percentile(share));
+                 const auto ns = static_cast<duration::rep>(lane.service.percentile(part));
                  return cli::format_time(duration(ns));
              }});
     }

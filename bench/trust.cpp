@@ -285,8 +285,8 @@ void assessor::check_rounds() {
     const std::size_t rounds = passes_.empty() ? 0 : passes_.front().record->rounds();
     if (is_compared && rounds < 6) {
         add("rounds",
-            fmt::format("{} round{} give no 95 % interval (6 needed): no verdicts", rounds,
-                        rounds == 1 ? "" : "s"),
+            fmt::format("{} no 95 % interval (6 needed): no verdicts",
+                        rounds == 1 ? "1 round gives" : fmt::format("{} rounds give", rounds)),
             static_cast<double>(rounds), false);
     }
 }

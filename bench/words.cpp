@@ -67,6 +67,10 @@ void add_sentences(const pass_summary& pass, const std::string& baseline,
 
 std::vector<std::string> words_of(const report& made) {
     std::vector<std::string> sentences;
+    const bool is_compared = !made.passes.empty() && made.passes.front().lanes.size() > 1;
+    if (made.grade.grade == 'C' && is_compared) {
+        sentences.push_back("No verdicts: what is marked GRAVE below could make any difference.");
+    }
     for (const auto& pass : made.passes) {
         add_sentences(pass, made.whole->baseline, sentences);
     }

@@ -169,6 +169,36 @@ void check_datagrams(const endpoint& place, const std::optional<endpoint>& from)
     }
 }
 
+bool has_ip6_loopback() {
+    const auto any = parse("tcp://[::1]:0");
+    const unique_fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return ::bind(probe.get(), any.data(), any.size()) == 0;
+}
+
+/// Sends to an echo without reading until nothing moves: the server's queue is long and it reads
+/// no more. Returns how much was sent.
+std::size_t stuff(const unique_fd& link) {
+    const std::string piece(65536, 'x');
+    std::size_t sent = 0;
+    pollfd subject = {.fd = link.get(), .events = POLLOUT, .revents = 0};
+    while (::poll(&subject, 1, 200) == 1) {
+        const auto count =
+            ::send(link.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += count > 0 ? static_cast<std::size_t>(count) : 0;
+    }
+    return sent;
+}
+
+/// Waits until nobody listens at `place`.
+bool stops_listening(const endpoint& place) {
+    return support::turn_until(
+        [&] {
+            const unique_fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            return ::connect(other.get(), place.data(), place.size()) != 0;
+        },
+        [] { ::poll(nullptr, 0, 1); });
+}
+
 void lower_descriptor_limit() {
     const rlimit limit = {.rlim_cur = 128, .rlim_max = 128};
     ::setrlimit(RLIMIT_NOFILE, &limit);
@@ -181,7 +211,7 @@ TEST_CASE("serve echo: every transport on every backend, and totals that add up"
         CAPTURE(backend);
         const support::scratch_directory directory;
         echo_server server({"-b", backend, "tcp://127.0.0.1:0", "udp://127.0.0.1:0",
-                            "tcp://[::1]:0", "unix:" + directory.file("stream"),
+                            "unix:" + directory.file("stream"),
                             "unix-dgram:" + directory.file("datagram")});
         CAPTURE(server.ready());
         CHECK(server.ready().starts_with("sockeye: echo ready on tcp://127.0.0.1:"));
@@ -189,22 +219,30 @@ TEST_CASE("serve echo: every transport on every backend, and totals that add up"
         CHECK(server.child().talk_line() ==
               "sockeye: at most 10000 connections (all limits: --help); press Ctrl-C to stop");
         const auto places = server.places();
-        REQUIRE(places.size() == 5);
+        REQUIRE(places.size() == 4);
         CHECK(places[0].port() != 0);
         check_stream(places[0]);
         check_stream(places[2]);
-        check_stream(places[3]);
         check_datagrams(places[1], {});
-        check_datagrams(places[4], parse("unix-dgram:" + directory.file("client")));
+        check_datagrams(places[3], parse("unix-dgram:" + directory.file("client")));
         const auto ended = server.stop();
         CHECK(ended.status == 0);
         CHECK(ended.output.empty());
         CHECK(ended.talk.starts_with("sockeye: stopped after "));
         CHECK(contains(ended.talk,
-                       ": 18 connections, 10 datagrams, 9.0 MiB in, 9.0 MiB out, 0 errors\n"));
+                       ": 12 connections, 10 datagrams, 6.0 MiB in, 6.0 MiB out, 0 errors\n"));
         CHECK_FALSE(std::filesystem::exists(directory.file("stream")));
         CHECK_FALSE(std::filesystem::exists(directory.file("datagram")));
     }
+}
+
+TEST_CASE("serve echo: IPv6" * doctest::skip(!has_ip6_loopback())) {
+    echo_server server({"tcp://[::1]:0", "udp://[::1]:0"});
+    const auto places = server.places();
+    REQUIRE(places.size() == 2);
+    check_stream(places[0]);
+    check_datagrams(places[1], {});
+    CHECK(server.stop().status == 0);
 }
 
 TEST_CASE("serve echo: the environment names the backend, the option wins over it") {
@@ -247,47 +285,44 @@ TEST_CASE("serve echo: a connection that says nothing does not hold up the end")
     }
 }
 
-TEST_CASE("serve echo: what was taken is sent before the end; a second signal does not wait") {
-    for (const bool is_second_signal : {false, true}) {
-        CAPTURE(is_second_signal);
-        echo_server server({":0"});
-        const auto place = server.places().at(0);
-        const auto slow = connect_to(place);
-        std::size_t sent = 0;
-        const std::string piece(65536, 'x');
-        // Until nothing moves for the server's queue is long and it reads no more.
-        const auto room = [&](int patience_ms) {
-            pollfd subject = {.fd = slow.get(), .events = POLLOUT, .revents = 0};
-            return ::poll(&subject, 1, patience_ms) == 1;
-        };
-        while (room(200)) {
-            const auto count =
-                ::send(slow.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            sent += count > 0 ? static_cast<std::size_t>(count) : 0;
-        }
-        REQUIRE(sent > piece.size());
-        server.child().send_signal(SIGINT);
-        // It has heard of the signal as soon as it listens no more.
-        REQUIRE(support::turn_until(
-            [&] {
-                const unique_fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-                return ::connect(other.get(), place.data(), place.size()) != 0;
-            },
-            [] { ::poll(nullptr, 0, 1); }));
-        if (is_second_signal) {
-            CHECK(server.stop(SIGINT).status == -SIGINT);
-            continue;
-        }
-        std::size_t received = 0;
-        std::string target(1 << 20, '\0');
-        for (ssize_t got = 0; (got = ::recv(slow.get(), target.data(), target.size(), 0)) > 0;) {
-            received += static_cast<std::size_t>(got);
-        }
-        CHECK(received > 0);
-        const auto ended = server.child().wait();
-        CHECK(ended.status == 0);
-        CHECK(contains(ended.talk, "1 connection, "));
+TEST_CASE("serve echo: what was taken is sent before the end") {
+    echo_server server({":0"});
+    const auto place = server.places().at(0);
+    const auto slow = connect_to(place);
+    REQUIRE(stuff(slow) > 65536);
+    server.child().send_signal(SIGINT);
+    REQUIRE(stops_listening(place));
+    std::string target(1 << 20, '\0');
+    std::size_t received = 0;
+    for (ssize_t got = 0; (got = ::recv(slow.get(), target.data(), target.size(), 0)) > 0;) {
+        received += static_cast<std::size_t>(got);
     }
+    CHECK(received > 65536);
+    const auto ended = server.child().wait();
+    CHECK(ended.status == 0);
+    CHECK_FALSE(contains(ended.talk, "cut off"));
+}
+
+TEST_CASE("serve echo: a second signal does not wait for slow peers") {
+    echo_server server({":0"});
+    const auto place = server.places().at(0);
+    const auto slow = connect_to(place);
+    REQUIRE(stuff(slow) > 65536);
+    server.child().send_signal(SIGTERM);
+    REQUIRE(stops_listening(place));
+    CHECK(server.stop(SIGINT).status == -SIGINT);
+}
+
+TEST_CASE("serve echo: a peer that never reads is cut off ten seconds after the signal") {
+    echo_server server({":0"});
+    const auto place = server.places().at(0);
+    const auto slow = connect_to(place);
+    REQUIRE(stuff(slow) > 65536);
+    const auto asked = std::chrono::steady_clock::now();
+    const auto ended = server.stop();
+    CHECK(std::chrono::steady_clock::now() - asked >= std::chrono::seconds(10));
+    CHECK(ended.status == 0);
+    CHECK(contains(ended.talk, ", 1 connection cut off with bytes unsent\n"));
 }
 
 TEST_CASE("serve echo: SIGUSR1 prints the totals and the work goes on") {
@@ -480,6 +515,26 @@ TEST_CASE("serve echo: the limit of connections leaves descriptors for everythin
     CHECK(support::run(serve_echo({":0", "--max-connections", "65"}), few).talk ==
           "sockeye serve: 65 connections need 129 descriptors but the hard limit is 128; try "
           "'ulimit -Hn 129' as root\n");
+}
+
+TEST_CASE("serve echo: several endpoints share the limit of connections") {
+    const support::scratch_directory directory;
+    const auto path = "unix:" + directory.file("socket");
+    echo_server server({":0", path, "--max-connections", "3"});
+    const auto first = connect_to(parse(path));
+    CHECK(exchange(first, "a") == "a");
+    const auto second = connect_to(parse(path));
+    REQUIRE(::send(second.get(), "b", 1, MSG_NOSIGNAL) == 1);
+    const auto other = connect_to(server.places().at(0));
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(exchange(other, "c") == "c");
+    }
+    CHECK_FALSE(is_readable_now(second));
+    CHECK(server.stop().status == 0);
+    const auto refused = support::run(serve_echo({":0", ":0", "--max-connections", "1"}));
+    CHECK(refused.status == 2);
+    CHECK(refused.talk ==
+          "sockeye serve: 2 endpoints share --max-connections 1: give at least 2\n");
 }
 
 TEST_CASE("serve echo: a soft limit of descriptors is raised where more are asked for") {

@@ -124,6 +124,12 @@ const std::vector<malformed>& serve_mistakes() {
         {{"echo", "-qv"}, "sockeye serve: --quiet excludes --verbose"},
         {{"echo", "--quiet=1"}, "sockeye serve: --quiet takes no value"},
         {{"echo", "--allow-public-udp=no"}, "sockeye serve: --allow-public-udp takes no value"},
+    };
+    return table;
+}
+
+const std::vector<malformed>& limit_mistakes() {
+    static const std::vector<malformed> table = {
         {{"echo", "--max-connections"}, "sockeye serve: --max-connections needs a value"},
         {{"echo", "--max-connections="},
          "sockeye serve: --max-connections '': the number is missing; use for example 50k"},
@@ -144,6 +150,13 @@ const std::vector<malformed>& serve_mistakes() {
          "sockeye serve: 9999999 connections need 10000063 descriptors but the hard limit is ..."},
     };
     return table;
+}
+
+/// All mistakes behind `serve` that are not about endpoints.
+std::vector<malformed> all_serve_mistakes() {
+    auto all = serve_mistakes();
+    all.insert(all.end(), limit_mistakes().begin(), limit_mistakes().end());
+    return all;
 }
 
 /// Endpoints that are none, and what is said about each.
@@ -213,22 +226,22 @@ long count_binds(const words& arguments) {
 } // namespace
 
 TEST_CASE("cli: a malformed command line is one line and exit 2") {
-    for (const auto& [arguments, message] : general_mistakes()) {
-        CAPTURE(shown(arguments));
-        check_refusal(run_program(arguments), 2, message);
+    for (const auto& row : general_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        check_refusal(run_program(row.arguments), 2, row.message);
     }
-    for (const auto& [arguments, message] : serve_mistakes()) {
-        CAPTURE(shown(arguments));
-        check_refusal(run_program(prefixed("serve", arguments)), 2, message);
+    for (const auto& row : all_serve_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        check_refusal(run_program(prefixed("serve", row.arguments)), 2, row.message);
     }
 }
 
 TEST_CASE("cli: a malformed endpoint is one line and exit 2, and the ones before it stay closed") {
     const support::scratch_directory directory;
     const auto path = directory.file("socket");
-    for (const auto& [endpoints, message] : endpoint_mistakes()) {
-        CAPTURE(shown(endpoints));
-        check_refusal(run_program(serving_before(path, endpoints)), 2, message);
+    for (const auto& row : endpoint_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        check_refusal(run_program(serving_before(path, row.arguments)), 2, row.message);
         CHECK_FALSE(std::filesystem::exists(path));
     }
 }
@@ -237,13 +250,13 @@ TEST_CASE("cli: no malformed command line opens a socket" *
           doctest::skip(!support::is_installed("strace"))) {
     const support::scratch_directory directory;
     const auto path = directory.file("socket");
-    for (const auto& [endpoints, message] : endpoint_mistakes()) {
-        CAPTURE(shown(endpoints));
-        CHECK(count_binds(serving_before(path, endpoints)) == 0);
+    for (const auto& row : endpoint_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        CHECK(count_binds(serving_before(path, row.arguments)) == 0);
     }
-    for (const auto& [arguments, message] : serve_mistakes()) {
-        CAPTURE(shown(arguments));
-        CHECK(count_binds(prefixed("serve", arguments)) == 0);
+    for (const auto& row : all_serve_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        CHECK(count_binds(prefixed("serve", row.arguments)) == 0);
     }
 }
 

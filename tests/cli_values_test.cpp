@@ -199,11 +199,11 @@ TEST_CASE("values: rates of messages and of bits") {
         {"1e9/s", "unknown unit 'e9/s'" + units},
         {"5 /s", "unknown unit ' /s'" + units},
     };
-    for (const auto& [text, message] : bad) {
-        CAPTURE(text);
-        const auto read = parse_rate(text);
+    for (const auto& row : bad) {
+        CAPTURE(row.first);
+        const auto read = parse_rate(row.first);
         REQUIRE_FALSE(read);
-        CHECK(read.message() == message);
+        CHECK(read.message() == row.second);
     }
 }
 
@@ -275,11 +275,11 @@ TEST_CASE("values: what is no time says why and how to mend it") {
         {"5124095h1m", at_most},
         {"5124095h9999999999999m", at_most},
     };
-    for (const auto& [text, message] : bad) {
-        CAPTURE(text);
-        const auto read = parse_time(text);
+    for (const auto& row : bad) {
+        CAPTURE(row.first);
+        const auto read = parse_time(row.first);
         REQUIRE_FALSE(read);
-        CHECK(read.message() == message);
+        CHECK(read.message() == row.second);
     }
     CHECK(parse_time("5ms", {.least = 10ms}).message() == "must be at least 10ms");
     CHECK(parse_time("2m", {.least = 0s, .most = 90s}).message() == "must be at most 90s");

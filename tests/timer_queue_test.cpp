@@ -79,7 +79,9 @@ TEST_CASE("timer_queue: [200] equal deadlines fire in the order of their starts"
     timer_queue queue;
     record_of_fires heard;
     SUBCASE("from the beginning") {}
-    SUBCASE("while the counter of starts wraps round") { order_of(queue) = 0xffff'ff00; }
+    SUBCASE("while the counter of starts wraps round") {
+        order_of(queue) = 0xffff'ff00;
+    }
     keys expected;
     for (std::uint64_t key = 0; key < 1000; ++key) {
         queue.start(at(5), heard.target(key));
@@ -290,9 +292,9 @@ void model_run::cancel() {
         past_.push_back(chosen->id);
         due_.erase(chosen);
     } else if (!waiting_.empty()) {
-        const auto chosen =
-            std::next(waiting_.begin(), static_cast<std::ptrdiff_t>(
-                                            below(std::min<std::size_t>(waiting_.size(), 64))));
+        const auto chosen = std::next(
+            waiting_.begin(),
+            static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(waiting_.size(), 64))));
         REQUIRE(queue_.cancel(chosen->second.id));
         past_.push_back(chosen->second.id);
         waiting_.erase(chosen);

@@ -35,8 +35,8 @@ void pass(clocked_loop& on, duration length) {
 TEST_CASE("timer: [200] fires once, never early, by the real clock") {
     on_every_loop({200}, [](sockeye::loop& owner) {
         timer once(owner);
-        for (const duration delay : {duration(1), duration(999'999), duration(1'000'001),
-                                     duration(2'500'000)}) {
+        for (const duration delay :
+             {duration(1), duration(999'999), duration(1'000'001), duration(2'500'000)}) {
             int fired = 0;
             const auto start = sockeye::clock::now();
             once.start(delay, [&] {
@@ -67,8 +67,8 @@ TEST_CASE("timer: [200] fires at its time, in the order of deadlines and then of
         }
         CHECK_FALSE(on.loop.run());
         CHECK(fired == std::vector<int>{101, 103, 105, 202, 204, 300});
-        // Not a turn more than there are times.
-        CHECK(on.loop.counters().waits == 6);
+        // Not a wait more than there are times.
+        CHECK(on.loop.counters().waits == 3);
     });
 }
 
@@ -86,11 +86,11 @@ TEST_CASE("timer: [201] zero delay is the next turn, and does not starve descrip
         CHECK(fired == 0);
         auto pipe = support::make_pipe();
         int heard = 0;
-        auto reading = owner.watch(pipe.first.get(), sockeye::interest::readable,
-                                   [&](sockeye::readiness) {
-                                       ++heard;
-                                       support::take(pipe.first.get());
-                                   });
+        auto reading =
+            owner.watch(pipe.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
         REQUIRE(reading);
         for (int round = 1; round <= 20; ++round) {
             support::put(pipe.second.get());
@@ -265,7 +265,7 @@ TEST_CASE("timer: [207] huge delays and periods saturate") {
         int fired = 0;
         timer near(on.loop);
         near.start(1ms, [&] { ++fired; });
-        CHECK(on.loop.run_once() == std::size_t{1});
+        CHECK(support::turn(on.loop) == 1);
         CHECK(fired == 1);
         static_cast<void>(on.loop.run_once(std::chrono::hours(24 * 30)));
         far.start(std::chrono::duration_cast<duration>(std::chrono::hours(24 * 365 * 100)),

@@ -54,7 +54,7 @@ TEST_CASE("watch: a foreign descriptor is told, and stays as it is") {
             });
             REQUIRE(reading);
             CHECK(reading->is_active());
-            CHECK(owner.run_once(0s) == std::size_t{0});
+            CHECK(support::turn(owner, 0s) == 0);
             REQUIRE(::write(writer.get(), "ab", 2) == 2);
             CHECK(turn_until(owner, [&] { return told.size() == 2; }));
             CHECK(told.front().readable);
@@ -64,7 +64,7 @@ TEST_CASE("watch: a foreign descriptor is told, and stays as it is") {
         CHECK(::fcntl(reader.get(), F_GETFL) == status);
         CHECK(::fcntl(reader.get(), F_GETFD) == flags);
         REQUIRE(::write(writer.get(), "c", 1) == 1);
-        CHECK(owner.run_once(0s) == std::size_t{0});
+        CHECK(support::turn(owner, 0s) == 0);
         CHECK(told.size() == 2);
     });
 }
@@ -103,7 +103,7 @@ TEST_CASE("watch: modify replaces what is wanted") {
             ++heard;
         });
         REQUIRE(both);
-        CHECK(owner.run_once(0s) == std::size_t{0});
+        CHECK(support::turn(owner, 0s) == 0);
         CHECK_FALSE(both->modify(interest::writable));
         CHECK(turn_until(owner, [&] { return heard == 1; }));
         CHECK(last.writable);
@@ -113,7 +113,7 @@ TEST_CASE("watch: modify replaces what is wanted") {
         CHECK(turn_until(owner, [&] { return last.readable && last.writable; }));
         CHECK_FALSE(both->modify(interest::none));
         const auto before = heard;
-        CHECK(owner.run_once(0s) == std::size_t{0});
+        CHECK(support::turn(owner, 0s) == 0);
         CHECK(heard == before);
         CHECK_FALSE(both->modify(interest::readable));
         CHECK(turn_until(owner, [&] { return heard == before + 1; }));
@@ -243,7 +243,7 @@ TEST_CASE("watch: [19] who gets the number of one closed in the same batch hears
             support::put(pipes[i].ends.second.get());
         }
         CHECK(turn_until(owner, [&] { return first >= 0; }));
-        CHECK(owner.run_once(0s) == std::size_t{0});
+        CHECK(support::turn(owner, 0s) == 0);
         CHECK(fresh.heard == 0);
         CHECK(owner.counters().stale_events == 1);
         support::put(fresh.ends.second.get());
@@ -301,11 +301,12 @@ TEST_CASE("watch: a descriptor that somebody else closed does not make the loop 
         auto pair = support::make_pair();
         auto other = support::make_pipe();
         int heard = 0;
-        auto lost = owner.watch(pair.first.get(), interest::readable,
-                                [&](readiness) { ++heard; });
+        auto lost = owner.watch(pair.first.get(), interest::readable, [&](readiness) { ++heard; });
         REQUIRE(lost);
         SUBCASE("before its first event") {}
-        SUBCASE("while it was ready") { support::put(pair.second.get()); }
+        SUBCASE("while it was ready") {
+            support::put(pair.second.get());
+        }
         pair.first.reset();
         // The loop still waits for the others.
         int told = 0;

@@ -23,4 +23,3 @@ int control_hear(const struct control_counters* counters);
 
 /* Prints what failed and errno, and ends the process. */
 void control_fail(const char* what) __attribute__((noreturn));
-

@@ -60,7 +60,8 @@ class stream {
 public:
     stream() = default;
     /// From a session's own stream&: takes the connection over; the session hears on_close with
-    /// close_reason::taken, and nobody reads until attach().
+    /// close_reason::taken, and nobody reads until attach(). One that is closing stays as it is,
+    /// and the new stream is empty.
     stream(stream&& other) noexcept;
     stream& operator=(stream&& other) noexcept;
     ~stream();

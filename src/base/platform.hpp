@@ -118,9 +118,12 @@ inline bool make_wake_channel(int (&ends)[2]) noexcept {
     if (::pipe(ends) != 0) {
         return false;
     }
-    ends[0] = prepared_or_closed(ends[0]);
-    ends[1] = prepared_or_closed(ends[1]);
-    return ends[0] >= 0 && ends[1] >= 0;
+    if (prepare_descriptor(ends[0]) && prepare_descriptor(ends[1])) {
+        return true;
+    }
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return false;
 #else
     return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;
 #endif

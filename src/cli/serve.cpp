@@ -112,14 +112,24 @@ void check_public_udp(const std::vector<assignment>& work, const serve_request& 
     }
 }
 
+std::uint64_t count_streams(const std::vector<assignment>& work) {
+    return static_cast<std::uint64_t>(std::ranges::count_if(
+        work, [](const assignment& entry) { return entry.local.is_stream(); }));
+}
+
 /// How many connections there may be, with descriptors made available for them.
-std::uint64_t provide_connections(const serve_request& asked) {
+std::uint64_t provide_connections(const serve_request& asked, std::uint64_t streams) {
     const auto limits = read_descriptor_limits();
     const auto spare = limits.soft > descriptor_reserve ? limits.soft - descriptor_reserve : 1;
     if (!asked.connections_max) {
         return std::min(default_connections_max, spare);
     }
     const std::uint64_t wanted = *asked.connections_max;
+    if (wanted < streams) {
+        throw command_error(exit_usage,
+                            fmt::format("{} endpoints share --max-connections {}: give at least {}",
+                                        streams, wanted, streams));
+    }
     if (wanted <= spare) {
         return wanted;
     }
@@ -189,6 +199,7 @@ private:
     void announce(const std::vector<assignment>& work) const;
     void stop();
     void look_at_drain();
+    [[nodiscard]] std::size_t connection_count() const;
     [[nodiscard]] bool is_drained() const;
     [[nodiscard]] std::string totals() const;
 
@@ -206,13 +217,14 @@ private:
 };
 
 void serving::start(const std::vector<assignment>& work) {
-    const auto streams = static_cast<std::uint64_t>(std::ranges::count_if(
-        work, [](const assignment& entry) { return entry.local.is_stream(); }));
     service_options options;
     options.log = common_.is_verbose ? &log_ : nullptr;
     // The limit is the process's; each listener gets its share of it.
+    const auto shares = std::max<std::uint64_t>(count_streams(work), 1);
     options.stream.connections_max =
-        static_cast<std::size_t>(connections_max_ / std::max<std::uint64_t>(streams, 1));
+        std::max<std::size_t>(static_cast<std::size_t>(connections_max_ / shares), 1);
+    // At the end it is drain_time that cuts a slow peer off, and the totals say so.
+    options.stream.limits.linger = 2 * drain_time;
     if (std::ranges::any_of(work, [](const auto& entry) { return is_public_udp(entry.local); })) {
         for (const auto& address : broadcast_addresses()) {
             state_.policy.add_broadcast(address);
@@ -264,7 +276,12 @@ void serving::run() {
     }
     log_.flush();
     if (!common_.is_quiet) {
-        write_talk(fmt::format("sockeye: stopped after {}\n", totals()), talk_patience);
+        const auto unfinished = connection_count();
+        write_talk(fmt::format("sockeye: stopped after {}{}\n", totals(),
+                               unfinished == 0 ? ""
+                                               : fmt::format(", {} cut off with bytes unsent",
+                                                             counted(unfinished, "connection"))),
+                   talk_patience);
     }
 }
 
@@ -290,12 +307,20 @@ void serving::look_at_drain() {
     }
 }
 
-bool serving::is_drained() const {
-    return std::ranges::all_of(active_, [](const active_service& one) {
+std::size_t serving::connection_count() const {
+    std::size_t count = 0;
+    for (const auto& one : active_) {
         const auto* streams = std::get_if<server>(&one);
-        return streams != nullptr ? streams->connection_count() == 0
-                                  : std::get<datagram_socket>(one).queued_bytes() == 0;
-    });
+        count += streams != nullptr ? streams->connection_count() : 0;
+    }
+    return count;
+}
+
+bool serving::is_drained() const {
+    return connection_count() == 0 && std::ranges::all_of(active_, [](const active_service& one) {
+               const auto* socket = std::get_if<datagram_socket>(&one);
+               return socket == nullptr || socket->queued_bytes() == 0;
+           });
 }
 
 /// `2m14s: 3 connections, 12 datagrams, 1.9 MiB in, 1.9 MiB out, 0 errors`
@@ -318,7 +343,7 @@ int run_serve(const common_options& common, const serve_request& asked,
               const std::string& service_list, const std::vector<std::string>& endpoints) {
     const auto work = assign(service_list, endpoints);
     check_public_udp(work, asked);
-    const auto connections_max = provide_connections(asked);
+    const auto connections_max = provide_connections(asked, count_streams(work));
     serving services_at_work(common, connections_max);
     services_at_work.start(work);
     services_at_work.run();

@@ -21,7 +21,7 @@ struct event {
     std::uint64_t key = 0;
     bool readable = false;
     bool writable = false;
-    bool read_closed = false; ///< hint: the peer sent FIN; there may be data before it
+    bool read_closed = false; ///< hint: the peer sent FIN or urgent data; data may lie before it
     bool hangup = false;      ///< hint: both directions are closed
     bool error = false;       ///< hint: an error is pending
 };

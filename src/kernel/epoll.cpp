@@ -119,6 +119,10 @@ private:
         epoll_event change = {};
         if (has(wanted, interest::readable)) {
             change.events |= EPOLLIN | EPOLLRDHUP;
+            // A receive call stops short of urgent data: who is told once must know to read on.
+            if (has(wanted, interest::edge)) {
+                change.events |= EPOLLPRI;
+            }
         }
         if (has(wanted, interest::writable)) {
             change.events |= EPOLLOUT;
@@ -138,10 +142,10 @@ private:
         return {
             .key = entry.key,
             .readable = has(entry.wanted, interest::readable) &&
-                        (ended || (events & (EPOLLIN | EPOLLRDHUP)) != 0),
+                        (ended || (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0),
             .writable =
                 has(entry.wanted, interest::writable) && (ended || (events & EPOLLOUT) != 0),
-            .read_closed = (events & EPOLLRDHUP) != 0,
+            .read_closed = (events & (EPOLLRDHUP | EPOLLPRI)) != 0,
             .hangup = (events & EPOLLHUP) != 0,
             .error = (events & EPOLLERR) != 0,
         };

@@ -107,7 +107,9 @@ std::error_code server_core::listen_on(const endpoint& local) {
 }
 
 void server_core::on_ready(slot& place, const event&) {
-    server_of(place).accept_some();
+    if (!place.has(slot_mark::in_ring)) {
+        server_of(place).accept_some();
+    }
 }
 
 void server_core::on_resume(slot& place) {
@@ -154,7 +156,6 @@ void server_core::welcome(owned_fd fd) {
     ++counters.accepted;
     connection link(**made);
     if (on_accept) {
-        link.set(flag_owned);
         if (!core.call([&] { on_accept(stream_access::make(core, **made)); })) {
             link.end(close_reason::failed, make_error_code(errc::handler_threw));
         }
@@ -180,7 +181,12 @@ bool server_core::may_accept_on(std::error_code error) {
         wait_for_descriptors();
         return false;
     }
-    return error != std::errc::invalid_argument && error != std::errc::bad_file_descriptor;
+    // Shut down or closed by somebody else: it would be ready for ever.
+    if (error == std::errc::invalid_argument || error == std::errc::bad_file_descriptor) {
+        stop_listening();
+        return false;
+    }
+    return true;
 }
 
 /// Gives up the reserve to accept one and to close it, so that a client is told at once.
@@ -284,6 +290,7 @@ void server_core::let_go(server_core* server) noexcept {
     auto& self = *server;
     self.stop_listening();
     self.core.timers().cancel(std::exchange(self.drain, 0));
+    self.group.disband(self.core.io());
     self.kind->group = nullptr;
     drop_reference(*self.kind);
     self.core.retire(std::unique_ptr<server_core>(server));

@@ -67,7 +67,7 @@ stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
     const auto& where = peer.get();
     auto& place = connection::make(*kind, where ? where->kind() : transport::tcp);
     connection link(place);
-    link.set(flag_connecting | flag_owned);
+    link.set(flag_connecting);
     link.state().session = session;
     link.state().connecting = new connecting_state{where ? *where : endpoint()};
     if (options.deadline > duration::zero()) {

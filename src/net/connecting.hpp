@@ -10,7 +10,6 @@ namespace sockeye {
 struct connecting_state {
     endpoint peer;
     duration retry_delay = std::chrono::milliseconds(1);
-    timer_id retry = 0;
 
     /// The socket may be connected: finds out, and opens the connection or ends it.
     static void check(slot& place);

@@ -96,10 +96,12 @@ void connection::come_up() {
     if (is(flag_terminal)) {
         return;
     }
+    // A new view: on_open may have given the connection another owner.
+    connection now(place_);
     if (state_.queue != nullptr) {
-        drain_queue();
+        now.drain_queue();
     } else if (unsent() == 0) {
-        output_sent();
+        now.output_sent();
     }
     if (!is(flag_terminal) && is(flag_readable)) {
         core_.io().queue_resume(place_);
@@ -108,12 +110,9 @@ void connection::come_up() {
 
 void connection::attach(const session_table& table, void* session) {
     assert(state_.session == nullptr);
-    auto* const own = new stream_kind{operations(), core_, &table, kind_.limits};
-    own->references = 1;
+    auto* const own =
+        new stream_kind{operations(), core_, &table, kind_.limits, kind_.group, false, 1};
     place_.operations = &own->operations;
-    if (kind_.group != nullptr) {
-        kind_.group->erase(core_.io(), place_);
-    }
     drop_reference(kind_);
     state_.session = session;
     // This view still looks at the former kind.
@@ -182,17 +181,19 @@ void connection::resume() {
 }
 
 void connection::give_up() noexcept {
-    clear(flag_owned);
     set(flag_silent);
+    close();
     if (is(flag_in_handler)) {
         set(flag_doomed);
     } else {
         destroy_session();
     }
-    close();
 }
 
-void connection::take_over() {
+bool connection::take_over() {
+    if (is(flag_terminal | flag_closing)) {
+        return false;
+    }
     if (state_.session != nullptr) {
         auto& io = core_.io();
         auto& place = io.allocate(farewell_operations);
@@ -201,15 +202,15 @@ void connection::take_over() {
         io.queue_finish(place);
         state_.session = nullptr;
     }
-    auto* const own = new stream_kind{operations(), core_, nullptr, kind_.limits};
-    own->references = 1;
+    auto* const own =
+        new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1};
     place_.operations = &own->operations;
+    connection(place_).update_interest();
     if (kind_.group != nullptr) {
         kind_.group->erase(core_.io(), place_);
     }
-    set(flag_owned);
-    connection(place_).update_interest();
     drop_reference(kind_);
+    return true;
 }
 
 result<unique_fd> connection::release() {
@@ -269,19 +270,13 @@ void connection::free() noexcept {
     ++io.counters().closed;
     destroy_session();
     delete std::exchange(state_.connecting, nullptr);
-    auto* const group = kind_.group;
-    if (group != nullptr) {
-        group->erase(io, place_);
+    core_.drop_life();
+    core_.descriptor_is_free();
+    if (kind_.group != nullptr) {
+        kind_.group->erase(io, place_);
     }
-    auto& core = core_;
-    auto& kind = kind_;
     io.release(place_);
-    core.drop_life();
-    core.descriptor_is_free();
-    if (group != nullptr && group->on_erase != nullptr) {
-        group->on_erase(*group);
-    }
-    drop_reference(kind);
+    drop_reference(kind_);
 }
 
 void connection::destroy_session() noexcept {
@@ -315,15 +310,15 @@ void connection::read_end() {
         return;
     }
     update_interest();
-    const auto& features = core_.io().features();
-    if (!features.early_close && !features.edge) {
+    if (!core_.io().features().early_close) {
         stop_timer();
         start_timer(half_closed_look_period, on_half_closed_look);
     }
     deliver([&] { kind_.table->on_end(state_.session, state_.self); });
 }
 
-/// select cannot show that a half-closed stream was reset, so it is asked from time to time.
+/// Without an interest some backends cannot show that a half-closed stream was reset, so it is
+/// asked from time to time.
 void connection::on_half_closed_look(void* core, std::uint64_t key) {
     if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
         connection link(*place);
@@ -374,6 +369,15 @@ void connection_group::erase(reactor& io, slot& place) noexcept {
         first_ = state.next;
     }
     --count_;
+    if (on_erase != nullptr) {
+        on_erase(*this);
+    }
+}
+
+void connection_group::disband(reactor& io) noexcept {
+    for_each(io, [](slot& place) { connection(place).forget_group(); });
+    first_ = 0;
+    count_ = 0;
 }
 
 } // namespace sockeye

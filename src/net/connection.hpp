@@ -41,9 +41,8 @@ enum stream_flag : std::uint16_t {
     flag_terminal = 1 << 10,  ///< over; only the last words are left
     flag_in_handler = 1 << 11,
     flag_doomed = 1 << 12,     ///< the session goes when its handler has returned
-    flag_owned = 1 << 13,      ///< a stream handle owns it
-    flag_end_hinted = 1 << 15, ///< the backend saw an end: read on until it comes
-    flag_silent = 1 << 14,     ///< its owner is gone: on_close is not called
+    flag_silent = 1 << 13,     ///< its owner is gone: on_close is not called
+    flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
 };
 
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
@@ -85,13 +84,16 @@ public:
 class connection_group {
 public:
     void insert(reactor& io, slot& place) noexcept;
+    /// Leads to on_erase, which may destroy the group.
     void erase(reactor& io, slot& place) noexcept;
+    /// Its connections go on without it. Call before the group goes.
+    void disband(reactor& io) noexcept;
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     /// Calls `verb` with each slot; it may erase the one it was given.
     template <typename Verb>
     void for_each(reactor& io, Verb&& verb);
 
-    /// Told when a connection has closed.
+    /// Told when a connection has left: closed, or taken over.
     void (*on_erase)(connection_group&) = nullptr;
     server_core* owner = nullptr;
 
@@ -122,11 +124,13 @@ public:
     void pause();
     void resume();
     void attach(const session_table& table, void* session);
-    void detach() noexcept { clear(flag_owned); }
     /// The owner is gone: no handler runs again, the session goes, what was taken is still sent.
     void give_up() noexcept;
-    /// Leaves the group and the session; the connection goes on under a new owner.
-    void take_over();
+    /// Leaves the group and the session; the connection goes on under a new owner. False where it
+    /// is over: then everything stays as it is.
+    [[nodiscard]] bool take_over();
+    /// Its group goes.
+    void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
 
     /// Over: `reason` and `error` are what on_close will say. The first call counts.
@@ -161,6 +165,7 @@ private:
     static void on_half_closed_look(void* core, std::uint64_t key);
 
     [[nodiscard]] interest wanted() const noexcept;
+    [[nodiscard]] bool uses_edge() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
     void note(const event& told) noexcept;
     void read_once();
@@ -193,12 +198,14 @@ template <typename Handler>
 void connection::deliver(Handler&& handler) {
     set(flag_in_handler);
     const bool returned = core_.call(handler);
-    clear(flag_in_handler);
-    if (is(flag_doomed)) {
-        destroy_session();
+    // A new view: the connection may have been taken over and have another session by now.
+    connection now(place_);
+    now.clear(flag_in_handler);
+    if (now.is(flag_doomed)) {
+        now.destroy_session();
     }
     if (!returned) {
-        end(close_reason::failed, make_error_code(errc::handler_threw));
+        now.end(close_reason::failed, make_error_code(errc::handler_threw));
     }
 }
 

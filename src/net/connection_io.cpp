@@ -15,16 +15,22 @@ constexpr std::size_t copied_bytes_max = 16 * 1024;
 } // namespace
 
 interest connection::wanted() const noexcept {
-    const bool is_stuck = state_.queue != nullptr || is(flag_connecting);
-    if (core_.io().features().edge) {
+    if (uses_edge()) {
         // TCP tells of room only after it was short of it, so both directions are watched from
-        // the start and never changed; other sockets would tell of every datagram read.
-        const bool both = is_stuck || state_.carrier == transport::tcp;
-        return both ? interest::readable | interest::writable | interest::edge
-                    : interest::readable | interest::edge;
+        // the start and never changed.
+        return interest::readable | interest::writable | interest::edge;
     }
+    const bool is_stuck = state_.queue != nullptr || is(flag_connecting);
     return (can_read() ? interest::readable : interest::none) |
            (is_stuck ? interest::writable : interest::none);
+}
+
+/// Where each change is told once, a short read must mean that nothing is left. A Unix socket also
+/// reads short behind a descriptor that was sent along; TCP before urgent data, which the backend
+/// has to tell of. See: unix(7), tcp(7).
+bool connection::uses_edge() const noexcept {
+    const auto& features = core_.io().features();
+    return features.edge && features.early_close && state_.carrier == transport::tcp;
 }
 
 bool connection::can_read() const noexcept {
@@ -61,7 +67,8 @@ void connection::on_ready(slot& place, const event& told) {
             link.look_for_reset();
         }
     } else if (link.is(flag_readable) && link.can_read() && !place.has(slot_mark::in_ring)) {
-        link.read_once();
+        // A new view: on_writable may have given the connection another session.
+        connection(place).read_once();
     }
 }
 
@@ -291,6 +298,7 @@ void connection::output_sent() {
 /// What had arrived before is still read; then the connection ends with this error.
 void connection::write_failed(std::error_code error) {
     drop_output();
+    clear(flag_paused_by_queue);
     if (!can_read()) {
         end(close_reason::failed, error);
         return;

@@ -75,8 +75,8 @@ struct datagram_core {
 
 /// What is in the slot.
 struct datagram_state {
-    datagram_socket self; ///< the one that the handler sees
-    datagram_core* core = nullptr;
+    datagram_socket self;          ///< the one that the handler sees
+    datagram_core* core = nullptr; ///< null once it is closed
 };
 
 /// The way from handles to what they stand for, and what a socket does.
@@ -85,14 +85,26 @@ public:
     static slot* place(const datagram_socket& handle) noexcept {
         return handle.core_ == nullptr
                    ? nullptr
-                   : handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
+                   : find(*handle.core_, make_slot_key(handle.index_, handle.generation_));
+    }
+    static slot* find(loop_core& core, slot_key key) noexcept {
+        auto* const found = core.io().find(key);
+        return found == nullptr || found->as<datagram_state>().core == nullptr ? nullptr : found;
     }
     static datagram_core* core(const datagram_socket& handle) noexcept {
         auto* const found = place(handle);
         return found == nullptr ? nullptr : found->as<datagram_state>().core;
     }
+    /// Also of one that is closed.
+    static loop_core& core_of(slot& place) noexcept {
+        return *place.as<datagram_state>().self.core_;
+    }
     static bool is_handler_view(const datagram_socket& handle) noexcept {
-        auto* const found = place(handle);
+        if (handle.core_ == nullptr) {
+            return false;
+        }
+        auto* const found =
+            handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
         return found != nullptr && &found->as<datagram_state>().self == &handle;
     }
     static result<datagram_socket> start(loop_core& core, const endpoint& where, owned_fd fd,
@@ -105,12 +117,17 @@ public:
 private:
     static void on_ready(slot& place, const event& told);
     static void on_resume(slot& place);
+    static void on_finish(slot& place);
     static void on_loop_end(slot& place) noexcept;
     static void on_retry(void* core, std::uint64_t key);
     static void receive_once(slot& place);
     static void drain(slot& place);
-    static std::size_t send_now(datagram_core& self, int fd, std::span<const datagram> out,
-                                bool& is_full);
+    struct progress {
+        std::size_t tried = 0; ///< sent or dropped
+        std::size_t sent = 0;
+        bool is_full = false;
+    };
+    static progress send_now(datagram_core& self, int fd, std::span<const datagram> out);
     static bool enqueue(datagram_core& self, const datagram& one);
     static void dequeue(datagram_core& self);
     static interest wanted(const datagram_core& self) noexcept;
@@ -121,8 +138,11 @@ private:
     static const slot_operations operations;
 };
 
-const slot_operations datagram_access::operations = {
-    .ready = on_ready, .resume = on_resume, .flush = {}, .finish = {}, .destroy = on_loop_end};
+const slot_operations datagram_access::operations = {.ready = on_ready,
+                                                     .resume = on_resume,
+                                                     .flush = {},
+                                                     .finish = on_finish,
+                                                     .destroy = on_loop_end};
 
 interest datagram_access::wanted(const datagram_core& self) noexcept {
     const bool is_stuck = !self.queue.empty() && !waits_by_timer(self);
@@ -158,37 +178,56 @@ result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& 
     return datagram_socket(core, place.index, place.generation);
 }
 
+/// Closes at once. The slot stays until the end of the turn: a handler that is running still has a
+/// reference to the socket in it.
 void datagram_access::stop(slot& place) noexcept {
-    auto* const self = place.as<datagram_state>().core;
+    auto* const self = std::exchange(place.as<datagram_state>().core, nullptr);
     auto& core = self->core;
     core.timers().cancel(self->retry);
+    core.io().counters().queued_bytes -= self->queued_bytes;
     core.io().close(place);
-    core.io().release(place);
+    core.io().queue_finish(place);
     self->file.remove(core.system());
     core.drop_life();
     core.descriptor_is_free();
     core.retire(std::unique_ptr<datagram_core>(self));
 }
 
+void datagram_access::on_finish(slot& place) {
+    core_of(place).io().release(place);
+}
+
 void datagram_access::on_loop_end(slot& place) noexcept {
-    stop(place);
+    if (place.as<datagram_state>().core != nullptr) {
+        stop(place);
+    }
+    on_finish(place);
 }
 
 void datagram_access::on_ready(slot& place, const event& told) {
-    const auto key = key_of(place);
-    auto& self = *place.as<datagram_state>().core;
-    if (told.writable && !self.queue.empty()) {
+    auto* const self = place.as<datagram_state>().core;
+    if (self == nullptr) {
+        return;
+    }
+    if (told.writable && !self->queue.empty()) {
         drain(place);
     }
     if (told.readable || told.error) {
-        self.is_readable = true;
-        if (!place.has(slot_mark::in_ring) && self.core.io().find(key) != nullptr) {
+        self->is_readable = true;
+        if (!place.has(slot_mark::in_ring)) {
             receive_once(place);
         }
     }
 }
 
 void datagram_access::on_resume(slot& place) {
+    auto* const self = place.as<datagram_state>().core;
+    if (self == nullptr) {
+        return;
+    }
+    if (!self->queue.empty() && !waits_by_timer(*self)) {
+        drain(place);
+    }
     receive_once(place);
 }
 
@@ -220,13 +259,12 @@ void datagram_access::receive_once(slot& place) {
     }
     io.counters().datagrams_read += *got;
     self.is_readable = *got == datagrams_per_call;
-    const auto key = key_of(place);
     const auto filled = batch.filled();
     for (const auto& one : filled) {
         io.counters().bytes_read += one.data.size();
     }
     const bool returned = self.core.call([&] { self.on_datagrams(state.self, filled); });
-    if (io.find(key) == nullptr) {
+    if (state.core == nullptr) {
         return;
     }
     if (!returned) {
@@ -238,18 +276,15 @@ void datagram_access::receive_once(slot& place) {
 
 std::size_t datagram_access::send(slot& place, std::span<const datagram> out) {
     auto& self = *place.as<datagram_state>().core;
-    std::size_t taken = 0;
-    std::size_t tried = 0;
+    progress made;
     if (self.queue.empty()) {
-        bool is_full = false;
-        const auto rest = send_now(self, place.fd, out, is_full);
-        tried = out.size() - rest;
-        taken = tried;
-        if (!is_full) {
-            return taken;
+        made = send_now(self, place.fd, out);
+        if (!made.is_full) {
+            return made.sent;
         }
     }
-    for (const auto& one : out.subspan(tried)) {
+    auto taken = made.sent;
+    for (const auto& one : out.subspan(made.tried)) {
         taken += enqueue(self, one) ? 1 : 0;
     }
     if (waits_by_timer(self)) {
@@ -263,13 +298,15 @@ std::size_t datagram_access::send(slot& place, std::span<const datagram> out) {
     return taken;
 }
 
-/// Sends in calls of 64 and returns how many are left because the system is full. One that the
-/// system refuses for its own sake is dropped and counted, and does not hold up the others.
-std::size_t datagram_access::send_now(datagram_core& self, int fd, std::span<const datagram> out,
-                                      bool& is_full) {
+/// Sends in calls of 64 until the system is full. One that the system refuses for its own sake is
+/// dropped and counted, and does not hold up the others.
+datagram_access::progress datagram_access::send_now(datagram_core& self, int fd,
+                                                    std::span<const datagram> all) {
     auto& counters = self.core.io().counters();
     bool is_second_try = false;
-    while (!out.empty()) {
+    progress made;
+    while (made.tried < all.size() && !made.is_full) {
+        const auto out = all.subspan(made.tried);
         ++counters.writes;
         const auto sent = self.core.system().send_datagrams(fd, out);
         if (sent) {
@@ -277,23 +314,23 @@ std::size_t datagram_access::send_now(datagram_core& self, int fd, std::span<con
             for (const auto& one : out.first(*sent)) {
                 counters.bytes_written += one.data.size();
             }
-            out = out.subspan(*sent);
+            made.sent += *sent;
+            made.tried += *sent;
             is_second_try = false;
         } else if (sent.error() == std::errc::operation_would_block) {
             ++counters.would_blocks;
-            is_full = true;
-            break;
+            made.is_full = true;
         } else if (sent.error() == std::errc::connection_refused && !is_second_try) {
             // The answer to an earlier datagram: this one was not sent, and the next try is.
             ++counters.datagram_errors;
             is_second_try = true;
         } else {
             ++counters.datagrams_dropped;
-            out = out.subspan(1);
+            ++made.tried;
             is_second_try = false;
         }
     }
-    return out.size();
+    return made;
 }
 
 bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
@@ -321,19 +358,21 @@ void datagram_access::drain(slot& place) {
     auto& self = *place.as<datagram_state>().core;
     for (std::size_t budget = datagrams_per_call; budget > 0 && !self.queue.empty(); --budget) {
         const auto first = self.queue.front().view();
-        bool is_full = false;
-        send_now(self, place.fd, {&first, 1}, is_full);
-        if (is_full) {
+        if (send_now(self, place.fd, {&first, 1}).is_full) {
             return;
         }
         dequeue(self);
         self.retried = duration::zero();
     }
     update_interest(place);
+    if (!self.queue.empty() && !waits_by_timer(self)) {
+        // There may be room left, which an edge-triggered backend tells no second time.
+        self.core.io().queue_resume(place);
+    }
 }
 
 void datagram_access::on_retry(void* core, std::uint64_t key) {
-    auto* const place = static_cast<loop_core*>(core)->io().find(key);
+    auto* const place = find(*static_cast<loop_core*>(core), key);
     if (place == nullptr) {
         return;
     }
@@ -401,10 +440,13 @@ result<datagram_socket> datagram_socket::open(sockeye::loop& owner, const endpoi
     if (const auto error = core.system().bind(fd->get(), where)) {
         return error;
     }
+    socket_file file(core.system(), where);
     auto made = datagram_access::start(core, where, std::move(fd.value()), options,
                                        std::move(on_datagrams));
     if (made) {
-        datagram_access::core(*made)->file = socket_file(core.system(), where);
+        datagram_access::core(*made)->file = std::move(file);
+    } else {
+        file.remove(core.system());
     }
     return made;
 }
@@ -437,15 +479,16 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
 }
 
 datagram_socket::datagram_socket(datagram_socket&& other) noexcept
-    : core_(std::exchange(other.core_, nullptr)), index_(other.index_),
-      generation_(other.generation_) {}
+    : core_(other.core_), index_(other.index_), generation_(other.generation_) {
+    if (!datagram_access::is_handler_view(other)) {
+        other.core_ = nullptr;
+    }
+}
 
 datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
     if (this != &other) {
         close();
-        core_ = std::exchange(other.core_, nullptr);
-        index_ = other.index_;
-        generation_ = other.generation_;
+        ::new (static_cast<void*>(this)) datagram_socket(std::move(other));
     }
     return *this;
 }

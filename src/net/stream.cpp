@@ -28,7 +28,9 @@ bool is_session_view(const stream& handle) noexcept {
 stream::stream(stream&& other) noexcept
     : core_(other.core_), index_(other.index_), generation_(other.generation_) {
     if (is_session_view(other)) {
-        with(other, [](connection link) { link.take_over(); });
+        if (!connection(*stream_access::place(other)).take_over()) {
+            core_ = nullptr;
+        }
     } else {
         other.core_ = nullptr;
     }
@@ -142,6 +144,9 @@ result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& li
     if (!carrier) {
         return carrier.error();
     }
+    if (*carrier != transport::tcp && *carrier != transport::unix_stream) {
+        return errc::service_mismatch;
+    }
     if (const auto error = core.system().prepare(fd.get())) {
         return error;
     }
@@ -150,7 +155,6 @@ result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& li
     if (!place) {
         return place.error();
     }
-    connection(**place).set(flag_owned);
     return stream_access::make(core, **place);
 }
 

@@ -44,8 +44,10 @@ std::error_code reactor::dispatch(std::optional<duration> timeout) {
     now_ = std::max(now_, system_.now());
     measured_ = now_;
     counters_.events += *count;
+    // Who joins the ring from here on has had its budget of this turn.
+    const auto standing = ring_.size();
     hand_out(std::span(events_).first(*count));
-    work_off(ring_, slot_mark::in_ring, [this](slot& place) {
+    work_off(ring_, standing, slot_mark::in_ring, [this](slot& place) {
         place.operations->resume(place);
         handler_ran();
     });
@@ -64,17 +66,17 @@ void reactor::hand_out(std::span<const event> ready) {
     }
 }
 
-/// Calls `act` with those that stand in `line` now; who joins it meanwhile waits for the next
-/// time. Where `act` throws, the rest stays in the line.
+/// Calls `act` with the first `count` in `line`; who joins it meanwhile waits for the next time.
+/// Where `act` throws, the rest stays in the line.
 template <typename Act>
-void reactor::work_off(std::vector<slot_key>& line, slot_mark mark, Act&& act) {
+void reactor::work_off(std::vector<slot_key>& line, std::size_t count, slot_mark mark, Act&& act) {
     struct progress {
         std::vector<slot_key>& line;
         std::size_t done = 0;
         ~progress() { line.erase(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(done)); }
     };
     progress at = {line};
-    for (const auto count = line.size(); at.done < count;) {
+    while (at.done < count) {
         if (auto* place = slots_.find(line[at.done++])) {
             place->clear(mark);
             act(*place);
@@ -99,12 +101,14 @@ void reactor::measure_handlers() {
 
 void reactor::flush() {
     // Sending may fail and queue a finish, but it never queues output again.
-    work_off(output_, slot_mark::in_output, [](slot& place) { place.operations->flush(place); });
+    work_off(output_, output_.size(), slot_mark::in_output,
+             [](slot& place) { place.operations->flush(place); });
     arena_.clear();
 }
 
 void reactor::finish() {
-    work_off(finish_, slot_mark::in_finish, [](slot& place) { place.operations->finish(place); });
+    work_off(finish_, finish_.size(), slot_mark::in_finish,
+             [](slot& place) { place.operations->finish(place); });
 }
 
 void reactor::queue(slot& place, slot_mark mark, std::vector<slot_key>& line) {

@@ -87,7 +87,7 @@ private:
     void queue(slot& place, slot_mark mark, std::vector<slot_key>& line);
     void hand_out(std::span<const event> ready);
     template <typename Act>
-    void work_off(std::vector<slot_key>& line, slot_mark mark, Act&& act);
+    void work_off(std::vector<slot_key>& line, std::size_t count, slot_mark mark, Act&& act);
 
     kernel& system_;
     std::unique_ptr<backend> source_;

@@ -12,4 +12,7 @@ namespace support {
 /// How often this thread has called operator delete with something to free.
 [[nodiscard]] std::size_t deallocations() noexcept;
 
+/// The bytes that this thread has allocated and not freed, with 16 more for each block.
+[[nodiscard]] std::size_t allocated_bytes() noexcept;
+
 } // namespace support

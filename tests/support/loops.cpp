@@ -43,14 +43,18 @@ void on_every_loop(std::initializer_list<int> numbers,
     });
 }
 
+std::size_t turn(sockeye::loop& owner, std::optional<sockeye::duration> timeout) {
+    return owner.run_once(timeout).value();
+}
+
 bool turn_until(sockeye::loop& owner, const std::function<bool()>& fact) {
     return turn_until(fact, [&] { static_cast<void>(owner.run_once(20ms)); });
 }
 
 sockeye::loop make_loop(sockeye::kernel& system, std::unique_ptr<sockeye::backend> source,
                         sockeye::backend_entry row, sockeye::loop_options options) {
-    auto core = std::make_unique<sockeye::loop_core>(system, std::move(source), row,
-                                                     std::move(options));
+    auto core =
+        std::make_unique<sockeye::loop_core>(system, std::move(source), row, std::move(options));
     if (const auto error = core->start()) {
         throw std::system_error(error);
     }

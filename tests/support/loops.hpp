@@ -10,6 +10,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 
 namespace support {
 
@@ -21,6 +22,9 @@ void for_every_backend(std::initializer_list<int> numbers,
 /// The same with a fresh loop.
 void on_every_loop(std::initializer_list<int> numbers,
                    const std::function<void(sockeye::loop&)>& body);
+
+/// Turns `owner` once, as run_once does, and says how many handlers ran; throws errors.
+std::size_t turn(sockeye::loop& owner, std::optional<sockeye::duration> timeout = {});
 
 /// Turns `owner` until `fact` holds. False when it does not within a time that no machine needs.
 [[nodiscard]] bool turn_until(sockeye::loop& owner, const std::function<bool()>& fact);

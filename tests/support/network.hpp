@@ -46,8 +46,7 @@ void on_every_network(std::initializer_list<int> numbers,
                       std::initializer_list<std::string_view> locals,
                       const std::function<void(network&)>& body);
 /// Over TCP on IPv4 and IPv6 and over a Unix path.
-void on_every_stream(std::initializer_list<int> numbers,
-                     const std::function<void(network&)>& body);
+void on_every_stream(std::initializer_list<int> numbers, const std::function<void(network&)>& body);
 /// Over TCP on IPv4 alone.
 void on_every_backend_with_tcp(std::initializer_list<int> numbers,
                                const std::function<void(network&)>& body);

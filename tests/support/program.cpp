@@ -13,6 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+extern "C" {
+extern char** environ; // POSIX leaves its declaration to us, and macOS does so too
+}
+
 namespace support {
 namespace {
 
@@ -27,23 +31,44 @@ struct pipe_ends {
     sockeye::unique_fd writer;
 };
 
-pipe_ends open_pipe() {
-    int ends[2] = {};
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        give_up("pipe2");
+/// Closes `fd` where a program is started: not every system can say so when it makes one.
+sockeye::unique_fd closed_on_exec(int fd, const char* made_by) {
+    if (fd < 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        give_up(made_by);
     }
-    return {sockeye::unique_fd(ends[0]), sockeye::unique_fd(ends[1])};
+    return sockeye::unique_fd(fd);
+}
+
+pipe_ends open_pipe() {
+    int ends[2] = {-1, -1};
+    if (::pipe(ends) != 0) {
+        give_up("pipe");
+    }
+    return {closed_on_exec(ends[0], "pipe"), closed_on_exec(ends[1], "pipe")};
 }
 
 /// A file without a name that holds `text`.
 sockeye::unique_fd file_of(const std::string& text) {
-    sockeye::unique_fd file(::open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+    char name[] = "/tmp/sockeye-input-XXXXXX";
+    auto file = closed_on_exec(::mkstemp(name), "mkstemp");
+    ::unlink(name);
     const auto size = static_cast<ssize_t>(text.size());
-    if (!file || ::write(file.get(), text.data(), text.size()) != size ||
+    if (::write(file.get(), text.data(), text.size()) != size ||
         ::lseek(file.get(), 0, SEEK_SET) != 0) {
-        give_up("O_TMPFILE");
+        give_up("write");
     }
     return file;
+}
+
+/// A pipe that holds `text`; it ends when `writer` is closed.
+sockeye::unique_fd begin_input(const std::string& text, sockeye::unique_fd& writer) {
+    auto ends = open_pipe();
+    const auto size = static_cast<ssize_t>(text.size());
+    if (::write(ends.writer.get(), text.data(), text.size()) != size) {
+        give_up("write");
+    }
+    writer = std::move(ends.writer);
+    return std::move(ends.reader);
 }
 
 std::vector<char*> pointers(const words& list) {
@@ -85,10 +110,11 @@ bool read_some(int fd, std::string& text) {
 process::process(const words& command, const start_options& options) {
     auto output = open_pipe();
     auto talk = open_pipe();
-    const auto input = file_of(options.input);
+    const auto input =
+        options.has_endless_input ? begin_input(options.input, input_) : file_of(options.input);
     const auto arguments = pointers(command);
     const auto environment = environment_with(options.environment);
-    const auto variables = pointers(environment);
+    auto variables = pointers(environment);
     id_ = ::fork();
     if (id_ < 0) {
         give_up("fork");
@@ -100,7 +126,8 @@ process::process(const words& command, const start_options& options) {
         if (options.before_exec) {
             options.before_exec();
         }
-        ::execvpe(arguments[0], arguments.data(), variables.data());
+        environ = variables.data();
+        ::execvp(arguments[0], arguments.data());
         ::_exit(127);
     }
     output_ = std::move(output.reader);

@@ -21,6 +21,7 @@ using words = std::vector<std::string>;
 struct start_options {
     words environment;                 ///< `NAME=VALUE`, on top of ours
     std::string input;                 ///< what its standard input holds
+    bool has_endless_input = false;    ///< behind `input`, a short one, no end comes
     std::function<void()> before_exec; ///< runs in the child; async-signal-safe calls only
 };
 
@@ -59,6 +60,7 @@ private:
     void read_more(std::chrono::steady_clock::time_point deadline);
 
     pid_t id_ = -1;
+    sockeye::unique_fd input_;
     sockeye::unique_fd output_;
     sockeye::unique_fd talk_;
     std::string output_text_;

@@ -40,13 +40,11 @@ std::error_code wrapped_backend::remove(int fd) {
     return inner_->remove(fd);
 }
 
-result<std::size_t> wrapped_backend::wait(std::span<event> ready,
-                                          std::optional<duration> timeout) {
+result<std::size_t> wrapped_backend::wait(std::span<event> ready, std::optional<duration> timeout) {
     return inner_->wait(ready, timeout);
 }
 
-result<std::size_t> clocked_backend::wait(std::span<event> ready,
-                                          std::optional<duration> timeout) {
+result<std::size_t> clocked_backend::wait(std::span<event> ready, std::optional<duration> timeout) {
     timeouts.push_back(timeout);
     if (!clock_.has_stopped_clock() || !timeout) {
         return inner_->wait(ready, timeout);
@@ -74,8 +72,8 @@ result<std::size_t> lying_backend::wait(std::span<event> ready, std::optional<du
     auto filled = *count;
     for (const auto& lie : made_up) {
         const auto told = ready.first(*count);
-        const bool is_told = std::ranges::any_of(
-            told, [&](const event& one) { return one.key == lie.key; });
+        const bool is_told =
+            std::ranges::any_of(told, [&](const event& one) { return one.key == lie.key; });
         if (!is_told && filled < ready.size()) {
             ready[filled++] = lie;
             ++lies;
@@ -140,8 +138,8 @@ result<std::size_t> once_backend::wait(std::span<event> ready, std::optional<dur
     const auto start = std::chrono::steady_clock::now();
     for (;;) {
         const auto passed = std::chrono::steady_clock::now() - start;
-        const auto left = timeout ? std::optional(std::max(*timeout - passed, duration::zero()))
-                                  : std::nullopt;
+        const auto left =
+            timeout ? std::optional(std::max(*timeout - passed, duration::zero())) : std::nullopt;
         const auto count = inner_->wait(ready, left);
         if (!count || *count == 0) {
             return count;

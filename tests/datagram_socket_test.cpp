@@ -1,0 +1,473 @@
+#include "support/network.hpp"
+#include "support/support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using sockeye::datagram;
+using sockeye::datagram_socket;
+using support::network;
+
+namespace {
+
+using batch = std::span<const datagram>;
+
+void echo(datagram_socket& socket, batch in) {
+    socket.send(in);
+}
+
+void on_every_datagram(std::initializer_list<int> numbers,
+                       const std::function<void(network&)>& body) {
+    support::on_every_network(numbers, {"udp://127.0.0.1:0", "udp://[::1]:0", "unix-dgram:"}, body);
+}
+
+void on_every_udp(std::initializer_list<int> numbers, const std::function<void(network&)>& body) {
+    support::on_every_network(numbers, {"udp://127.0.0.1:0"}, body);
+}
+
+/// A datagram socket of system calls alone, connected to `peer` and with a name of its own.
+class raw_datagrams {
+public:
+    explicit raw_datagrams(const sockeye::endpoint& peer) : fd_(make(peer.family())) {
+        bind_to_something(peer.family());
+        REQUIRE(::connect(fd_.get(), peer.data(), peer.size()) == 0);
+    }
+
+    /// False where the system refuses.
+    bool say(std::string_view text) {
+        return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+               static_cast<ssize_t>(text.size());
+    }
+    /// Takes what is there into `heard`.
+    void pump() {
+        static std::array<char, 70'000> room;
+        for (;;) {
+            const auto got = ::recv(fd_.get(), room.data(), room.size(), 0);
+            if (got < 0) {
+                return;
+            }
+            heard.emplace_back(room.data(), static_cast<std::size_t>(got));
+        }
+    }
+    [[nodiscard]] sockeye::endpoint name(sockeye::transport kind) const {
+        sockeye::endpoint own;
+        socklen_t size = sockeye::endpoint::room_size();
+        REQUIRE(::getsockname(fd_.get(), own.room(), &size) == 0);
+        own.filled(kind, size);
+        return own;
+    }
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+    std::vector<std::string> heard;
+
+private:
+    static sockeye::unique_fd make(int family) {
+        return sockeye::unique_fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    }
+    void bind_to_something(int family) {
+        const auto own = sockeye::endpoint::parse(family == AF_UNIX    ? "unix-dgram:@"
+                                                  : family == AF_INET6 ? "udp://[::1]:0"
+                                                                       : "udp://127.0.0.1:0")
+                             .value();
+        REQUIRE(::bind(fd_.get(), own.data(), own.size()) == 0);
+    }
+
+    sockeye::unique_fd fd_;
+};
+
+} // namespace
+
+TEST_CASE("[151] [152] [179] datagrams: echo with the sender's address, empty ones too") {
+    on_every_datagram({151, 152, 179}, [](network& on) {
+        std::vector<std::string> senders;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket& s, batch in) {
+                          for (const auto& one : in) {
+                              CHECK_FALSE(one.is_truncated);
+                              senders.push_back(one.peer->to_string());
+                          }
+                          CHECK(s.send(in) == in.size());
+                      }).value();
+        raw_datagrams client(server.local_endpoint().value());
+        const std::vector<std::string> words = {"one", "", "three", "", std::string(9000, 'x')};
+        for (const auto& word : words) {
+            CHECK(client.say(word));
+        }
+        CHECK(on.until([&] {
+            client.pump();
+            return client.heard.size() == words.size();
+        }));
+        CHECK((client.heard == words));
+        const auto own = client.name(server.local_endpoint().value().kind());
+        CHECK(std::ranges::all_of(senders, [&](auto& one) { return one == own.to_string(); }));
+        CHECK(on.loop().counters().datagrams_read == words.size());
+        CHECK(on.loop().counters().datagrams_written == words.size());
+    });
+}
+
+TEST_CASE("[179] datagrams: an unbound sender has no name, and cannot be answered") {
+    support::on_every_network({179}, {"unix-dgram:"}, [](network& on) {
+        std::vector<bool> known;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket& s, batch in) {
+                          for (const auto& one : in) {
+                              known.push_back(one.peer->is_known());
+                              CHECK(s.send({&one, 1}) == (known.back() ? 1 : 0));
+                          }
+                      }).value();
+        const auto where = server.local_endpoint().value();
+        const sockeye::unique_fd nameless(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        CHECK(::sendto(nameless.get(), "x", 1, 0, where.data(), where.size()) == 1);
+        raw_datagrams client(where);
+        client.say("y");
+        CHECK(on.until([&] { return known.size() == 2; }));
+        CHECK(known == std::vector<bool>{false, true});
+        CHECK(on.loop().counters().datagrams_dropped == 1);
+    });
+}
+
+TEST_CASE("[154] datagrams: 65 507 bytes pass; one more is dropped, counted and harms nobody") {
+    on_every_udp({154}, [](network& on) {
+        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        std::vector<std::size_t> sizes;
+        auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
+                                               {.receive_buffer = 1 << 20},
+                                               [&](datagram_socket&, batch in) {
+                                                   for (const auto& one : in) {
+                                                       sizes.push_back(one.data.size());
+                                                   }
+                                               })
+                          .value();
+        const auto biggest = support::pattern(65507);
+        CHECK(client.send(sockeye::as_bytes(biggest)));
+        const auto too_big = support::pattern(65508);
+        CHECK_FALSE(client.send(sockeye::as_bytes(too_big)));
+        const std::array several = {datagram{.data = sockeye::as_bytes("a")},
+                                    datagram{.data = sockeye::as_bytes(too_big)},
+                                    datagram{.data = sockeye::as_bytes("bc")}};
+        CHECK(client.send(several) == 2);
+        CHECK(on.loop().counters().datagrams_dropped == 2);
+        CHECK(on.until([&] { return sizes.size() == 3; }));
+        CHECK(sizes == std::vector<std::size_t>{65507, 1, 2});
+    });
+}
+
+TEST_CASE("[153] datagrams: a longer one than the buffer is marked, the next one is whole") {
+    support::on_every_network({153}, {"unix-dgram:"}, [](network& on) {
+        std::vector<std::pair<std::size_t, bool>> heard;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket&, batch in) {
+                          for (const auto& one : in) {
+                              heard.emplace_back(one.data.size(), one.is_truncated);
+                          }
+                      }).value();
+        raw_datagrams client(server.local_endpoint().value());
+        const int room = 1 << 20;
+        ::setsockopt(client.fd(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+        CHECK(client.say(support::pattern(100'000)));
+        CHECK(client.say("whole"));
+        CHECK(on.until([&] { return heard.size() == 2; }));
+        CHECK(heard[0] == std::pair<std::size_t, bool>{65536, true});
+        CHECK(heard[1] == std::pair<std::size_t, bool>{5, false});
+    });
+}
+
+TEST_CASE("[161] [168] datagrams: more than a batch come in batches of 64, each once, in order") {
+    on_every_udp({161, 168}, [](network& on) {
+        std::vector<std::string> heard;
+        std::size_t most = 0;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket&, batch in) {
+                          most = std::max(most, in.size());
+                          for (const auto& one : in) {
+                              heard.emplace_back(support::text_of(one.data));
+                          }
+                      }).value();
+        raw_datagrams client(server.local_endpoint().value());
+        std::vector<std::string> said;
+        for (int i = 0; i < 200; ++i) {
+            said.push_back("datagram " + std::to_string(i));
+            REQUIRE(client.say(said.back()));
+        }
+        on.turn();
+        CHECK(heard.size() == 64);
+        CHECK(on.until([&] { return heard.size() == said.size(); }));
+        CHECK(most == 64);
+        CHECK((heard == said));
+    });
+}
+
+TEST_CASE("[163] [166] datagrams: those that the system refuses do not hold up the others") {
+    on_every_udp({163, 166, 167}, [](network& on) {
+        int heard = 0;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket&, batch in) {
+                          heard += static_cast<int>(in.size());
+                      }).value();
+        auto client = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        const auto good = server.local_endpoint().value();
+        auto no_port = good;
+        no_port.set_port(0);
+        const auto broadcast = sockeye::endpoint::parse("udp://255.255.255.255:9").value();
+        const auto data = sockeye::as_bytes("x");
+        const std::array several = {
+            datagram{.data = data, .peer = &good}, datagram{.data = data, .peer = &no_port},
+            datagram{.data = data, .peer = &good}, datagram{.data = data, .peer = &broadcast},
+            datagram{.data = data, .peer = &good}};
+        CHECK(client.send(several) == 3);
+        CHECK(on.loop().counters().datagrams_dropped == 2);
+        CHECK_FALSE(client.send(data)); // nobody is connected
+        CHECK(on.until([&] { return heard == 3; }));
+        CHECK(client.is_open());
+    });
+}
+
+TEST_CASE("[158] [159] [176] datagrams: a refusal by the network is counted, and nothing else") {
+    on_every_udp({158, 159, 176}, [](network& on) {
+        auto refused = support::make_refused_udp();
+        sockeye::endpoint where;
+        socklen_t size = sockeye::endpoint::room_size();
+        REQUIRE(::getpeername(refused.first.get(), where.room(), &size) == 0);
+        where.filled(sockeye::transport::udp, size);
+        refused.first.reset();
+        std::vector<std::string> heard;
+        auto client =
+            datagram_socket::connect(on.loop(), where, {}, [&](datagram_socket&, batch in) {
+                for (const auto& one : in) {
+                    heard.emplace_back(support::text_of(one.data));
+                }
+            }).value();
+        SUBCASE("told by a receive") {}
+        SUBCASE("while paused") {
+            client.pause();
+        }
+        CHECK(client.send(sockeye::as_bytes("to nobody")));
+        on.settle();
+        const auto events = on.loop().counters().events;
+        on.settle();
+        CHECK(on.loop().counters().events == events);
+        CHECK(on.loop().counters().datagram_errors <= 1);
+        client.resume();
+        on.settle();
+        CHECK(on.loop().counters().datagram_errors == 1);
+        CHECK(client.is_open());
+
+        // The peer comes up at the same port: nothing that is sent now may be lost.
+        refused.second.reset();
+        auto server = sockeye::serve(on.loop(), where, echo).value();
+        CHECK(client.send(sockeye::as_bytes("first")));
+        CHECK(client.send(sockeye::as_bytes("second")));
+        CHECK(on.until([&] { return heard.size() == 2; }));
+        CHECK(heard == std::vector<std::string>{"first", "second"});
+    });
+}
+
+TEST_CASE("[158] datagrams: the answer to an earlier one does not lose the next") {
+    on_every_udp({158}, [](network& on) {
+        auto refused = support::make_refused_udp();
+        sockeye::endpoint where;
+        socklen_t size = sockeye::endpoint::room_size();
+        REQUIRE(::getpeername(refused.first.get(), where.room(), &size) == 0);
+        where.filled(sockeye::transport::udp, size);
+        std::vector<std::string> heard;
+        auto client = datagram_socket::connect(on.loop(), where, {}, echo).value();
+        CHECK(client.send(sockeye::as_bytes("to nobody")));
+        refused.second.reset();
+        auto server = sockeye::serve(on.loop(), where, [&](datagram_socket&, batch in) {
+                          for (const auto& one : in) {
+                              heard.emplace_back(support::text_of(one.data));
+                          }
+                      }).value();
+        // No turn in between: the send itself meets the pending error.
+        CHECK(client.send(sockeye::as_bytes("kept")));
+        CHECK(on.until([&] { return heard.size() == 1; }));
+        CHECK(heard.front() == "kept");
+        CHECK(on.loop().counters().datagram_errors == 1);
+    });
+}
+
+TEST_CASE("[155] datagrams: a connected socket hears its peer only") {
+    on_every_udp({155}, [](network& on) {
+        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        std::vector<std::string> heard;
+        auto client =
+            datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
+                                     [&](datagram_socket&, batch in) {
+                                         for (const auto& one : in) {
+                                             heard.emplace_back(support::text_of(one.data));
+                                         }
+                                     })
+                .value();
+        raw_datagrams stranger(client.local_endpoint().value());
+        stranger.say("stranger");
+        client.send(sockeye::as_bytes("friend"));
+        CHECK(on.until([&] { return !heard.empty(); }));
+        on.settle();
+        CHECK(heard == std::vector<std::string>{"friend"});
+    });
+}
+
+TEST_CASE("[160] datagrams: closed inside its handler, and another opened there") {
+    on_every_datagram({160}, [](network& on) {
+        int calls = 0;
+        std::optional<datagram_socket> server;
+        std::optional<datagram_socket> another;
+        const auto handler = [&](datagram_socket& s, batch) {
+            ++calls;
+            server.reset();
+            CHECK_FALSE(s.is_open());
+            another = datagram_socket::open(on.loop(), on.is_unix() ? on.local() + "2" : on.local(),
+                                            {}, echo)
+                          .value();
+            // The reference must not have become the new one.
+            CHECK_FALSE(s.is_open());
+            CHECK_FALSE(s.local_endpoint());
+            s.close();
+        };
+        server = datagram_socket::open(on.loop(), on.local(), {}, handler).value();
+        raw_datagrams client(server->local_endpoint().value());
+        for (int i = 0; i < 100; ++i) {
+            client.say("x");
+        }
+        CHECK(on.until([&] { return calls == 1; }));
+        on.settle();
+        CHECK(calls == 1);
+        REQUIRE(another.has_value());
+        CHECK(another->is_open());
+        if (on.is_unix()) {
+            CHECK_FALSE(std::filesystem::exists(on.local().substr(11)));
+        }
+    });
+}
+
+TEST_CASE("datagrams: a handler that throws closes its socket and no other") {
+    on_every_udp({}, [](network& on) {
+        auto bad = datagram_socket::open(on.loop(), on.local(), {}, [](datagram_socket&, batch) {
+                       throw std::runtime_error("on purpose");
+                   }).value();
+        auto good = sockeye::serve(on.loop(), on.local(), echo).value();
+        raw_datagrams first(bad.local_endpoint().value());
+        raw_datagrams second(good.local_endpoint().value());
+        first.say("x");
+        second.say("y");
+        int thrown = 0;
+        for (int turns = 0; turns < 1000 && second.heard.empty(); ++turns) {
+            try {
+                on.turn();
+            } catch (const std::runtime_error&) {
+                ++thrown;
+            }
+            second.pump();
+        }
+        CHECK(thrown == 1);
+        CHECK_FALSE(bad.is_open());
+        CHECK(good.is_open());
+    });
+}
+
+TEST_CASE("[169] datagrams: paused, they wait in the kernel; resumed, none is lost") {
+    on_every_datagram({169}, [](network& on) {
+        std::vector<std::string> heard;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket& s, batch in) {
+                          for (const auto& one : in) {
+                              heard.emplace_back(support::text_of(one.data));
+                          }
+                          s.pause();
+                      }).value();
+        server.pause();
+        raw_datagrams client(server.local_endpoint().value());
+        client.say("one");
+        client.say("two");
+        on.settle();
+        CHECK(heard.empty());
+        CHECK(on.loop().counters().reads == 0);
+        server.resume();
+        CHECK(on.until([&] { return heard.size() == 2; }));
+        client.say("three");
+        on.settle();
+        CHECK(heard.size() == 2);
+        server.resume();
+        CHECK(on.until([&] { return heard.size() == 3; }));
+    });
+}
+
+TEST_CASE(
+    "[164] [165] datagrams: a Unix peer that does not read costs bounded memory and no spin") {
+    support::on_every_network({164, 165}, {"unix-dgram:"}, [](network& on) {
+        auto server = sockeye::serve(on.loop(), on.local(),
+                                     sockeye::datagram_options{.queue_max = 20'000}, echo)
+                          .value();
+        raw_datagrams client(server.local_endpoint().value());
+        const auto own = client.name(sockeye::transport::unix_datagram);
+        int taken = 0;
+        for (int i = 0; i < 5000; ++i) {
+            const auto text = std::to_string(i);
+            taken += server.send(sockeye::as_bytes(text), own) ? 1 : 0;
+        }
+        CHECK(taken < 5000);
+        CHECK(server.queued_bytes() <= 20'000);
+        CHECK(server.queued_bytes() > 10'000);
+        CHECK(on.loop().counters().datagrams_dropped == 5000U - static_cast<unsigned>(taken));
+        CHECK(on.loop().counters().queued_bytes == server.queued_bytes());
+        const auto before = on.loop().counters();
+        const auto end = std::chrono::steady_clock::now() + 100ms;
+        while (std::chrono::steady_clock::now() < end) {
+            on.turn();
+        }
+        CHECK(on.loop().counters().writes - before.writes <= 110);
+        CHECK(on.loop().counters().events == before.events);
+        SUBCASE("it reads in the end") {
+            CHECK(on.until([&] {
+                client.pump();
+                return client.heard.size() == static_cast<std::size_t>(taken);
+            }));
+            bool is_in_order = true;
+            for (std::size_t i = 0; i < client.heard.size(); ++i) {
+                is_in_order = is_in_order && client.heard[i] == std::to_string(i);
+            }
+            CHECK(is_in_order);
+            CHECK(server.queued_bytes() == 0);
+        }
+        SUBCASE("the socket is closed") {
+            server.close();
+        }
+        CHECK(on.loop().counters().queued_bytes == 0);
+    });
+}
+
+TEST_CASE("datagrams: a Unix client without a name of its own gets its answer") {
+    support::on_every_network({182}, {"unix-dgram:"}, [](network& on) {
+        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        std::string heard;
+        auto client =
+            datagram_socket::connect(on.loop(), on.local(), {}, [&](datagram_socket&, batch in) {
+                heard = support::text_of(in.front().data);
+            }).value();
+        CHECK(client.send(sockeye::as_bytes("hello")));
+        CHECK(on.until([&] { return heard == "hello"; }));
+    });
+}
+
+TEST_CASE("[170] datagrams: endpoints that cannot be bound, and sockets that live on in the loop") {
+    on_every_datagram({170}, [](network& on) {
+        auto first = sockeye::serve(on.loop(), on.local(), echo).value();
+        CHECK(sockeye::serve(on.loop(), first.local_endpoint().value(), echo).error() ==
+              std::errc::address_in_use);
+        CHECK(datagram_socket::open(on.loop(), "tcp://127.0.0.1:0", {}, echo).error() ==
+              sockeye::errc::service_mismatch);
+        raw_datagrams client(first.local_endpoint().value());
+        first.detach();
+        client.say("still there");
+        CHECK(on.until([&] {
+            client.pump();
+            return client.heard.size() == 1;
+        }));
+    });
+}

@@ -1,0 +1,357 @@
+#include "support/network.hpp"
+#include "support/support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using support::network;
+using support::raw_peer;
+using support::script;
+
+namespace {
+
+void echo(sockeye::stream& link, sockeye::bytes in) {
+    link.write(in);
+}
+
+/// Leaves this process room for `spare` more descriptors, as long as it lives.
+class lowered_descriptor_limit {
+public:
+    explicit lowered_descriptor_limit(int spare) {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        // UBSan opens a pipe when it first meets a type behind a virtual call; it shall be now.
+        CHECK(std::error_code(EMFILE, std::system_category()) == std::errc::too_many_files_open);
+        const auto used = static_cast<rlim_t>(support::open_descriptors().back() + 1);
+        // Numbers below the highest one may be free: they are filled.
+        do {
+            fill_.emplace_back(::dup(0));
+        } while (static_cast<rlim_t>(fill_.back().get()) < used);
+        fill_.pop_back();
+        rlimit lowered = before_;
+        lowered.rlim_cur = used + static_cast<rlim_t>(spare);
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &lowered) == 0);
+    }
+    lowered_descriptor_limit(const lowered_descriptor_limit&) = delete;
+    lowered_descriptor_limit& operator=(const lowered_descriptor_limit&) = delete;
+    ~lowered_descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_ = {};
+    std::vector<sockeye::unique_fd> fill_;
+};
+
+std::vector<raw_peer> many_peers(std::size_t count, const sockeye::endpoint& server) {
+    std::vector<raw_peer> peers;
+    for (std::size_t i = 0; i < count; ++i) {
+        peers.emplace_back(server);
+    }
+    return peers;
+}
+
+/// Which of `peers` were closed by the server.
+std::size_t closed_of(std::vector<raw_peer>& peers) {
+    std::size_t closed = 0;
+    for (auto& peer : peers) {
+        peer.pump();
+        closed += peer.is_over() ? 1 : 0;
+    }
+    return closed;
+}
+
+} // namespace
+
+TEST_CASE("[104] listener: out of descriptors it sheds, does not spin, and recovers by itself") {
+    support::on_every_stream({104}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told, {.backlog = 200});
+        raw_peer old(support::local_of(server));
+        REQUIRE(on.until([&] { return told.made == 1; }));
+        told.on_data = echo;
+        told.on_end = [](sockeye::stream& link) { link.close(); };
+        auto peers = many_peers(40, support::local_of(server));
+        std::optional<lowered_descriptor_limit> limit(10);
+        CHECK(on.until([&] { return on.loop().counters().shed >= 2; }));
+        CHECK(server.is_listening());
+        // Between two attempts it waits: the turns of 1 ms outnumber the events by far.
+        const auto before = on.loop().counters();
+        for (int turns = 0; turns < 100; ++turns) {
+            on.turn();
+        }
+        const auto& after = on.loop().counters();
+        CHECK(after.accept_errors - before.accept_errors <= 10);
+        CHECK(after.waits - before.waits <= 220);
+        old.say("unharmed");
+        CHECK(on.until([&] {
+            old.pump();
+            return old.heard() == "unharmed";
+        }));
+        limit.reset();
+        CHECK(on.until([&] {
+            return closed_of(peers) == on.loop().counters().shed &&
+                   server.connection_count() + closed_of(peers) == 41;
+        }));
+        peers.clear();
+        CHECK(on.until([&] { return server.connection_count() <= 1; }));
+    });
+}
+
+TEST_CASE("listener: a connection that closes makes room for one that waits for a descriptor") {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        told.on_end = [](sockeye::stream& link) { link.close(); };
+        raw_peer first(support::local_of(server));
+        auto peers = many_peers(3, support::local_of(server));
+        const lowered_descriptor_limit limit(1);
+        CHECK(on.until([&] { return on.loop().counters().shed >= 1; }));
+        const auto made = told.made;
+        CHECK(made == 1);
+        first.finish();
+        first.pump();
+        CHECK(on.until([&] { return told.made > made || on.loop().counters().shed >= 3; }));
+        CHECK(told.made > made);
+    });
+}
+
+TEST_CASE("listener: connections_max holds, and one that closes lets one in") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told, {.connections_max = 3});
+        told.on_end = [](sockeye::stream& link) { link.close(); };
+        auto peers = many_peers(5, support::local_of(server));
+        REQUIRE(on.until([&] { return told.made == 3; }));
+        on.settle();
+        CHECK(server.connection_count() == 3);
+        const auto events = on.loop().counters().events;
+        on.settle();
+        CHECK(on.loop().counters().events == events);
+        for (auto& peer : peers) {
+            peer.finish();
+            peer.pump();
+        }
+        CHECK(on.until([&] { return told.made == 5 && told.closes == 5; }));
+        CHECK(server.connection_count() == 0);
+    });
+}
+
+TEST_CASE("listener: connections_max counts the streams that were given a session, too") {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        script told;
+        std::vector<sockeye::stream> kept;
+        auto listener = sockeye::listener::open(on.loop(), on.local(), {.connections_max = 2},
+                                                [&](sockeye::stream fresh) {
+                                                    fresh.attach<support::hooked>(std::ref(told));
+                                                    kept.push_back(std::move(fresh));
+                                                })
+                            .value();
+        auto peers = many_peers(4, listener.local_endpoint().value());
+        REQUIRE(on.until([&] { return told.made == 2; }));
+        on.settle();
+        CHECK(told.made == 2);
+        kept.clear();
+        CHECK(on.until([&] { return told.made == 4; }));
+        CHECK(told.closes == 0);
+    });
+}
+
+TEST_CASE("[100] listener: paused it lets newcomers wait") {
+    support::on_every_stream({100}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        server.pause();
+        auto peers = many_peers(3, support::local_of(server));
+        on.settle();
+        CHECK(told.made == 0);
+        server.resume();
+        CHECK(on.until([&] { return told.made == 3; }));
+    });
+}
+
+TEST_CASE("[102] listener: may be destroyed in its own handler, with more pending") {
+    support::on_every_stream({102}, [](network& on) {
+        std::optional<sockeye::listener> listener;
+        std::optional<sockeye::stream> kept;
+        int accepted = 0;
+        listener = sockeye::listener::open(on.loop(), on.local(), {}, [&](sockeye::stream fresh) {
+                       ++accepted;
+                       kept = std::move(fresh);
+                       listener.reset();
+                   }).value();
+        auto peers = many_peers(5, listener->local_endpoint().value());
+        CHECK(on.until([&] { return closed_of(peers) == 4; }));
+        CHECK(accepted == 1);
+        REQUIRE(kept.has_value());
+        script told;
+        kept->attach<support::hooked>(std::ref(told));
+        for (auto& peer : peers) {
+            peer.say("hello");
+            peer.pump();
+        }
+        CHECK(on.until([&] { return told.data == "hello"; }));
+    });
+}
+
+TEST_CASE("[98] [104] listener: many pending are accepted once each, in budgets") {
+    const support::raised_descriptor_limit raised;
+    support::on_every_backend_with_tcp({98, 104}, [](network& on) {
+        const auto count = std::min<std::size_t>(3000, support::descriptor_room() / 2 - 20);
+        script told;
+        auto server = support::serve_script(on, told, {.backlog = 4096});
+        raw_peer busy(support::local_of(server));
+        REQUIRE(on.until([&] { return told.made == 1; }));
+        told.on_data = echo;
+        auto peers = many_peers(count, support::local_of(server));
+        int most = 0;
+        int rounds = 0;
+        CHECK(on.until([&] {
+            // One that is established is served in between, every turn or two.
+            if (busy.heard().size() == static_cast<std::size_t>(rounds)) {
+                busy.say("x");
+                ++rounds;
+            }
+            busy.pump();
+            const int before = told.made;
+            on.turn();
+            most = std::max(most, told.made - before);
+            busy.pump();
+            return static_cast<std::size_t>(told.made) == count + 1;
+        }));
+        CHECK(most <= 64);
+        CHECK(rounds >= 10);
+        on.settle();
+        CHECK(on.loop().counters().accepted == count + 1);
+    });
+}
+
+TEST_CASE("[101] listener: peers that connect and reset at once come and go") {
+    support::on_every_backend_with_tcp({101}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        for (auto& peer : many_peers(50, support::local_of(server))) {
+            peer.reset();
+        }
+        raw_peer last(support::local_of(server));
+        CHECK(on.until([&] { return server.connection_count() == 1 && told.made > 1; }));
+        on.settle();
+        CHECK(told.count("open") == told.made);
+        CHECK(told.closes == told.made - 1);
+        CHECK(told.sessions == 1);
+    });
+}
+
+TEST_CASE("[198] listener: shut down by somebody else it stops, and does not spin") {
+    support::on_every_backend_with_tcp({198}, [](network& on) {
+        if (on.entry().kind == sockeye::backend_kind::kqueue) {
+            on.does_not_apply("the emulation does not tell of a listener that was shut down");
+            return;
+        }
+        const auto before = support::open_descriptors();
+        script told;
+        auto server = support::serve_script(on, told);
+        for (const int fd : support::open_descriptors()) {
+            if (std::ranges::find(before, fd) == before.end()) {
+                ::shutdown(fd, SHUT_RDWR);
+            }
+        }
+        CHECK(on.until([&] { return !server.is_listening(); }));
+        const auto events = on.loop().counters().events;
+        on.settle();
+        CHECK(on.loop().counters().events == events);
+    });
+}
+
+TEST_CASE("[80] [81] [82] serve: endpoints that cannot be bound") {
+    support::on_every_backend_with_tcp({80, 81, 82, 88}, [](network& on) {
+        auto first = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto second = sockeye::serve(on.loop(), on.local(), echo).value();
+        CHECK(support::local_of(first).port() != 0);
+        CHECK(support::local_of(first).port() != support::local_of(second).port());
+        CHECK(sockeye::serve(on.loop(), support::local_of(first), echo).error() ==
+              std::errc::address_in_use);
+        CHECK(sockeye::serve(on.loop(), "tcp://192.0.2.1:0", echo).error() ==
+              std::errc::address_not_available);
+        CHECK(sockeye::serve(on.loop(), "udp://127.0.0.1:0", echo).error() ==
+              sockeye::errc::service_mismatch);
+        CHECK(sockeye::serve(on.loop(), "nonsense", echo).error());
+
+        // IPv6 alone, so that the same port of IPv4 stays free.
+        auto six = sockeye::serve(on.loop(), "tcp://[::]:0", echo).value();
+        auto four = sockeye::endpoint::parse("tcp://127.0.0.1:0").value();
+        four.set_port(support::local_of(six).port());
+        CHECK(sockeye::serve(on.loop(), four, echo));
+    });
+}
+
+TEST_CASE("[105] [199] serve: reuse_port shares a TCP port; Unix paths refuse it") {
+    support::on_every_backend_with_tcp({105, 199}, [](network& on) {
+        const support::scratch_folder folder;
+        const sockeye::serve_options shared = {.reuse_port = true};
+        auto first = sockeye::serve(on.loop(), on.local(), shared, echo).value();
+        auto second = sockeye::serve(on.loop(), support::local_of(first), shared, echo).value();
+        auto peers = many_peers(64, support::local_of(first));
+        CHECK(on.until(
+            [&] { return first.connection_count() + second.connection_count() == peers.size(); }));
+        CHECK(first.connection_count() > 0);
+        CHECK(second.connection_count() > 0);
+        const auto path = folder.path("shared");
+        CHECK(sockeye::serve(on.loop(), "unix:" + path, shared, echo).error() ==
+              std::errc::not_supported);
+        CHECK_FALSE(std::filesystem::exists(path));
+    });
+}
+
+TEST_CASE("[184] [185] [186] serve: Unix paths that exist are kept, its own goes with it") {
+    support::on_every_network({184, 185, 186}, {"unix:"}, [](network& on) {
+        const auto path = on.local().substr(5);
+        SUBCASE("in use") {
+            auto first = sockeye::serve(on.loop(), on.local(), echo).value();
+            CHECK(sockeye::serve(on.loop(), on.local(), echo).error() == std::errc::address_in_use);
+            CHECK(std::filesystem::is_socket(path));
+            raw_peer peer(support::local_of(first));
+            peer.say("hi");
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.heard() == "hi";
+            }));
+        }
+        SUBCASE("a plain file") {
+            std::ofstream(path) << "precious";
+            CHECK(sockeye::serve(on.loop(), on.local(), echo).error() == std::errc::address_in_use);
+            CHECK(std::filesystem::file_size(path) == 8);
+        }
+        SUBCASE("its own") {
+            auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+            CHECK(std::filesystem::is_socket(path));
+            server.close();
+            CHECK_FALSE(std::filesystem::exists(path));
+        }
+        SUBCASE("replaced by somebody else") {
+            std::optional<sockeye::server> server(
+                sockeye::serve(on.loop(), on.local(), echo).value());
+            std::filesystem::rename(path, path + ".old");
+            std::ofstream(path) << "another";
+            server.reset();
+            CHECK(std::filesystem::exists(path));
+        }
+        SUBCASE("a folder that is missing, and one that may not be written") {
+            CHECK(sockeye::serve(on.loop(), on.local() + "/below", echo).error() ==
+                  std::errc::no_such_file_or_directory);
+            if (::geteuid() != 0) {
+                CHECK(sockeye::serve(on.loop(), "unix:/sockeye-test", echo).error() ==
+                      std::errc::permission_denied);
+            }
+        }
+    });
+}

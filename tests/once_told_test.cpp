@@ -1,0 +1,287 @@
+#include <sockeye/loop.hpp>
+#include <sockeye/serve.hpp>
+
+#include "support/loops.hpp"
+#include "support/support.hpp"
+#include "support/test_backends.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+
+// The reactor never counts on being told twice, nor on what it is told being true.
+
+using sockeye::backend_entry;
+using sockeye::bytes;
+using sockeye::close_info;
+using sockeye::close_reason;
+using sockeye::stream;
+using support::for_every_backend;
+using support::turn_until;
+
+namespace {
+
+constexpr std::size_t message_size = 300'000; // several receive buffers
+
+/// Byte `at` of what a client sends.
+constexpr std::byte byte_at(std::size_t at) {
+    return static_cast<std::byte>(at * 131 >> 3);
+}
+
+struct tally {
+    std::size_t empty_reads = 0;
+    std::size_t wrong_bytes = 0;
+    std::size_t received = 0;
+    std::vector<close_info> closes;
+};
+
+/// Sends a message, wants it back to the byte, and then the end.
+struct client {
+    explicit client(tally& all) : told(all) {}
+
+    void on_open(stream& link) {
+        std::vector<std::byte> message(message_size);
+        for (std::size_t i = 0; i < message.size(); ++i) {
+            message[i] = byte_at(i);
+        }
+        link.write(message);
+        link.shutdown();
+    }
+    void on_data(stream&, bytes in) {
+        told.empty_reads += in.empty() ? 1 : 0;
+        for (const auto one : in) {
+            told.wrong_bytes += one == byte_at(at++) ? 0 : 1;
+        }
+        told.received += in.size();
+    }
+    void on_close(stream&, const close_info& why) { told.closes.push_back(why); }
+
+    tally& told;
+    std::size_t at = 0;
+};
+
+/// Echoes; what the peer has ended is closed once all is sent.
+struct echo {
+    explicit echo(tally& all) : told(all) {}
+
+    void on_data(stream& link, bytes in) {
+        told.empty_reads += in.empty() ? 1 : 0;
+        told.received += in.size();
+        link.write(in);
+    }
+    void on_close(stream&, const close_info& why) { told.closes.push_back(why); }
+
+    tally& told;
+};
+
+void expect_ends(const tally& told, std::size_t count) {
+    CHECK(told.empty_reads == 0);
+    CHECK(told.wrong_bytes == 0);
+    CHECK(told.received == count * message_size);
+    REQUIRE(told.closes.size() == count);
+    for (const auto& why : told.closes) {
+        CHECK(why.reason == close_reason::ended);
+        CHECK_FALSE(why.error);
+        CHECK(why.dropped_bytes == 0);
+    }
+}
+
+/// Eight clients, each more than a receive buffer at once, both ends on one loop.
+void echo_on(sockeye::loop& owner, const char* where) {
+    constexpr std::size_t count = 8;
+    tally served;
+    tally answered;
+    auto server = sockeye::serve<echo>(owner, where, std::ref(served));
+    REQUIRE(server);
+    std::vector<stream> clients;
+    for (std::size_t i = 0; i < count; ++i) {
+        clients.push_back(sockeye::connect<client>(owner, server->local_endpoint().value(), {},
+                                                   std::ref(answered)));
+    }
+    CHECK(turn_until(
+        owner, [&] { return served.closes.size() == count && answered.closes.size() == count; }));
+    expect_ends(served, count);
+    expect_ends(answered, count);
+}
+
+/// A peer that the loop does not know: sends in one piece what is more than a receive buffer,
+/// then data and FIN in one go, and takes the answer late.
+void echo_to_foreigner(sockeye::loop& owner, support::ends pair) {
+    tally served;
+    auto link = sockeye::adopt(owner, std::move(pair.first));
+    REQUIRE(link);
+    link->attach<echo>(std::ref(served));
+    std::size_t sent = 0;
+    std::size_t taken = 0;
+    for (int piece = 0; piece < 20; ++piece) {
+        const auto fits = support::put(pair.second.get(), 150'000);
+        sent += fits;
+        // Both ends are slow in turns, so that the answers pile up.
+        if (piece % 4 == 3) {
+            CHECK(turn_until(owner, [&] {
+                taken += support::take(pair.second.get());
+                return taken == sent;
+            }));
+        } else {
+            static_cast<void>(owner.run_once(sockeye::duration::zero()));
+        }
+    }
+    sent += support::put(pair.second.get(), 1000);
+    REQUIRE(::shutdown(pair.second.get(), SHUT_WR) == 0);
+    CHECK(turn_until(owner, [&] {
+        taken += support::take(pair.second.get());
+        return !served.closes.empty();
+    }));
+    taken += support::take(pair.second.get());
+    CHECK(served.received == sent);
+    CHECK(taken == sent);
+    REQUIRE(served.closes.size() == 1);
+    CHECK(served.closes.front().reason == close_reason::ended);
+}
+
+void all_scenarios(sockeye::loop& owner) {
+    SUBCASE("TCP") {
+        echo_on(owner, "tcp://127.0.0.1:0");
+    }
+    SUBCASE("Unix") {
+        echo_on(owner, "unix:@"); // a name that the kernel chooses
+    }
+    SUBCASE("foreign TCP") {
+        echo_to_foreigner(owner, support::make_tcp_pair());
+    }
+    SUBCASE("foreign Unix") {
+        echo_to_foreigner(owner, support::make_pair());
+    }
+}
+
+/// The row of a backend that the loop shall take for a level-triggered one.
+backend_entry without_edge(backend_entry row) {
+    row.features.edge = false;
+    return row;
+}
+
+} // namespace
+
+TEST_CASE("reactor: a backend that tells each change only once loses nothing") {
+    for_every_backend({}, [](const backend_entry& entry) {
+        support::test_kernel system;
+        auto once = std::make_unique<support::once_backend>(entry.make().value(), system);
+        auto owner = support::make_loop(system, std::move(once), without_edge(entry));
+        all_scenarios(owner);
+    });
+}
+
+TEST_CASE("reactor: the once-telling backend keeps quiet where others repeat themselves") {
+    for_every_backend({}, [](const backend_entry& entry) {
+        support::test_kernel system;
+        support::once_backend once(entry.make().value(), system);
+        const auto pair = support::make_pair();
+        std::array<sockeye::event, 4> ready = {};
+        REQUIRE_FALSE(once.add(pair.first.get(), sockeye::interest::readable, 7));
+        support::put(pair.second.get());
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+        CHECK(once.kept_quiet == 1);
+        support::put(pair.second.get());
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+        REQUIRE_FALSE(once.modify(pair.first.get(),
+                                  sockeye::interest::readable | sockeye::interest::writable, 7));
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+        CHECK(ready[0].writable);
+        CHECK_FALSE(ready[0].readable);
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+        REQUIRE(::shutdown(pair.second.get(), SHUT_WR) == 0);
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+        CHECK(ready[0].read_closed);
+        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+    });
+}
+
+TEST_CASE("reactor: a kernel's own edges lose nothing, though the loop counts on levels") {
+    for_every_backend({}, [](const backend_entry& entry) {
+        if (!entry.features.edge) {
+            return;
+        }
+        auto edges = std::make_unique<support::edge_backend>(entry.make().value());
+        auto owner =
+            support::make_loop(sockeye::system_kernel(), std::move(edges), without_edge(entry));
+        all_scenarios(owner);
+    });
+}
+
+TEST_CASE("reactor: levels lose nothing, though the loop could have edges") {
+    for_every_backend({}, [](const backend_entry& entry) {
+        auto owner =
+            support::make_loop(sockeye::system_kernel(), entry.make().value(), without_edge(entry));
+        all_scenarios(owner);
+    });
+}
+
+TEST_CASE("reactor: [52] readiness that is not there leads to nothing") {
+    for_every_backend({52}, [](const backend_entry& entry) {
+        std::uint64_t seed = 1;
+        SUBCASE("now and then") {
+            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 100);
+            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+            all_scenarios(owner);
+        }
+        SUBCASE("all the time") {
+            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 2);
+            const auto& told = *lying;
+            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+            all_scenarios(owner);
+            CHECK(told.lies > 0);
+        }
+    });
+}
+
+TEST_CASE("reactor: [52] a connection attempt is not over because somebody says so") {
+    for_every_backend({52}, [](const backend_entry& entry) {
+        // The backlog is full, so that the next attempt stays on its way.
+        const auto full = support::make_bound_tcp_socket();
+        REQUIRE(::listen(full.get(), 0) == 0);
+        std::vector<sockeye::unique_fd> waiting;
+        for (int i = 0; i < 3; ++i) {
+            waiting.push_back(support::make_tcp_socket());
+            static_cast<void>(support::connect_to(waiting.back().get(), full.get()));
+        }
+        sockaddr_storage room = {};
+        socklen_t size = sizeof room;
+        auto* const address = reinterpret_cast<sockaddr*>(&room);
+        REQUIRE(::getsockname(full.get(), address, &size) == 0);
+        const auto where = sockeye::endpoint::from_system(sockeye::transport::tcp, address, size);
+        auto lying = std::make_unique<support::lying_backend>(entry.make().value(), 1, 1);
+        auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+        struct session {
+            explicit session(int& count) : opened(count) {}
+            void on_open(stream&) { ++opened; }
+            void on_data(stream&, bytes) {}
+            int& opened;
+        };
+        int opened = 0;
+        auto link = sockeye::connect<session>(owner, where, {}, std::ref(opened));
+        for (int i = 0; i < 100; ++i) {
+            static_cast<void>(owner.run_once(sockeye::duration::zero()));
+        }
+        CHECK(opened == 0);
+        CHECK(link.is_connecting());
+        // Whoever is taken from the queue makes room.
+        sockeye::unique_fd taken[4];
+        CHECK(turn_until(owner, [&] {
+            for (auto& one : taken) {
+                if (!one) {
+                    one = sockeye::unique_fd(::accept(full.get(), nullptr, nullptr));
+                }
+            }
+            return opened == 1;
+        }));
+    });
+}

@@ -1,0 +1,364 @@
+#include <sockeye/loop.hpp>
+#include <sockeye/serve.hpp>
+#include <sockeye/timer.hpp>
+
+#include "support/loops.hpp"
+#include "support/support.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using sockeye::remote;
+using support::for_every_backend;
+using support::on_every_loop;
+using support::turn_until;
+
+namespace {
+
+/// Slow builds, those that look for data races above all, do the same with less.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int posts_per_thread = 12'500;
+constexpr int races = 300;
+#else
+constexpr int posts_per_thread = 125'000;
+constexpr int races = 2'000;
+#endif
+constexpr int thread_count = 8;
+
+/// Says when it dies, and on which thread.
+struct mourned {
+    std::atomic<int>* alive;
+    std::thread::id where;
+
+    mourned(std::atomic<int>& count, std::thread::id expected) : alive(&count), where(expected) {
+        ++count;
+    }
+    mourned(mourned&& other) noexcept
+        : alive(std::exchange(other.alive, nullptr)), where(other.where) {}
+    mourned& operator=(mourned&&) = delete;
+    ~mourned() {
+        if (alive != nullptr) {
+            --*alive;
+            CHECK(std::this_thread::get_id() == where);
+        }
+    }
+};
+
+} // namespace
+
+TEST_CASE("remote: [228] a task posted before run, and one from another thread, run once") {
+    on_every_loop({228}, [](sockeye::loop& owner) {
+        const auto guard = owner.hold();
+        const auto box = owner.remote();
+        const auto here = std::this_thread::get_id();
+        int ran = 0;
+        CHECK(box.post([&] { ++ran; }));
+        CHECK(ran == 0);
+        bool is_posted = false;
+        std::thread poster([&, copy = box] {
+            is_posted = copy.post([&] {
+                ++ran;
+                CHECK(std::this_thread::get_id() == here);
+                owner.stop();
+            });
+        });
+        CHECK_FALSE(owner.run());
+        poster.join();
+        CHECK(is_posted);
+        CHECK(ran == 2);
+    });
+}
+
+TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
+    on_every_loop({229}, [](sockeye::loop& owner) {
+        for (int i = 0; i < 50; ++i) {
+            std::thread poster([box = owner.remote()] { box.post([] {}); });
+            CHECK(support::turn(owner) == 1);
+            poster.join();
+        }
+    });
+}
+
+TEST_CASE("remote: [230] many posts from many threads all run, in the order of each thread") {
+    for_every_backend({230, 232}, [](const sockeye::backend_entry& entry) {
+        support::test_kernel system;
+        auto owner = support::make_loop(system, entry.make().value(), entry);
+        const auto guard = owner.hold();
+        std::array<int, thread_count> next = {};
+        std::size_t out_of_order = 0;
+        int ran = 0;
+        std::vector<std::thread> threads;
+        for (std::size_t name = 0; name < thread_count; ++name) {
+            threads.emplace_back([&, name, box = owner.remote()] {
+                for (int i = 0; i < posts_per_thread; ++i) {
+                    box.post([&, name, i] {
+                        out_of_order += next[name]++ == i ? 0 : 1;
+                        ++ran;
+                    });
+                }
+            });
+        }
+        const int wanted = posts_per_thread * thread_count;
+        CHECK(turn_until(owner, [&] { return ran == wanted; }));
+        for (auto& one : threads) {
+            one.join();
+        }
+        CHECK(ran == wanted);
+        CHECK(out_of_order == 0);
+        CHECK(owner.counters().posts == static_cast<std::uint64_t>(wanted));
+        MESSAGE(entry.name << ": " << wanted << " posts, " << system.wakes() << " wake-ups, "
+                           << owner.counters().waits << " waits");
+        CHECK(system.wakes() <= owner.counters().waits + 1);
+        CHECK(owner.counters().waits < static_cast<std::uint64_t>(wanted / 4));
+    });
+}
+
+TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
+    for_every_backend({230}, [](const sockeye::backend_entry& entry) {
+        support::test_kernel system;
+        auto owner = support::make_loop(system, entry.make().value(), entry);
+        const auto box = owner.remote();
+        int ran = 0;
+        for (int i = 0; i < 1000; ++i) {
+            box.post([&] { ++ran; });
+        }
+        CHECK(system.wakes() == 1);
+        CHECK(support::turn(owner, 0s) == 1000);
+        box.post([&] { ++ran; });
+        CHECK(system.wakes() == 2);
+        CHECK(support::turn(owner, 0s) == 1);
+        CHECK(ran == 1001);
+    });
+}
+
+TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
+    on_every_loop({231}, [](sockeye::loop& owner) {
+        // Each post answers the one before, so that one lost wake-up would stop both for ever.
+        std::atomic<int> asked = 0;
+        std::atomic<bool> is_over = false;
+        std::thread poster([&, box = owner.remote()] {
+            for (int i = 1; i <= races * 10; ++i) {
+                box.post([&, i] { asked = i; });
+                while (asked < i && !is_over) {
+                    std::this_thread::yield();
+                }
+            }
+        });
+        const bool is_done = support::turn_until([&] { return asked == races * 10; },
+                                                 [&] { static_cast<void>(owner.run_once()); });
+        CHECK(is_done);
+        is_over = true;
+        poster.join();
+    });
+}
+
+TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not inside it") {
+    on_every_loop({233}, [](sockeye::loop& owner) {
+        const auto box = owner.remote();
+        std::vector<std::uint64_t> turns;
+        std::function<void()> again = [&] {
+            const auto depth = turns.size();
+            turns.push_back(owner.counters().turns);
+            if (depth < 5) {
+                CHECK(box.post([&] { again(); }));
+                CHECK(turns.size() == depth + 1);
+            }
+        };
+        box.post([&] { again(); });
+        CHECK_FALSE(owner.run());
+        CHECK(turns == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6});
+    });
+}
+
+TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor timers") {
+    on_every_loop({234}, [](sockeye::loop& owner) {
+        const auto box = owner.remote();
+        bool is_over = false;
+        std::size_t ran = 0;
+        std::function<void()> again = [&] {
+            ++ran;
+            if (!is_over) {
+                box.post([&] { again(); });
+            }
+        };
+        for (int i = 0; i < 3000; ++i) {
+            box.post([&] { again(); });
+        }
+        sockeye::timer soon(owner);
+        int fired = 0;
+        const auto pipe = support::make_pipe();
+        int heard = 0;
+        auto reading =
+            owner.watch(pipe.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
+        REQUIRE(reading);
+        for (int round = 1; round <= 20; ++round) {
+            support::put(pipe.second.get());
+            soon.start(0s, [&] { ++fired; });
+            CHECK(turn_until(owner, [&] { return heard == round && fired == round; }));
+        }
+        CHECK(ran > 3000);
+        is_over = true;
+        reading->cancel();
+        CHECK_FALSE(owner.run());
+    });
+}
+
+TEST_CASE("remote: [235] after the loop is gone, post says so") {
+    for_every_backend({235}, [](const sockeye::backend_entry& entry) {
+        std::optional<remote> box;
+        std::atomic<int> alive = 0;
+        const auto here = std::this_thread::get_id();
+        {
+            sockeye::loop owner({.backend = entry.kind});
+            box.emplace(owner.remote());
+            CHECK(box->post([one = mourned(alive, here)] { FAIL_CHECK("never runs"); }));
+            CHECK(alive == 1);
+        }
+        CHECK(alive == 0);
+        CHECK_FALSE(box->post([one = mourned(alive, here)] { FAIL_CHECK("never runs"); }));
+        CHECK(alive == 0);
+    });
+}
+
+TEST_CASE("remote: [235] posting races with the end of the loop") {
+    for_every_backend({235, 238}, [](const sockeye::backend_entry& entry) {
+        for (int round = 0; round < races; ++round) {
+            std::atomic<int> alive = 0;
+            std::atomic<int> refused = 0;
+            std::atomic<int> ran = 0;
+            std::vector<std::thread> threads;
+            {
+                sockeye::loop owner({.backend = entry.kind});
+                for (int i = 0; i < 2; ++i) {
+                    threads.emplace_back([&, box = owner.remote()] {
+                        struct counted {
+                            std::atomic<int>* count;
+                            explicit counted(std::atomic<int>& all) : count(&all) { ++all; }
+                            counted(counted&& other) noexcept
+                                : count(std::exchange(other.count, nullptr)) {}
+                            ~counted() {
+                                if (count != nullptr) {
+                                    --*count;
+                                }
+                            }
+                        };
+                        while (box.post([&, one = counted(alive)] { ++ran; })) {
+                        }
+                        ++refused;
+                    });
+                }
+                for (int i = round % 4; i > 0; --i) {
+                    static_cast<void>(owner.run_once(0s));
+                }
+            }
+            for (auto& one : threads) {
+                one.join();
+            }
+            REQUIRE(refused == 2);
+            REQUIRE(alive == 0);
+        }
+    });
+}
+
+TEST_CASE("remote: [239] tasks may be move-only and may throw; they go before the next one runs") {
+    on_every_loop({239}, [](sockeye::loop& owner) {
+        std::atomic<int> alive = 0;
+        const auto here = std::this_thread::get_id();
+        const auto box = owner.remote();
+        int ran = 0;
+        std::thread poster([&] {
+            box.post([one = mourned(alive, here), &ran] { ++ran; });
+            box.post([one = mourned(alive, here), &ran, &alive] {
+                ++ran;
+                CHECK(alive == 2);
+                throw std::runtime_error("expected");
+            });
+            box.post([one = mourned(alive, here), &ran, &alive] {
+                ++ran;
+                CHECK(alive == 1);
+            });
+        });
+        poster.join();
+        CHECK_THROWS_WITH_AS(static_cast<void>(owner.run()), "expected", std::runtime_error);
+        CHECK(ran == 3);
+        CHECK(alive == 0);
+    });
+}
+
+TEST_CASE("remote: what a task owns may be torn down by the task itself") {
+    on_every_loop({239}, [](sockeye::loop& owner) {
+        auto held = std::make_shared<std::optional<sockeye::timer>>();
+        held->emplace(owner);
+        held->value().start(1h, [held] { FAIL_CHECK("was destroyed"); });
+        owner.remote().post([held]() mutable {
+            held->reset();
+            held.reset();
+        });
+        held.reset();
+        CHECK_FALSE(owner.run());
+    });
+}
+
+TEST_CASE("remote: no more than posted_tasks_max tasks wait") {
+    for_every_backend({}, [](const sockeye::backend_entry& entry) {
+        sockeye::loop owner({.backend = entry.kind, .posted_tasks_max = 10});
+        const auto box = owner.remote();
+        int ran = 0;
+        for (int i = 0; i < 10; ++i) {
+            CHECK(box.post([&] { ++ran; }));
+        }
+        CHECK_FALSE(box.post([&] { ++ran; }));
+        CHECK(support::turn(owner, 0s) == 10);
+        CHECK(box.post([&] { ++ran; }));
+        CHECK_FALSE(owner.run());
+        CHECK(ran == 11);
+    });
+}
+
+TEST_CASE("remote: a task for a stream runs where that lives, and else not at all") {
+    on_every_loop({}, [](sockeye::loop& owner) {
+        struct session {
+            void on_data(sockeye::stream&, sockeye::bytes) {}
+        };
+        auto pair = support::make_pair();
+        auto link = sockeye::adopt(owner, std::move(pair.first));
+        REQUIRE(link);
+        link->attach<session>();
+        const auto box = owner.remote();
+        std::atomic<int> alive = 0;
+        const auto here = std::this_thread::get_id();
+        int ran = 0;
+        std::thread poster([&, target = link->ref()] {
+            for (int i = 0; i < 2; ++i) {
+                box.post(target, [&, target, one = mourned(alive, here)](sockeye::stream& found) {
+                    ++ran;
+                    CHECK(found.ref() == target);
+                    found.abort();
+                });
+            }
+            box.post(sockeye::stream_ref(), [&](sockeye::stream&) { ran += 100; });
+        });
+        poster.join();
+        const auto target = link->ref();
+        CHECK(turn_until(owner, [&] { return alive == 0; }));
+        CHECK(ran >= 1);
+        CHECK(turn_until(owner, [&] { return owner.find(target) == nullptr; }));
+        const auto before = ran;
+        box.post(target, [&](sockeye::stream&) { ++ran; });
+        CHECK(turn_until(owner, [&] { return owner.counters().posts == 4; }));
+        CHECK(ran == before);
+    });
+}

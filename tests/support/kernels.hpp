@@ -1,0 +1,53 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "kernel/kernel.hpp"
+
+#include <sockeye/loop.hpp>
+
+namespace support {
+
+/// Passes every call on to the kernel of this machine: a test overrides what it wants to see or
+/// to change.
+class forwarding_kernel : public sockeye::kernel {
+public:
+    sockeye::result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
+    std::error_code bind(int fd, const sockeye::endpoint& local) override;
+    std::error_code listen(int fd, int backlog) override;
+    sockeye::result<sockeye::owned_fd> accept(int fd, sockeye::transport kind,
+                                              sockeye::endpoint& peer) override;
+    std::error_code connect(int fd, const sockeye::endpoint& peer) override;
+    std::error_code shutdown_write(int fd) override;
+    void close(int fd) noexcept override;
+    sockeye::result<std::size_t> receive(int fd, std::span<std::byte> target) override;
+    sockeye::result<std::size_t> send(int fd, sockeye::bytes source) override;
+    sockeye::result<std::size_t> send_gathered(int fd,
+                                               std::span<const sockeye::bytes> sources) override;
+    sockeye::result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
+                                                   sockeye::datagram_batch& batch) override;
+    sockeye::result<std::size_t>
+    send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
+    std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
+    sockeye::result<int> get_option(int fd, sockeye::socket_option option) override;
+    std::error_code pending_error(int fd) override;
+    sockeye::result<sockeye::endpoint> local_endpoint(int fd, sockeye::transport kind) override;
+    sockeye::result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;
+    sockeye::result<sockeye::transport> transport_of(int fd) override;
+    std::error_code prepare(int fd) override;
+    sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
+    std::error_code remove_file(std::string_view path) override;
+    sockeye::result<sockeye::owned_fd> reserve() override;
+    sockeye::time_point now() override;
+    sockeye::result<sockeye::wake_channel> make_wake_channel() override;
+    void wake(int write_end) noexcept override;
+    void drain(int reader) noexcept override;
+    unsigned fork_count() override;
+    std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
+                               int write_end) override;
+    void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
+};
+
+/// A loop over `system` and the backend of `entry`. Throws where the system refuses.
+[[nodiscard]] sockeye::loop make_loop(sockeye::kernel& system, const sockeye::backend_entry& entry);
+
+} // namespace support
