@@ -189,14 +189,15 @@ std::size_t stuff(const unique_fd& link) {
     return sent;
 }
 
-/// Waits until nobody listens at `place`.
-bool stops_listening(const endpoint& place) {
-    return support::turn_until(
-        [&] {
-            const unique_fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            return ::connect(other.get(), place.data(), place.size()) != 0;
-        },
-        [] { ::poll(nullptr, 0, 1); });
+bool is_listening(const endpoint& place) {
+    const unique_fd link(::socket(place.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return ::connect(link.get(), place.data(), place.size()) == 0;
+}
+
+/// Waits until somebody, or nobody, listens at `place`.
+bool wait_for_listening(const endpoint& place, bool wanted) {
+    return support::turn_until([&] { return is_listening(place) == wanted; },
+                               [] { ::poll(nullptr, 0, 1); });
 }
 
 void lower_descriptor_limit() {
@@ -291,7 +292,7 @@ TEST_CASE("serve echo: what was taken is sent before the end") {
     const auto slow = connect_to(place);
     REQUIRE(stuff(slow) > 65536);
     server.child().send_signal(SIGINT);
-    REQUIRE(stops_listening(place));
+    REQUIRE(wait_for_listening(place, false));
     std::string target(1 << 20, '\0');
     std::size_t received = 0;
     for (ssize_t got = 0; (got = ::recv(slow.get(), target.data(), target.size(), 0)) > 0;) {
@@ -309,7 +310,7 @@ TEST_CASE("serve echo: a second signal does not wait for slow peers") {
     const auto slow = connect_to(place);
     REQUIRE(stuff(slow) > 65536);
     server.child().send_signal(SIGTERM);
-    REQUIRE(stops_listening(place));
+    REQUIRE(wait_for_listening(place, false));
     CHECK(server.stop(SIGINT).status == -SIGINT);
 }
 
@@ -428,8 +429,7 @@ TEST_CASE("serve echo: descriptors closed at the start become no sockets") {
                       ::close(STDOUT_FILENO);
                       ::close(STDERR_FILENO);
                   }});
-    REQUIRE(support::turn_until([&] { return std::filesystem::exists(directory.file("socket")); },
-                                [] { ::poll(nullptr, 0, 1); }));
+    REQUIRE(wait_for_listening(place, true));
     CHECK(echo_whole(place, "hello") == "hello");
     const auto own = std::filesystem::path("/proc") / std::to_string(child.id()) / "fd";
     if (std::filesystem::exists(own)) {

@@ -366,6 +366,7 @@ TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks 
 TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
     on_every_loop({226}, [](sockeye::loop& owner) {
         std::atomic<bool> is_over = false;
+        std::atomic<int> drops = 0;
         int heard = 0;
         auto lasting = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
         REQUIRE(lasting);
@@ -374,9 +375,11 @@ TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
             rain.emplace_back([&] {
                 while (!is_over) {
                     ::raise(SIGUSR1);
+                    ++drops;
                 }
             });
         }
+        CHECK(support::turn_until([&] { return drops > 0; }, std::this_thread::yield));
         for (int i = 0; i < 300; ++i) {
             // Its state and its loop's are freed right after.
             sockeye::loop passing({.backend = owner.backend()});
