@@ -110,7 +110,7 @@ void watch_interrupts() noexcept {
 }
 
 int interrupt() noexcept {
-    return first_signal;
+    return static_cast<int>(first_signal);
 }
 
 } // namespace sockeye::bench::host

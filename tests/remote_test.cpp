@@ -89,6 +89,25 @@ TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
     });
 }
 
+TEST_CASE("remote: [56] what another thread wants watched during a wait, it posts") {
+    on_every_loop({56}, [](sockeye::loop& owner) {
+        auto [reader, writer] = support::make_pipe();
+        std::optional<sockeye::watch> watched;
+        bool is_heard = false;
+        std::thread other([&, box = owner.remote()] {
+            box.post([&] {
+                watched = owner.watch(reader.get(), sockeye::interest::readable,
+                                      [&](sockeye::readiness what) { is_heard = what.readable; })
+                              .value();
+                support::write_byte(writer.get());
+            });
+        });
+        CHECK(turn_until(owner, [&] { return is_heard; }));
+        other.join();
+        watched.reset();
+    });
+}
+
 TEST_CASE("remote: [230] many posts from many threads all run, in the order of each thread") {
     for_every_backend({230, 232}, [](const sockeye::backend_entry& entry) {
         support::test_kernel system;

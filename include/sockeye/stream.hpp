@@ -73,7 +73,9 @@ public:
 
     /// Sends FIN when all is sent; reading goes on. Later writes are refused.
     void shutdown();
-    /// Sends what was taken, within the linger time, and closes. Leads to on_close.
+    /// Sends what was taken, within the linger time, and closes. Leads to on_close. Bytes that the
+    /// peer sent and nobody read make the system reset the connection, which may cost the peer
+    /// what it had not read yet: who speaks first and closes calls shutdown() and reads to the end.
     void close();
     /// Drops what is unsent and closes with a reset (RST). Leads to on_close.
     void abort();

@@ -64,7 +64,8 @@ descriptor_limits read_descriptor_limits() noexcept {
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return {};
     }
-    return {limit.rlim_cur, limit.rlim_max};
+    // rlim_t is signed on FreeBSD.
+    return {static_cast<std::uint64_t>(limit.rlim_cur), static_cast<std::uint64_t>(limit.rlim_max)};
 }
 
 std::error_code raise_descriptor_limit(std::uint64_t wanted) noexcept {
@@ -72,7 +73,7 @@ std::error_code raise_descriptor_limit(std::uint64_t wanted) noexcept {
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return last_error();
     }
-    limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, wanted);
+    limit.rlim_cur = std::max(limit.rlim_cur, static_cast<rlim_t>(wanted));
     return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::error_code() : last_error();
 }
 

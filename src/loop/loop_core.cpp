@@ -182,7 +182,8 @@ std::error_code loop_core::work(std::optional<duration> timeout) {
         reactor_.flush();
         reactor_.finish();
     }
-    if (!short_of_memory.empty() && reactor_.counters().queued_bytes < queued_bytes_max_ / 4 * 3) {
+    const auto enough_free = queued_bytes_max_ - queued_bytes_max_ / 4;
+    if (!short_of_memory.empty() && reactor_.counters().queued_bytes <= enough_free) {
         relieve(short_of_memory);
     }
     return error;

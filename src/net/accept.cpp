@@ -106,8 +106,11 @@ std::error_code server_core::listen_on(const endpoint& local) {
     return error;
 }
 
-void server_core::on_ready(slot& place, const event&) {
-    if (!place.has(slot_mark::in_ring)) {
+void server_core::on_ready(slot& place, const event& told) {
+    if (told.hangup || told.error) {
+        // Shut down by somebody else: where accept says would-block, it would be ready for ever.
+        server_of(place).stop_listening();
+    } else if (!place.has(slot_mark::in_ring)) {
         server_of(place).accept_some();
     }
 }

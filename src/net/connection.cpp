@@ -71,12 +71,12 @@ result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd f
     auto& place = make(kind, carrier);
     connection link(place);
     place.fd = fd.release();
+    ++kind.core.io().counters().opened;
     if (const auto error = kind.core.io().watch(place, link.wanted())) {
         link.set(flag_terminal);
         link.free();
         return error;
     }
-    ++kind.core.io().counters().opened;
     return &place;
 }
 
@@ -267,7 +267,7 @@ void connection::free() noexcept {
     auto& io = core_.io();
     stop_timer();
     io.close(place_);
-    ++io.counters().closed;
+    io.counters().closed += is(flag_connecting) ? 0 : 1;
     destroy_session();
     delete std::exchange(state_.connecting, nullptr);
     core_.drop_life();
