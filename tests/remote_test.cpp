@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using sockeye::remote;
@@ -91,15 +92,16 @@ TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
 
 TEST_CASE("remote: [56] what another thread wants watched during a wait, it posts") {
     on_every_loop({56}, [](sockeye::loop& owner) {
-        auto [reader, writer] = support::make_pipe();
+        const auto pipe = support::make_pipe();
         std::optional<sockeye::watch> watched;
         bool is_heard = false;
         std::thread other([&, box = owner.remote()] {
             box.post([&] {
-                watched = owner.watch(reader.get(), sockeye::interest::readable,
-                                      [&](sockeye::readiness what) { is_heard = what.readable; })
+                watched = owner
+                              .watch(pipe.first.get(), sockeye::interest::readable,
+                                     [&](sockeye::readiness what) { is_heard = what.readable; })
                               .value();
-                support::write_byte(writer.get());
+                CHECK(::write(pipe.second.get(), "x", 1) == 1);
             });
         });
         CHECK(turn_until(owner, [&] { return is_heard; }));
