@@ -1,3 +1,4 @@
+#include "base/platform.hpp"
 #include "support/program.hpp"
 #include "support/support.hpp"
 
@@ -75,7 +76,7 @@ void set_deadline(int fd) {
 /// A blocking socket that is connected to `place`, from `from` where that is given.
 unique_fd connect_to(const endpoint& place, const std::optional<endpoint>& from = {}) {
     const int type = place.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
-    unique_fd link(::socket(place.family(), type | SOCK_CLOEXEC, 0));
+    auto link = support::make_blocking_socket(place.family(), type);
     set_deadline(link.get());
     if (from) {
         REQUIRE(::bind(link.get(), from->data(), from->size()) == 0);
@@ -171,7 +172,7 @@ void check_datagrams(const endpoint& place, const std::optional<endpoint>& from)
 
 bool has_ip6_loopback() {
     const auto any = parse("tcp://[::1]:0");
-    const unique_fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const unique_fd probe(sockeye::platform::make_socket(AF_INET6, SOCK_STREAM));
     return ::bind(probe.get(), any.data(), any.size()) == 0;
 }
 
@@ -190,7 +191,7 @@ std::size_t stuff(const unique_fd& link) {
 }
 
 bool is_listening(const endpoint& place) {
-    const unique_fd link(::socket(place.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto link = support::make_blocking_socket(place.family(), SOCK_STREAM);
     return ::connect(link.get(), place.data(), place.size()) == 0;
 }
 
@@ -564,7 +565,7 @@ TEST_CASE("serve echo: datagrams from forbidden ports get no answer") {
         CAPTURE(port);
         auto from = parse("udp://127.0.0.2:0");
         from.set_port(port);
-        const unique_fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        const auto sender = support::make_blocking_socket(AF_INET, SOCK_DGRAM);
         if (::bind(sender.get(), from.data(), from.size()) != 0) {
             CHECK(port < 1024);
             continue;

@@ -1,3 +1,4 @@
+#include "base/platform.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
@@ -55,7 +56,7 @@ struct full_backlog {
     }
 
     static sockeye::unique_fd make_socket() {
-        return sockeye::unique_fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        return sockeye::unique_fd(sockeye::platform::make_socket(AF_UNIX, SOCK_STREAM));
     }
     static sockaddr_un address_of(const std::string& path) {
         sockaddr_un address = {};
@@ -67,7 +68,8 @@ struct full_backlog {
         return reinterpret_cast<const sockaddr*>(&address);
     }
     sockeye::unique_fd accept_one() {
-        return sockeye::unique_fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        return sockeye::unique_fd(
+            sockeye::platform::accept_socket(listener.get(), nullptr, nullptr));
     }
 
     sockeye::unique_fd listener;

@@ -1,3 +1,4 @@
+#include "base/platform.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -74,7 +75,7 @@ public:
 
 private:
     static sockeye::unique_fd make(int family) {
-        return sockeye::unique_fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        return sockeye::unique_fd(sockeye::platform::make_socket(family, SOCK_DGRAM));
     }
     void bind_to_something(int family) {
         const auto own = sockeye::endpoint::parse(family == AF_UNIX    ? "unix-dgram:@"
@@ -126,7 +127,7 @@ TEST_CASE("[179] datagrams: an unbound sender has no name, and cannot be answere
                           }
                       }).value();
         const auto where = server.local_endpoint().value();
-        const sockeye::unique_fd nameless(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        const auto nameless = support::make_blocking_socket(AF_UNIX, SOCK_DGRAM);
         CHECK(::sendto(nameless.get(), "x", 1, 0, where.data(), where.size()) == 1);
         raw_datagrams client(where);
         client.say("y");

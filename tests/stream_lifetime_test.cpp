@@ -72,9 +72,9 @@ bool until(network& on, raw_peer& peer, const std::function<bool()>& fact) {
 } // namespace
 
 TEST_CASE("[140] [142] server: may be destroyed in every handler of its sessions") {
-    for (const auto& [name, arm] : moments) {
-        SUBCASE(name) {
-            support::on_every_backend_with_tcp({140, 142}, [arm = arm](network& on) {
+    for (const auto& when : moments) {
+        SUBCASE(when.name) {
+            support::on_every_backend_with_tcp({140, 142}, [arm = when.arm](network& on) {
                 script told;
                 std::optional<sockeye::server> server;
                 bool is_done = false;
@@ -99,9 +99,9 @@ TEST_CASE("[140] [142] server: may be destroyed in every handler of its sessions
 }
 
 TEST_CASE("[142] connect: its stream may be destroyed in every handler of its session") {
-    for (const auto& [name, arm] : moments) {
-        SUBCASE(name) {
-            support::on_every_stream({142}, [arm = arm](network& on) {
+    for (const auto& when : moments) {
+        SUBCASE(when.name) {
+            support::on_every_stream({142}, [arm = when.arm](network& on) {
                 script remote;
                 auto server = support::serve_script(on, remote);
                 remote.on_open = [](sockeye::stream& link) {
@@ -146,9 +146,9 @@ TEST_CASE("[111] stream: an owner's destructor is silent, and what was written i
 }
 
 TEST_CASE("stream: a handler that throws closes its own connection and no other") {
-    for (const auto& [name, arm] : moments) {
-        SUBCASE(name) {
-            support::on_every_backend_with_tcp({}, [arm = arm](network& on) {
+    for (const auto& when : moments) {
+        SUBCASE(when.name) {
+            support::on_every_backend_with_tcp({}, [arm = when.arm](network& on) {
                 script told;
                 script calm;
                 arm(told, [](sockeye::stream&) { throw std::runtime_error("on purpose"); });
@@ -214,12 +214,12 @@ TEST_CASE("stream: a constructor of a session that throws closes that connection
 }
 
 TEST_CASE("stream: moved out of its session it is taken over, and takes a new session") {
-    for (const auto& [name, arm] : moments) {
-        if (std::string_view(name) == "on_close") {
+    for (const auto& when : moments) {
+        if (std::string_view(when.name) == "on_close") {
             continue;
         }
-        SUBCASE(name) {
-            support::on_every_stream({142}, [arm = arm](network& on) {
+        SUBCASE(when.name) {
+            support::on_every_stream({142}, [arm = when.arm](network& on) {
                 script told;
                 script next;
                 std::optional<sockeye::stream> taken;

@@ -31,7 +31,7 @@ void converse(network& on, raw_peer& peer, const std::string& whole, std::size_t
     std::size_t said = 0;
     CHECK(on.until([&] {
         while (said < whole.size() && peer.has_said_all()) {
-            const auto piece = std::min(whole.size() - said, 1 + random() % piece_max);
+            const auto piece = std::min<std::size_t>(whole.size() - said, 1 + random() % piece_max);
             peer.say(std::string_view(whole).substr(said, piece));
             said += piece;
             peer.pump();

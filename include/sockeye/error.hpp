@@ -11,7 +11,6 @@ enum class errc {
     too_many_descriptors, ///< this backend cannot watch a descriptor with so high a number
     not_pollable,         ///< regular files and directories cannot be watched
     handler_threw,        ///< an exception left a handler of this object
-    loop_gone,            ///< the loop that this object belonged to no longer exists
     loop_running,         ///< run() was called from inside a handler of the same loop
     loop_forked,          ///< a loop does not work in a child made by fork(2)
     backend_unknown,      ///< no backend has this name

@@ -60,8 +60,8 @@ private:
     std::shared_ptr<mailbox> box_;
 };
 
-/// What is ready of a watched foreign descriptor. Hints beside the directions: see event(2) of
-/// the backend; the next read or write finds out what happened.
+/// What is ready of a watched foreign descriptor. Hangup and error are
+/// hints beside the directions: the next read or write finds out what happened.
 struct readiness {
     bool readable = false;
     bool writable = false;

@@ -30,7 +30,7 @@ struct loop_counters {
     std::uint64_t closed = 0; ///< connections that ended
     std::uint64_t posts = 0;  ///< posted tasks that ran
     std::uint64_t timers_fired = 0;
-    std::size_t queued_bytes = 0; ///< unsent bytes of all streams, now
+    std::size_t queued_bytes = 0; ///< in all send queues, now, with the cost of entries
     /// The longest time one handler took, to within the time of the seven before it.
     duration longest_handler = duration::zero();
 };

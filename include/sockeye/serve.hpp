@@ -15,7 +15,7 @@ namespace sockeye {
 
 using serve_options = listen_options;
 
-/// Makes the sessions of one server; null where all connections share one.
+/// Makes the sessions of one server.
 struct session_source {
     const session_table* table;
     /// A new session, or the shared one.
@@ -25,7 +25,8 @@ struct session_source {
 };
 
 /// Owns a listening socket and every connection it accepted. Its destructor closes them all in
-/// silence. Lifetime: dies before its loop.
+/// silence. One that was moved from or detached owns nothing, and its verbs are harmless.
+/// Lifetime: dies before its loop.
 class server {
 public:
     server(server&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}

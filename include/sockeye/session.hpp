@@ -29,16 +29,19 @@ struct close_info {
     std::size_t dropped_bytes = 0;
 };
 
-/// The functions of a session class, for the part of the library that is no template. Begins with
+/// The functions of a session class: on_data with what one read brought; on_open first, where the
+/// connection is up; on_end at the peer's FIN, after which writing goes on; on_writable when a send
+/// queue above its high mark fell to its low one; on_close last, exactly once. All run on the loop
+/// thread, from the loop. The table is for the part of the library that is no template. Begins with
 /// its own size, so that a library can serve programs compiled with an older, shorter one.
 struct session_table {
     std::size_t size;
     void (*destroy)(void* session) noexcept;
     void (*on_data)(void* session, stream&, bytes);
-    void (*on_open)(void* session, stream&);                     ///< these may be null
-    void (*on_end)(void* session, stream&);                      ///<
-    void (*on_writable)(void* session, stream&);                 ///<
-    void (*on_close)(void* session, stream&, const close_info&); ///<
+    void (*on_open)(void* session, stream&); ///< these may be null
+    void (*on_end)(void* session, stream&);
+    void (*on_writable)(void* session, stream&);
+    void (*on_close)(void* session, stream&, const close_info&);
 };
 
 template <typename Session>

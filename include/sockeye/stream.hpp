@@ -13,6 +13,8 @@
 
 namespace sockeye {
 
+struct slot;
+
 /// What became of a write. It may be ignored: memory stays bounded all the same.
 enum class write_status : std::uint8_t {
     ok,
@@ -109,8 +111,7 @@ public:
 
 private:
     friend class stream_access;
-    stream(loop_core& core, std::uint32_t index, std::uint32_t generation) noexcept
-        : core_(&core), index_(index), generation_(generation) {}
+    stream(loop_core& core, slot& place) noexcept;
 
     void attach_session(const session_table& table, void* session);
     void give_up() noexcept;

@@ -18,8 +18,6 @@ const char* message_of(errc e) noexcept {
         return "files and directories cannot be watched";
     case errc::handler_threw:
         return "a handler threw an exception";
-    case errc::loop_gone:
-        return "the event loop is gone";
     case errc::loop_running:
         return "the event loop is already running";
     case errc::loop_forked:

@@ -41,12 +41,13 @@ open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_o
     auto made = std::make_unique<server_core>(core_of(owner));
     made->options = options;
     made->carrier = local.get()->kind();
-    if (const auto error = made->listen_on(*local.get())) {
-        return error;
-    }
     made->kind = new stream_kind{connection::operations(), made->core, nullptr, options.limits,
                                  &made->group};
     made->kind->references = 1;
+    if (const auto error = made->listen_on(*local.get())) {
+        drop_reference(*made->kind);
+        return error;
+    }
     return made;
 }
 
@@ -249,7 +250,11 @@ void server_core::stop_listening() noexcept {
         core.io().close(*where);
         core.io().release(*where);
         core.drop_life();
-        file.remove(core.system());
+        if (!core.io().is_forked()) {
+            file.remove(core.system());
+        }
+        listening = 0;
+        core.descriptor_is_free();
     }
     listening = 0;
 }

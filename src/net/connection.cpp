@@ -56,8 +56,7 @@ slot& connection::make(stream_kind& kind, transport carrier) {
     auto& io = kind.core.io();
     auto& place = io.allocate(kind.operations);
     auto& state = place.emplace<stream_state>();
-    // Written over and not assigned: this one object is the slot's identity, not an owner.
-    ::new (static_cast<void*>(&state.self)) stream(stream_access::make(kind.core, place));
+    stream_access::identify(state.self, kind.core, place);
     state.carrier = carrier;
     ++kind.references;
     kind.core.add_life();
@@ -115,6 +114,11 @@ void connection::attach(const session_table& table, void* session) {
     place_.operations = &own->operations;
     drop_reference(kind_);
     state_.session = session;
+    if (is(flag_read_ended)) {
+        // The end was read before there was a session: it is read again, to tell this one.
+        clear(flag_read_ended);
+        set(flag_readable);
+    }
     // This view still looks at the former kind.
     connection(place_).resume_reading();
 }
@@ -197,8 +201,9 @@ bool connection::take_over() {
     if (state_.session != nullptr) {
         auto& io = core_.io();
         auto& place = io.allocate(farewell_operations);
-        place.emplace<farewell_state>(core_, stream(), kind_.table, state_.session,
-                                      kind_.sessions_are_shared);
+        auto& farewell = place.emplace<farewell_state>(core_, stream(), kind_.table, state_.session,
+                                                       kind_.sessions_are_shared);
+        stream_access::identify(farewell.nobody, core_);
         io.queue_finish(place);
         state_.session = nullptr;
     }
@@ -219,6 +224,9 @@ result<unique_fd> connection::release() {
     }
     if (state_.pending_size != 0) {
         send_now({});
+    }
+    if (is(flag_terminal | flag_write_dead)) {
+        return state_.failure;
     }
     if (unsent() != 0) {
         return std::errc::operation_in_progress;
@@ -330,14 +338,13 @@ void connection::on_half_closed_look(void* core, std::uint64_t key) {
     }
 }
 
-/// After the peer's FIN, a read says 0 for ever, even when a reset has come; the pending error or
-/// the lost peer tell. See: the order FIN, RST in tcp(7).
+/// After the peer's FIN, a read says 0 for ever, even when a reset has come; sending nothing tells.
 void connection::look_for_reset() {
-    if (auto error = core_.system().pending_error(place_.fd)) {
-        end(close_reason::failed,
-            error == std::errc::broken_pipe ? make_error_code(std::errc::connection_reset) : error);
-    } else if (!core_.system().peer_endpoint(place_.fd, state_.carrier)) {
-        end(close_reason::failed, make_error_code(std::errc::connection_reset));
+    const auto sent = core_.system().send(place_.fd, {});
+    if (!sent && sent.error() != std::errc::operation_would_block) {
+        end(close_reason::failed, sent.error() == std::errc::broken_pipe
+                                      ? make_error_code(std::errc::connection_reset)
+                                      : sent.error());
     }
 }
 

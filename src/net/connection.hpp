@@ -59,7 +59,8 @@ struct stream_state {
     timer_id timer = 0; ///< connect deadline, linger deadline, or the look at a half-closed one
     std::error_code failure;
     connecting_state* connecting = nullptr;
-    std::uint32_t dropped_bytes = 0;
+    const stream* owner = nullptr; ///< the handle whose end closes it; null after detach
+    std::size_t dropped_bytes = 0;
     close_reason reason = close_reason::closed;
     transport carrier = transport::tcp;
 };
@@ -69,9 +70,16 @@ static_assert(offsetof(slot, state) + offsetof(stream_state, queue) + sizeof(voi
 /// The way from handles to what they stand for.
 class stream_access {
 public:
-    static stream make(loop_core& core, const slot& place) noexcept {
-        return {core, place.index, place.generation};
+    /// The owner of the connection. Returned as it is made, so that it need not move.
+    static stream make(loop_core& core, slot& place) noexcept { return {core, place}; }
+    /// Makes `view` name `place`, without owning it.
+    static void identify(stream& view, loop_core& core, const slot& place) noexcept {
+        view.core_ = &core;
+        view.index_ = place.index;
+        view.generation_ = place.generation;
     }
+    /// Makes `view` name nothing, of that loop.
+    static void identify(stream& view, loop_core& core) noexcept { view.core_ = &core; }
     static loop_core* core(const stream& handle) noexcept { return handle.core_; }
     static slot* place(const stream& handle) noexcept {
         return handle.core_ == nullptr

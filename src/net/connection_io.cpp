@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace sockeye {
 namespace {
@@ -111,7 +112,7 @@ void connection::read_once() {
             return;
         }
         ++counters.would_blocks;
-        clear(flag_readable);
+        clear(flag_readable | flag_end_hinted);
         if (is(flag_write_dead)) {
             end(close_reason::failed, state_.failure);
         }
@@ -215,7 +216,7 @@ void connection::send_now(bytes data) {
                           ? core_.system().send(place_.fd, pending.empty() ? data : pending)
                           : core_.system().send_gathered(place_.fd, parts);
     if (!sent && sent.error() != std::errc::operation_would_block) {
-        state_.dropped_bytes += static_cast<std::uint32_t>(pending.size() + data.size());
+        state_.dropped_bytes += pending.size() + data.size();
         write_failed(sent.error());
         return;
     }
@@ -227,9 +228,14 @@ void connection::send_now(bytes data) {
     }
     io.counters().would_blocks += sent ? 0 : 1;
     const auto of_pending = std::min(count, pending.size());
-    queue_rest(pending.subspan(of_pending));
-    queue_rest(data.subspan(count - of_pending));
-    update_interest();
+    try {
+        queue_rest(pending.subspan(of_pending));
+        queue_rest(data.subspan(count - of_pending));
+        update_interest();
+    } catch (const std::bad_alloc&) {
+        // What is lost here would be a hole in the stream.
+        write_failed(make_error_code(std::errc::not_enough_memory));
+    }
 }
 
 void connection::queue_rest(bytes data) {
@@ -251,8 +257,9 @@ void connection::drain_queue() {
     ++io.counters().writes;
     const auto sent = core_.system().send(place_.fd, queue.front());
     if (!sent) {
-        ++io.counters().would_blocks;
-        if (sent.error() != std::errc::operation_would_block) {
+        if (sent.error() == std::errc::operation_would_block) {
+            ++io.counters().would_blocks;
+        } else {
             write_failed(sent.error());
         }
         return;
@@ -316,7 +323,7 @@ void connection::drop_output() noexcept {
         core_.io().counters().queued_bytes -= queue->size();
         delete queue;
     }
-    state_.dropped_bytes += static_cast<std::uint32_t>(dropped);
+    state_.dropped_bytes += dropped;
 }
 
 } // namespace sockeye

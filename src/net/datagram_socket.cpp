@@ -32,27 +32,10 @@ constexpr duration retry_delay_max = std::chrono::milliseconds(100);
 /// A Unix peer that has not read for so long loses the datagram, so that others get theirs.
 constexpr duration unread_max = std::chrono::seconds(1);
 
-/// Errors that the network reports of one peer or one datagram; the socket goes on.
-bool is_about_a_peer(std::error_code error) noexcept {
-    constexpr std::errc soft[] = {
-        std::errc::connection_refused,
-        std::errc::connection_reset,
-        std::errc::host_unreachable,
-        std::errc::network_unreachable,
-        std::errc::network_down,
-        std::errc::message_size,
-        std::errc::no_buffer_space,
-        std::errc::not_enough_memory,
-        std::errc::permission_denied,
-        std::errc::operation_not_permitted,
-        std::errc::timed_out,
-        std::errc::invalid_argument,
-        std::errc::address_not_available,
-        std::errc::no_such_file_or_directory,
-        std::errc::wrong_protocol_type,
-        std::errc::address_family_not_supported,
-    };
-    return std::ranges::any_of(soft, [&](std::errc one) { return error == one; });
+/// Errors of the socket itself. All others are what the network reports of one peer, in more kinds
+/// than std::errc has names, and never end it.
+bool is_about_the_socket(std::error_code error) noexcept {
+    return error == std::errc::bad_file_descriptor || error == std::errc::not_a_socket;
 }
 
 } // namespace
@@ -147,7 +130,8 @@ const slot_operations datagram_access::operations = {.ready = on_ready,
 interest datagram_access::wanted(const datagram_core& self) noexcept {
     const bool is_stuck = !self.queue.empty() && !waits_by_timer(self);
     const auto out = is_stuck ? interest::writable : interest::none;
-    if (self.core.io().features().edge) {
+    const auto& features = self.core.io().features();
+    if (features.edge && features.early_close) {
         return interest::readable | interest::edge | out;
     }
     return out | (self.is_paused ? interest::none : interest::readable);
@@ -161,9 +145,9 @@ void datagram_access::update_interest(slot& place) {
 result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& where, owned_fd fd,
                                                const datagram_options& options,
                                                datagram_socket::handler on_datagrams) {
-    auto& place = core.io().allocate(operations);
     auto made = std::unique_ptr<datagram_core>(
         new datagram_core{core, options, std::move(on_datagrams), where.kind(), {}, {}});
+    auto& place = core.io().allocate(operations);
     auto& state = place.emplace<datagram_state>();
     // Written over and not assigned: this one object is the slot's identity, not an owner.
     ::new (static_cast<void*>(&state.self)) datagram_socket(core, place.index, place.generation);
@@ -185,9 +169,12 @@ void datagram_access::stop(slot& place) noexcept {
     auto& core = self->core;
     core.timers().cancel(self->retry);
     core.io().counters().queued_bytes -= self->queued_bytes;
+    core.io().counters().datagrams_dropped += self->queue.size();
     core.io().close(place);
     core.io().queue_finish(place);
-    self->file.remove(core.system());
+    if (!core.io().is_forked()) {
+        self->file.remove(core.system());
+    }
     core.drop_life();
     core.descriptor_is_free();
     core.retire(std::unique_ptr<datagram_core>(self));
@@ -249,11 +236,11 @@ void datagram_access::receive_once(slot& place) {
         if (is_drained) {
             return;
         }
-        if (is_about_a_peer(got.error())) {
+        if (is_about_the_socket(got.error())) {
+            stop(place);
+        } else {
             ++io.counters().datagram_errors;
             io.queue_resume(place);
-        } else {
-            stop(place);
         }
         return;
     }

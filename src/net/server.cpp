@@ -7,17 +7,19 @@
 namespace sockeye {
 namespace {
 
-result<endpoint> endpoint_of(server_core& self) {
-    auto* const place = self.place();
+result<endpoint> endpoint_of(server_core* self) {
+    auto* const place = self == nullptr ? nullptr : self->place();
     if (place == nullptr) {
         return std::errc::not_connected;
     }
-    return self.core.system().local_endpoint(place->fd, self.carrier);
+    return self->core.system().local_endpoint(place->fd, self->carrier);
 }
 
-void set_paused(server_core& self, bool is_paused) {
-    self.is_paused_by_user = is_paused;
-    self.update_interest();
+void set_paused(server_core* self, bool is_paused) {
+    if (self != nullptr) {
+        self->is_paused_by_user = is_paused;
+        self->update_interest();
+    }
 }
 
 void on_drain_over(void* owner, std::uint64_t) {
@@ -53,11 +55,17 @@ server::~server() {
 }
 
 void server::close() {
+    if (core_ == nullptr) {
+        return;
+    }
     core_->stop_listening();
     core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
 }
 
 void server::drain(duration deadline) {
+    if (core_ == nullptr) {
+        return;
+    }
     core_->stop_listening();
     if (core_->group.count() != 0) {
         core_->core.timers().cancel(core_->drain);
@@ -66,11 +74,11 @@ void server::drain(duration deadline) {
 }
 
 void server::pause() {
-    set_paused(*core_, true);
+    set_paused(core_, true);
 }
 
 void server::resume() {
-    set_paused(*core_, false);
+    set_paused(core_, false);
 }
 
 void server::detach() noexcept {
@@ -83,15 +91,15 @@ void server::detach() noexcept {
 }
 
 std::size_t server::connection_count() const noexcept {
-    return core_->group.count();
+    return core_ == nullptr ? 0 : core_->group.count();
 }
 
 bool server::is_listening() const noexcept {
-    return core_->listening != 0;
+    return core_ != nullptr && core_->listening != 0;
 }
 
 result<endpoint> server::local_endpoint() const {
-    return endpoint_of(*core_);
+    return endpoint_of(core_);
 }
 
 result<listener> listener::open(sockeye::loop& owner, const endpoint_argument& local,
@@ -116,15 +124,15 @@ listener::~listener() {
 }
 
 void listener::pause() {
-    set_paused(*core_, true);
+    set_paused(core_, true);
 }
 
 void listener::resume() {
-    set_paused(*core_, false);
+    set_paused(core_, false);
 }
 
 result<endpoint> listener::local_endpoint() const {
-    return endpoint_of(*core_);
+    return endpoint_of(core_);
 }
 
 } // namespace sockeye

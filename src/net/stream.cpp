@@ -25,13 +25,23 @@ bool is_session_view(const stream& handle) noexcept {
 
 } // namespace
 
+stream::stream(loop_core& core, slot& place) noexcept
+    : core_(&core), index_(place.index), generation_(place.generation) {
+    place.as<stream_state>().owner = this;
+}
+
 stream::stream(stream&& other) noexcept
     : core_(other.core_), index_(other.index_), generation_(other.generation_) {
-    if (is_session_view(other)) {
-        if (!connection(*stream_access::place(other)).take_over()) {
-            core_ = nullptr;
-        }
-    } else {
+    auto* const place = stream_access::place(other);
+    const bool is_view = is_session_view(other);
+    if (is_view && !connection(*place).take_over()) {
+        core_ = nullptr;
+        return;
+    }
+    if (place != nullptr && (is_view || place->as<stream_state>().owner == &other)) {
+        place->as<stream_state>().owner = this;
+    }
+    if (!is_view) {
         other.core_ = nullptr;
     }
 }
@@ -50,8 +60,11 @@ stream::~stream() {
 }
 
 void stream::give_up() noexcept {
-    if (core_ != nullptr && !is_session_view(*this)) {
-        with(*this, [](connection link) { link.give_up(); });
+    auto* const place = stream_access::place(*this);
+    if (place != nullptr && place->as<stream_state>().owner == this) {
+        connection(*place).give_up();
+    }
+    if (!is_session_view(*this)) {
         core_ = nullptr;
     }
 }
@@ -82,6 +95,10 @@ void stream::resume() {
 }
 
 void stream::detach() noexcept {
+    auto* const place = stream_access::place(*this);
+    if (place != nullptr && place->as<stream_state>().owner == this) {
+        place->as<stream_state>().owner = nullptr;
+    }
     if (!is_session_view(*this)) {
         core_ = nullptr;
     }

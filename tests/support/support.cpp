@@ -95,6 +95,15 @@ sockeye::unique_fd make_tcp_socket() {
     return owned(sockeye::platform::make_socket(AF_INET, SOCK_STREAM), "socket");
 }
 
+sockeye::unique_fd make_blocking_socket(int family, int type) {
+    sockeye::unique_fd made(sockeye::platform::make_socket(family, type));
+    const int status = made ? ::fcntl(made.get(), F_GETFL) : -1;
+    if (status < 0 || ::fcntl(made.get(), F_SETFL, status & ~O_NONBLOCK) != 0) {
+        refuse("socket");
+    }
+    return made;
+}
+
 sockeye::unique_fd make_duplicate(int fd) {
     return owned(::dup(fd), "dup");
 }

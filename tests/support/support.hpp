@@ -24,6 +24,8 @@ struct ends {
 /// brings back an ICMP error.
 [[nodiscard]] ends make_refused_udp();
 [[nodiscard]] sockeye::unique_fd make_tcp_socket();
+/// Close-on-exec like the others, but its calls wait.
+[[nodiscard]] sockeye::unique_fd make_blocking_socket(int family, int type);
 [[nodiscard]] sockeye::unique_fd make_duplicate(int fd);
 
 /// A TCP socket that is bound to a port of its own on 127.0.0.1; it refuses connections until

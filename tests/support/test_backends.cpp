@@ -1,5 +1,7 @@
 #include "support/test_backends.hpp"
 
+#include "base/platform.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -100,9 +102,9 @@ bool once_backend::is_news(int fd, member& of, event& told) {
     if (::ioctl(fd, FIONREAD, &waiting) != 0) {
         return true; // neither a stream nor a pipe
     }
-    pollfd question = {fd, POLLIN | POLLRDHUP, 0};
+    pollfd question = {fd, POLLIN | platform::poll_read_closed, 0};
     ::poll(&question, 1, 0);
-    told.read_closed = (question.revents & POLLRDHUP) != 0;
+    told.read_closed = (question.revents & platform::poll_read_closed) != 0;
     told.hangup = (question.revents & POLLHUP) != 0;
     told.error = (question.revents & POLLERR) != 0;
     const auto arrived = system_.received(fd) + static_cast<std::uint64_t>(waiting);
