@@ -148,6 +148,7 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
     add_options(*command, *asked);
     cli::add_common_options(*command, common);
     command->callback([asked, &common, &exit_code] {
+        static_cast<void>(cli::chosen_backend(common)); // a bad SOCKEYE_BACKEND is never silent
         finish_options(*asked);
         exit_code = measure(*asked, common);
     });

@@ -443,6 +443,29 @@ TEST_CASE(
     });
 }
 
+TEST_CASE("datagrams: a Unix peer that never reads does not lock out the others") {
+    support::on_every_network({165}, {"unix-dgram:"}, [](network& on) {
+        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        // Not connected: what waits in the queue of a connected peer uses up the send buffer of the
+        // server, and then the system lets it send to nobody.
+        auto deaf =
+            datagram_socket::open(on.loop(), "unix-dgram:@", {}, [](auto&, batch) {}).value();
+        deaf.pause();
+        raw_datagrams good(server.local_endpoint().value());
+        for (std::size_t round = 1; round <= 3; ++round) {
+            for (int i = 0; i < 400; ++i) {
+                server.send(sockeye::as_bytes("x"), deaf.local_endpoint().value());
+            }
+            good.say("still there?");
+            CHECK(on.until([&] {
+                good.pump();
+                return good.heard.size() == round;
+            }));
+        }
+        CHECK(on.loop().counters().datagrams_dropped > 0);
+    });
+}
+
 TEST_CASE("datagrams: a Unix client without a name of its own gets its answer") {
     support::on_every_network({182}, {"unix-dgram:"}, [](network& on) {
         auto server = sockeye::serve(on.loop(), on.local(), echo).value();

@@ -22,7 +22,10 @@ struct datagram_options {
 /// A socket of datagrams: UDP or Unix. They arrive and leave in batches.
 ///
 /// There is no end and nothing connected: an error that the network reports of one peer never
-/// ends the socket. A move-only handle; its destructor closes in silence.
+/// ends the socket. A move-only handle; its destructor closes in silence. The one that a handler is
+/// given names the socket without owning it: moving from it gives an empty one.
+/// Unix: a peer that does not read for a second loses what waits for it here. What waits in the
+/// queue of a connected peer fills the send buffer, and holds up all others. See: unix(7).
 /// Threads: loop thread only. Lifetime: dies before its loop.
 class datagram_socket {
 public:

@@ -87,7 +87,7 @@ public:
     void resume();
 
     /// Gives a connection that nobody reads a session, made with `args`; reading begins.
-    /// Requires: no session yet.
+    /// It is up already, so that on_open is not called. Requires: no session yet.
     template <typename Session, typename... Args>
     void attach(Args&&... args);
 

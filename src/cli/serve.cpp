@@ -230,6 +230,8 @@ void serving::start(const std::vector<assignment>& work) {
             state_.policy.add_broadcast(address);
         }
     }
+    // Before anything is bound, so that no signal leaves a socket file behind.
+    watch_signals();
     for (const auto& entry : work) {
         auto started = entry.what->start(loop_, entry.local, options, state_);
         if (!started) {
@@ -237,14 +239,13 @@ void serving::start(const std::vector<assignment>& work) {
         }
         active_.push_back(std::move(started).value());
     }
-    watch_signals();
     announce(work);
 }
 
 void serving::watch_signals() {
     stop_signals_ = signal_set::open(loop_, {SIGINT, SIGTERM}, [this](int) { stop(); }).value();
     report_signal_ =
-        signal_set::open(loop_, {SIGUSR1}, [this](int) {
+        signal_set::open(loop_, {SIGUSR1, SIGHUP}, [this](int) {
             write_talk(fmt::format("sockeye: running for {}\n", totals()), talk_patience);
         }).value();
 }

@@ -5,6 +5,7 @@
 #include <sockeye/error.hpp>
 
 #include <cassert>
+#include <new>
 
 namespace sockeye {
 namespace {
@@ -148,7 +149,13 @@ void connection::close(close_reason reason) {
         return;
     }
     stop_timer();
-    start_timer(kind_.limits.linger, on_linger_over);
+    try {
+        start_timer(kind_.limits.linger, on_linger_over);
+    } catch (const std::bad_alloc&) {
+        // Without a deadline a slow peer would keep it for ever.
+        end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
+        return;
+    }
     update_interest();
 }
 

@@ -9,6 +9,7 @@
 #include <cassert>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace sockeye {
@@ -29,7 +30,7 @@ struct waiting_datagram {
 constexpr std::size_t entry_bytes = sizeof(waiting_datagram);
 constexpr duration retry_delay_min = std::chrono::milliseconds(1);
 constexpr duration retry_delay_max = std::chrono::milliseconds(100);
-/// A Unix peer that has not read for so long loses the datagram, so that others get theirs.
+/// A Unix peer that has not read for so long loses its datagrams, so that others get theirs.
 constexpr duration unread_max = std::chrono::seconds(1);
 
 /// Errors of the socket itself. All others are what the network reports of one peer, in more kinds
@@ -52,6 +53,9 @@ struct datagram_core {
     timer_id retry = 0;
     duration retry_delay = retry_delay_min;
     duration retried = duration::zero(); ///< how long the first one has waited
+    /// The Unix peer that last did not read for unread_max: as long as it does not, what is for it
+    /// is dropped at once and holds nobody up.
+    std::optional<endpoint> deaf;
     bool is_paused = false;
     bool is_readable = false;
 };
@@ -111,6 +115,8 @@ private:
         bool is_full = false;
     };
     static progress send_now(datagram_core& self, int fd, std::span<const datagram> out);
+    static bool is_deaf(const datagram_core& self, const datagram& one) noexcept;
+    static void drop_deaf(datagram_core& self);
     static bool enqueue(datagram_core& self, const datagram& one);
     static void dequeue(datagram_core& self);
     static interest wanted(const datagram_core& self) noexcept;
@@ -298,15 +304,20 @@ datagram_access::progress datagram_access::send_now(datagram_core& self, int fd,
         const auto sent = self.core.system().send_datagrams(fd, out);
         if (sent) {
             counters.datagrams_written += *sent;
-            for (const auto& one : out.first(*sent)) {
+            for (const auto& one : out.subspan(made.tried, *sent)) {
                 counters.bytes_written += one.data.size();
+                if (is_deaf(self, one)) {
+                    self.deaf.reset();
+                }
             }
             made.sent += *sent;
             made.tried += *sent;
             is_second_try = false;
         } else if (sent.error() == std::errc::operation_would_block) {
             ++counters.would_blocks;
-            made.is_full = true;
+            made.is_full = !is_deaf(self, out[made.tried]);
+            counters.datagrams_dropped += made.is_full ? 0 : 1;
+            made.tried += made.is_full ? 0 : 1;
         } else if (sent.error() == std::errc::connection_refused && !is_second_try) {
             // The answer to an earlier datagram: this one was not sent, and the next try is.
             ++counters.datagram_errors;
@@ -341,6 +352,27 @@ void datagram_access::dequeue(datagram_core& self) {
     self.queue.pop_front();
 }
 
+bool datagram_access::is_deaf(const datagram_core& self, const datagram& one) noexcept {
+    return self.deaf && one.peer != nullptr && *one.peer == *self.deaf;
+}
+
+/// The first one has waited too long: its peer loses all that waits for it.
+void datagram_access::drop_deaf(datagram_core& self) {
+    self.deaf = self.queue.front().peer;
+    self.retried = duration::zero();
+    auto kept = std::exchange(self.queue, {});
+    for (auto& one : kept) {
+        if (one.peer != *self.deaf) {
+            self.queue.push_back(std::move(one));
+            continue;
+        }
+        const auto cost = one.data.size() + entry_bytes;
+        self.queued_bytes -= cost;
+        self.core.io().counters().queued_bytes -= cost;
+        ++self.core.io().counters().datagrams_dropped;
+    }
+}
+
 void datagram_access::drain(slot& place) {
     auto& self = *place.as<datagram_state>().core;
     for (std::size_t budget = datagrams_per_call; budget > 0 && !self.queue.empty(); --budget) {
@@ -369,9 +401,7 @@ void datagram_access::on_retry(void* core, std::uint64_t key) {
     const auto before = self.queue.size();
     drain(*place);
     if (self.queue.size() == before && self.retried > unread_max) {
-        ++self.core.io().counters().datagrams_dropped;
-        dequeue(self);
-        self.retried = duration::zero();
+        drop_deaf(self);
     }
     self.retry_delay = self.queue.size() < before ? retry_delay_min
                                                   : std::min(self.retry_delay * 2, retry_delay_max);
@@ -465,15 +495,17 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
                                   std::move(on_datagrams));
 }
 
-datagram_socket::datagram_socket(datagram_socket&& other) noexcept
-    : core_(other.core_), index_(other.index_), generation_(other.generation_) {
+datagram_socket::datagram_socket(datagram_socket&& other) noexcept {
     if (!datagram_access::is_handler_view(other)) {
-        other.core_ = nullptr;
+        core_ = std::exchange(other.core_, nullptr);
+        index_ = other.index_;
+        generation_ = other.generation_;
     }
 }
 
 datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
-    if (this != &other) {
+    assert(!datagram_access::is_handler_view(*this));
+    if (this != &other && !datagram_access::is_handler_view(*this)) {
         close();
         ::new (static_cast<void*>(this)) datagram_socket(std::move(other));
     }

@@ -27,10 +27,14 @@ reactor::reactor(kernel& system, std::unique_ptr<backend> source, backend_featur
       receive_buffer_(std::make_unique_for_overwrite<std::byte[]>(receive_buffer_size)),
       now_(system.now()), forks_(system.fork_count()) {}
 
+/// What goes may make new objects: passes go on until none is left, or somebody never ends.
 void reactor::destroy_all() noexcept {
-    for (std::uint32_t index = 0; index < slots_.size(); ++index) {
-        if (auto& place = slots_.at(index); place.operations != nullptr) {
-            place.operations->destroy(place);
+    constexpr int passes_max = 100;
+    for (int pass = 0; pass < passes_max && slots_.used() != 0; ++pass) {
+        for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+            if (auto& place = slots_.at(index); place.operations != nullptr) {
+                place.operations->destroy(place);
+            }
         }
     }
 }
