@@ -304,7 +304,7 @@ datagram_access::progress datagram_access::send_now(datagram_core& self, int fd,
         const auto sent = self.core.system().send_datagrams(fd, out);
         if (sent) {
             counters.datagrams_written += *sent;
-            for (const auto& one : out.subspan(made.tried, *sent)) {
+            for (const auto& one : out.first(*sent)) {
                 counters.bytes_written += one.data.size();
                 if (is_deaf(self, one)) {
                     self.deaf.reset();
@@ -315,7 +315,7 @@ datagram_access::progress datagram_access::send_now(datagram_core& self, int fd,
             is_second_try = false;
         } else if (sent.error() == std::errc::operation_would_block) {
             ++counters.would_blocks;
-            made.is_full = !is_deaf(self, out[made.tried]);
+            made.is_full = !is_deaf(self, out.front());
             counters.datagrams_dropped += made.is_full ? 0 : 1;
             made.tried += made.is_full ? 0 : 1;
         } else if (sent.error() == std::errc::connection_refused && !is_second_try) {
