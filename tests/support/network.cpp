@@ -6,10 +6,8 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -116,23 +114,6 @@ void on_every_stream(std::initializer_list<int> numbers,
 void on_every_backend_with_tcp(std::initializer_list<int> numbers,
                                const std::function<void(network&)>& body) {
     on_every_network(numbers, {"tcp://127.0.0.1:0"}, body);
-}
-
-scratch_folder::scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sockeye-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-        refuse("mkdtemp");
-    }
-    path_ = name;
-}
-
-scratch_folder::~scratch_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
-std::string scratch_folder::path(std::string_view name) const {
-    return path_ + "/" + std::string(name);
 }
 
 raw_peer::raw_peer(const sockeye::endpoint& server)

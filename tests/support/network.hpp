@@ -2,6 +2,7 @@
 
 #include "kernel/backend.hpp"
 #include "support/conformance.hpp"
+#include "support/support.hpp"
 
 #include <sockeye/sockeye.hpp>
 
@@ -50,19 +51,6 @@ void on_every_stream(std::initializer_list<int> numbers, const std::function<voi
 /// Over TCP on IPv4 alone.
 void on_every_backend_with_tcp(std::initializer_list<int> numbers,
                                const std::function<void(network&)>& body);
-
-/// A folder that goes with the test.
-class scratch_folder {
-public:
-    scratch_folder();
-    scratch_folder(const scratch_folder&) = delete;
-    scratch_folder& operator=(const scratch_folder&) = delete;
-    ~scratch_folder();
-    [[nodiscard]] std::string path(std::string_view name) const;
-
-private:
-    std::string path_;
-};
 
 /// The other side of a connection, made of system calls alone, so that a fault of ours cannot
 /// hide behind the same fault over there. Non-blocking: pump() does what is possible now.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <system_error>
@@ -273,6 +274,23 @@ int run_in_child(const std::function<int()>& body) {
         }
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+scratch_folder::scratch_folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "sockeye-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+        refuse("mkdtemp");
+    }
+    path_ = name;
+}
+
+scratch_folder::~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::string scratch_folder::path(std::string_view name) const {
+    return path_ + "/" + std::string(name);
 }
 
 } // namespace support

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/resource.h>
@@ -58,6 +60,19 @@ public:
 
 private:
     rlimit before_ = {};
+};
+
+/// A folder that goes with the test.
+class scratch_folder {
+public:
+    scratch_folder();
+    scratch_folder(const scratch_folder&) = delete;
+    scratch_folder& operator=(const scratch_folder&) = delete;
+    ~scratch_folder();
+    [[nodiscard]] std::string path(std::string_view name) const;
+
+private:
+    std::string path_;
 };
 
 /// Turns `turn` until `fact` holds. False when it does not within a time that no machine needs.
