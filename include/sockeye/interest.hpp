@@ -28,8 +28,8 @@ enum class interest : std::uint8_t {
     return (set & bit) != interest::none;
 }
 
-/// The multiplexers that this library knows.
-enum class backend_kind : std::uint8_t { automatic, epoll, kqueue, poll, select };
+/// The multiplexers that this library knows. `simulated` is what a loop of a simulation says.
+enum class backend_kind : std::uint8_t { automatic, epoll, kqueue, poll, select, simulated };
 
 /// What differs between backends and can be asked for; everything else is the same on all.
 struct backend_features {

@@ -76,16 +76,23 @@ public:
         return {datagrams_.data(), count_};
     }
 
+    // For who fills it.
+    [[nodiscard]] std::span<std::byte> memory_of(std::size_t index) noexcept {
+        return {memory_.get() + index * stride, datagram_bytes_max};
+    }
+    [[nodiscard]] endpoint& peer_of(std::size_t index) noexcept { return peers_[index]; }
+    void fill(std::size_t index, std::size_t size, bool is_truncated) noexcept {
+        datagrams_[index].data = memory_of(index).first(size);
+        datagrams_[index].is_truncated = is_truncated;
+    }
+    void resize(std::size_t count) noexcept { count_ = count; }
+
 private:
     friend class posix_kernel;
     struct headers; // what the system wants beside the memory
     /// 64 bytes more than a datagram, so that the fronts of neighbours fall into different
     /// cache sets.
     static constexpr std::size_t stride = datagram_bytes_max + 64;
-
-    [[nodiscard]] std::span<std::byte> memory_of(std::size_t index) noexcept {
-        return {memory_.get() + index * stride, datagram_bytes_max};
-    }
 
     std::unique_ptr<std::byte[]> memory_;
     std::array<endpoint, datagrams_per_call> peers_;

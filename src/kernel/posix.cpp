@@ -190,14 +190,13 @@ public:
         auto& messages = batch.headers_->messages;
         const auto got = count_or_error(retry_eintr(
             [&] { return platform::receive_messages(fd, messages.data(), messages.size()); }));
-        batch.count_ = got ? *got : 0;
-        for (std::size_t i = 0; i < batch.count_; ++i) {
+        batch.resize(got ? *got : 0);
+        for (std::size_t i = 0; i < batch.filled().size(); ++i) {
             auto& header = messages[i].msg_hdr;
             const auto size =
                 std::min(static_cast<std::size_t>(messages[i].msg_len), datagram_bytes_max);
-            batch.datagrams_[i].data = batch.memory_of(i).first(size);
-            batch.datagrams_[i].is_truncated = (header.msg_flags & MSG_TRUNC) != 0;
-            batch.peers_[i].filled(kind, header.msg_namelen);
+            batch.fill(i, size, (header.msg_flags & MSG_TRUNC) != 0);
+            batch.peer_of(i).filled(kind, header.msg_namelen);
             header.msg_namelen = endpoint::room_size();
         }
         return got;

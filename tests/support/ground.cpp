@@ -1,6 +1,7 @@
 #include "support/ground.hpp"
 
 #include "loop/loop_core.hpp"
+#include "support/simulated_ground.hpp"
 #include "support/support.hpp"
 
 #include <exception>
@@ -74,6 +75,10 @@ void on_every_ground(std::initializer_list<int> numbers,
                 run_on(on, numbers, body);
             }
         }
+    }
+    SUBCASE("simulation") {
+        const auto on = make_simulated_ground();
+        run_on(*on, numbers, body);
     }
 }
 

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "kernel/watch_table.hpp"
+#include "simulation/host.hpp"
+
+namespace sockeye::simulated {
+
+/// The multiplexer of a simulated host. With `features` it can be made as poor as select.
+class backend final : public sockeye::backend {
+public:
+    backend(host& of, backend_features features);
+    ~backend() override;
+
+    std::error_code add(int fd, interest wanted, std::uint64_t key) override;
+    std::error_code modify(int fd, interest wanted, std::uint64_t key) override;
+    std::error_code remove(int fd) override;
+    /// Lets virtual time pass where nothing is ready and nobody drives the host.
+    /// Errors: resource_deadlock_would_occur where nothing can ever happen.
+    result<std::size_t> wait(std::span<event> ready, std::optional<duration> timeout) override;
+
+    /// The descriptor was closed: what is watched of it is forgotten.
+    void forget(int fd) noexcept;
+    /// Whether a wait would bring anything.
+    [[nodiscard]] bool is_ready() noexcept;
+
+private:
+    [[nodiscard]] bool is_news(int fd, const watched& entry, event& told) noexcept;
+    std::size_t collect(std::span<event> ready);
+    void tell(int fd, watched& entry, const event& told, std::span<event> ready,
+              std::size_t& filled);
+    void lie(std::span<event> ready, std::size_t& filled);
+    void count_turn();
+
+    host& host_;
+    backend_features features_;
+    watch_table table_;
+    int first_ = 0; ///< where the next round begins, so that a short `ready` starves nobody
+    time_point spin_began_;
+    unsigned spin_waits_ = 0;
+};
+
+/// The row of the table that a loop over a simulated host is made with.
+[[nodiscard]] const backend_entry& simulated_entry() noexcept;
+
+} // namespace sockeye::simulated

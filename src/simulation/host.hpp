@@ -1,0 +1,213 @@
+#pragma once
+
+#include "kernel/backend.hpp"
+#include "kernel/kernel.hpp"
+#include "simulation/network.hpp"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sockeye::simulated {
+
+class backend;
+
+/// What a multiplexer may say of a descriptor.
+struct look {
+    bool readable = false;
+    bool writable = false;
+    bool read_closed = false;
+    bool hangup = false;
+    bool error = false;
+    std::uint32_t changes = 0;
+};
+
+/// A machine of the simulated network: the kernel that its loop talks to.
+///
+/// Semantics are those of Linux as measured; what a call does to the other end happens when it
+/// has travelled there, at once where the way is free and takes no time.
+class host final : public kernel {
+public:
+    host(network& world, std::string_view name, unsigned index);
+    ~host() override;
+
+    result<owned_fd> socket(transport kind, int family) override;
+    std::error_code bind(int fd, const endpoint& local) override;
+    std::error_code listen(int fd, int backlog) override;
+    result<owned_fd> accept(int fd, transport kind, endpoint& peer) override;
+    std::error_code connect(int fd, const endpoint& peer) override;
+    std::error_code shutdown_write(int fd) override;
+    void close(int fd) noexcept override;
+    result<std::size_t> receive(int fd, std::span<std::byte> target) override;
+    result<std::size_t> send(int fd, bytes source) override;
+    result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
+    result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
+    result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
+    std::error_code set_option(int fd, socket_option option, int value) override;
+    result<int> get_option(int fd, socket_option option) override;
+    std::error_code pending_error(int fd) override;
+    result<endpoint> local_endpoint(int fd, transport kind) override;
+    result<endpoint> peer_endpoint(int fd, transport kind) override;
+    result<transport> transport_of(int fd) override;
+    std::error_code prepare(int fd) override;
+    result<file_identity> identify(std::string_view path) override;
+    std::error_code remove_file(std::string_view path) override;
+    result<owned_fd> reserve() override;
+    time_point now() override;
+    result<wake_channel> make_wake_channel() override;
+    void wake(int write_end) noexcept override;
+    void drain(int reader) noexcept override;
+    unsigned fork_count() override { return 0; }
+    std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
+                               int write_end) override;
+    void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
+
+    [[nodiscard]] network& world() noexcept { return world_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] unsigned index() const noexcept { return index_; }
+    [[nodiscard]] const endpoint& address(int family) const noexcept {
+        return family == AF_INET ? address_ : address6_;
+    }
+    [[nodiscard]] bool is_loopback_or_own(const endpoint& address) const noexcept;
+
+    /// Everything of it is gone, and nobody is told.
+    void crash() noexcept;
+    void restart() noexcept { is_up_ = true; }
+    [[nodiscard]] bool is_up() const noexcept { return is_up_; }
+    /// Delivers a signal to who watches it; false where nobody does.
+    bool raise(int signal);
+
+    [[nodiscard]] std::size_t descriptors() const noexcept { return open_; }
+    [[nodiscard]] bool is_open(int fd) const noexcept { return entry_of(fd) != nullptr; }
+    [[nodiscard]] bool is_pollable(int fd) const noexcept;
+    [[nodiscard]] look look_at(int fd) noexcept;
+
+    void attach(backend& source) { backends_.push_back(&source); }
+    void detach(backend& source) noexcept { std::erase(backends_, &source); }
+    [[nodiscard]] const std::vector<backend*>& backends() const noexcept { return backends_; }
+
+    /// The moment of the network at which this host's clock shows `local`.
+    [[nodiscard]] time_point network_time(time_point local) const noexcept;
+
+    std::size_t descriptors_max = 1024;
+    std::size_t socket_buffer = 65536;
+    duration clock_offset = duration::zero();
+    /// Nobody but a simulation turns the loop of this host: its waits must not let time pass.
+    bool is_driven = false;
+
+    // What arrives from other hosts, and from this one.
+    void pump(socket_id id);
+    void receive_reset(socket_id id, std::error_code reason);
+    void receive_packet(const endpoint& target, packet what, socket_id sender);
+
+private:
+    enum class holds : std::uint8_t { nothing, socket, wake, reserve };
+    struct entry {
+        holds what = holds::nothing;
+        socket_id id = 0;
+        bool is_signalled = false;
+        std::uint32_t changes = 0;
+    };
+    struct file {
+        socket_id id = 0;
+        std::uint64_t number = 0;
+    };
+    struct signal_listener {
+        int signal;
+        std::atomic<std::uint64_t>* pending;
+        int write_end;
+    };
+    using sock = simulated::socket;
+
+    // Descriptors.
+    result<owned_fd> open(entry made);
+    [[nodiscard]] entry* entry_of(int fd) noexcept;
+    [[nodiscard]] const entry* entry_of(int fd) const noexcept;
+    [[nodiscard]] sock* socket_of(int fd) noexcept;
+    [[nodiscard]] std::error_code why_not_socket(int fd) const noexcept;
+    void release(socket_id id) noexcept;
+    void close_socket(sock& it) noexcept;
+    [[nodiscard]] look look_at_stream(const sock& it) noexcept;
+
+    // Names.
+    std::error_code bind_to_name(sock& it, const endpoint& local);
+    std::error_code bind_to_port(sock& it, const endpoint& local);
+    [[nodiscard]] bool is_taken(const sock& it, const endpoint& local) noexcept;
+    std::error_code bind_anywhere(sock& it, const endpoint& towards);
+    [[nodiscard]] std::uint16_t free_port(const sock& it) noexcept;
+    void unbind(sock& it) noexcept;
+    [[nodiscard]] std::vector<socket_id>& bound(transport kind, std::uint16_t port) {
+        return ports_[static_cast<std::uint32_t>(kind) << 16 | port];
+    }
+    [[nodiscard]] sock* find_listener(const endpoint& target);
+    [[nodiscard]] sock* find_named(const endpoint& target) noexcept;
+
+    // Streams.
+    std::error_code connect_stream(sock& it, const endpoint& target);
+    std::error_code connect_local(sock& it, const endpoint& target);
+    std::error_code connect_datagrams(sock& it, const endpoint& target);
+    sock& welcome(sock& listener, sock& client);
+    void transmit(sock& it, piece::what kind, std::vector<std::byte> data = {});
+    [[nodiscard]] bool can_arrive(sock& it);
+    [[nodiscard]] bool try_again(sock& it);
+    void arrive(sock& it, piece&& what);
+    void arrive_syn(sock& it);
+    void arrive_data(sock& it, bytes data);
+    void refuse(sock& it, std::error_code reason);
+    void end(sock& it, std::error_code reason) noexcept;
+    [[nodiscard]] std::size_t capacity_of(const sock& it) noexcept;
+    void reset_other(sock& it) noexcept;
+    void reset_by_network(sock& it);
+    [[nodiscard]] std::size_t room_of(const sock& it) noexcept;
+    void acknowledge(sock& it, std::size_t count);
+    result<std::size_t> receive_stream(sock& it, std::span<std::byte> target);
+    result<std::size_t> send_stream(sock& it, std::span<const bytes> sources);
+    [[nodiscard]] std::error_code why_not_sent(sock& it, std::size_t room);
+
+    // Datagrams.
+    [[nodiscard]] bool take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
+                                   bool& is_truncated, endpoint& from);
+    std::error_code send_packet(sock& it, const datagram& one);
+    void send_away(sock& it, host& there, const endpoint& target, bytes data);
+    std::error_code send_local(sock& it, const endpoint& target, bytes data);
+    [[nodiscard]] sock* find_receiver(const endpoint& target, const endpoint& from);
+
+    // The record.
+    template <typename T>
+    result<T> noted(std::string_view call, int fd, result<T> outcome) {
+        note(call, fd, outcome ? number_of(*outcome) : -outcome.error().value());
+        return outcome;
+    }
+    static std::int64_t number_of(const owned_fd& made) noexcept { return made.get(); }
+    static std::int64_t number_of(const endpoint& found) noexcept { return found.size(); }
+    static std::int64_t number_of(std::int64_t count) noexcept { return count; }
+    static std::int64_t number_of(std::size_t count) noexcept {
+        return static_cast<std::int64_t>(count);
+    }
+    static std::int64_t number_of(int value) noexcept { return value; }
+    std::error_code noted(std::string_view call, int fd, std::error_code outcome);
+    void note(std::string_view call, int fd, std::int64_t outcome);
+
+    network& world_;
+    std::string name_;
+    unsigned index_;
+    endpoint address_;
+    endpoint address6_;
+    std::vector<entry> table_;
+    std::priority_queue<int, std::vector<int>, std::greater<>> free_;
+    std::size_t open_ = 0;
+    std::map<std::uint32_t, std::vector<socket_id>> ports_;
+    std::map<std::string, file, std::less<>> files_;
+    std::uint64_t names_given_ = 0;
+    unsigned next_port_;
+    std::vector<signal_listener> signals_;
+    std::vector<backend*> backends_;
+    bool is_up_ = true;
+};
+
+} // namespace sockeye::simulated

@@ -1,0 +1,277 @@
+#include "simulation/failure.hpp"
+#include "simulation/host.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <sys/un.h>
+
+// Who is where: ports, addresses, and the names of Unix sockets.
+
+namespace sockeye::simulated {
+namespace {
+
+constexpr unsigned first_ephemeral = 32768;
+constexpr unsigned ephemeral_ports = 28232;
+
+/// The bytes of the address, without the port.
+std::string_view place_of(const endpoint& of) noexcept {
+    const auto* const raw = reinterpret_cast<const char*>(of.data());
+    if (of.family() == AF_INET) {
+        return {raw + offsetof(sockaddr_in, sin_addr), sizeof(in_addr)};
+    }
+    return {raw + offsetof(sockaddr_in6, sin6_addr), sizeof(in6_addr)};
+}
+
+bool is_same_place(const endpoint& a, const endpoint& b) noexcept {
+    return a.family() == b.family() && place_of(a) == place_of(b);
+}
+
+endpoint with_port(const endpoint& from, transport kind, std::uint16_t port) noexcept {
+    auto made = endpoint::from_system(kind, from.data(), from.size());
+    made.set_port(port);
+    return made;
+}
+
+/// What names a Unix socket: its path, or a NUL and the bytes of its abstract name.
+std::string key_of(const endpoint& local) {
+    if (!local.path().empty()) {
+        return std::string(local.path());
+    }
+    constexpr auto offset = offsetof(sockaddr_un, sun_path);
+    const auto* const raw = reinterpret_cast<const char*>(local.data());
+    return {raw + offset, local.size() - offset};
+}
+
+endpoint abstract_name(transport kind, std::string_view name) {
+    sockaddr_un made = {};
+    made.sun_family = AF_UNIX;
+    std::memcpy(made.sun_path + 1, name.data(), name.size());
+    const auto size = offsetof(sockaddr_un, sun_path) + 1 + name.size();
+    return endpoint::from_system(kind, reinterpret_cast<const sockaddr*>(&made),
+                                 static_cast<socklen_t>(size));
+}
+
+std::string numbered(std::uint64_t number) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text(5, '0');
+    for (auto at = text.rbegin(); at != text.rend(); ++at, number /= 16) {
+        *at = digits[number % 16];
+    }
+    return text;
+}
+
+} // namespace
+
+bool host::is_loopback_or_own(const endpoint& address) const noexcept {
+    return address.is_loopback() || is_same_place(address, address_) ||
+           is_same_place(address, address6_);
+}
+
+std::error_code host::bind(int fd, const endpoint& local) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted("bind", fd, why_not_socket(fd));
+    }
+    if (it->is_bound || local.family() != it->family) {
+        return noted("bind", fd, failure(EINVAL));
+    }
+    return noted("bind", fd, it->is_local() ? bind_to_name(*it, local) : bind_to_port(*it, local));
+}
+
+std::error_code host::bind_to_name(sock& it, const endpoint& local) {
+    auto named = endpoint::from_system(it.kind, local.data(), local.size());
+    while (key_of(named).empty()) {
+        const auto offered = abstract_name(it.kind, numbered(++names_given_));
+        if (!files_.contains(key_of(offered))) {
+            named = offered;
+        }
+    }
+    const auto [place, is_new] = files_.try_emplace(key_of(named));
+    if (!is_new) {
+        return failure(EADDRINUSE);
+    }
+    place->second = {it.id, ++names_given_};
+    it.local = named;
+    it.is_bound = true;
+    return {};
+}
+
+bool host::is_taken(const sock& it, const endpoint& local) noexcept {
+    const auto& there = bound(it.kind, local.port());
+    return std::ranges::any_of(there, [&](socket_id id) {
+        const auto* const other = world_.find(id);
+        const bool overlaps = other != nullptr && other->family == it.family &&
+                              (other->local.is_unspecified() || local.is_unspecified() ||
+                               is_same_place(other->local, local));
+        const bool may_share =
+            other != nullptr && ((other->reuse_port && it.reuse_port) ||
+                                 (it.kind == transport::tcp && other->reuse_address &&
+                                  it.reuse_address && other->state != phase::listening));
+        return overlaps && !may_share && id != it.id;
+    });
+}
+
+std::error_code host::bind_to_port(sock& it, const endpoint& local) {
+    if (!local.is_unspecified() && !is_loopback_or_own(local)) {
+        return failure(EADDRNOTAVAIL);
+    }
+    const auto port = local.port() != 0 ? local.port() : free_port(it);
+    const auto wanted = with_port(local, it.kind, port);
+    if (port == 0 || is_taken(it, wanted)) {
+        return failure(EADDRINUSE);
+    }
+    it.local = wanted;
+    it.is_bound = true;
+    bound(it.kind, port).push_back(it.id);
+    return {};
+}
+
+/// 0 where none is left.
+std::uint16_t host::free_port(const sock& it) noexcept {
+    for (unsigned tries = 0; tries < ephemeral_ports; ++tries) {
+        next_port_ = (next_port_ + 1) % ephemeral_ports;
+        const auto port = static_cast<std::uint16_t>(first_ephemeral + next_port_);
+        if (bound(it.kind, port).empty()) {
+            return port;
+        }
+    }
+    return 0;
+}
+
+/// For who connects or sends without a name: the address that leads there, and a free port.
+std::error_code host::bind_anywhere(sock& it, const endpoint& towards) {
+    const bool is_near = towards.is_loopback() || towards.is_unspecified();
+    auto own = address(it.family);
+    if (is_near) {
+        own = *endpoint::parse(it.family == AF_INET ? "tcp://127.0.0.1:0" : "tcp://[::1]:0");
+    } else if (is_same_place(towards, own)) {
+        own = towards;
+    }
+    if (it.is_bound && it.local.is_unspecified()) {
+        it.local = with_port(own, it.kind, it.local.port());
+    }
+    if (it.is_bound) {
+        return {};
+    }
+    const auto error = bind_to_port(it, with_port(own, it.kind, 0));
+    return error == std::errc::address_in_use ? failure(EADDRNOTAVAIL) : error;
+}
+
+void host::unbind(sock& it) noexcept {
+    if (!it.is_bound) {
+        return;
+    }
+    it.is_bound = false;
+    if (it.is_local()) {
+        // A file stays where it is; an abstract name goes with its socket.
+        const auto found = files_.find(key_of(it.local));
+        if (found != files_.end() && found->second.id == it.id && it.local.path().empty()) {
+            files_.erase(found);
+        }
+        return;
+    }
+    const auto key = static_cast<std::uint32_t>(it.kind) << 16 | it.local.port();
+    if (const auto found = ports_.find(key); found != ports_.end()) {
+        std::erase(found->second, it.id);
+        if (found->second.empty()) {
+            ports_.erase(found);
+        }
+    }
+}
+
+simulated::socket* host::find_listener(const endpoint& target) {
+    std::vector<sock*> exact;
+    std::vector<sock*> any;
+    for (const auto id : bound(transport::tcp, target.port())) {
+        auto* const one = world_.find(id);
+        if (one == nullptr || one->state != phase::listening || one->family != target.family()) {
+            continue;
+        }
+        if (is_same_place(one->local, target)) {
+            exact.push_back(one);
+        } else if (one->local.is_unspecified()) {
+            any.push_back(one);
+        }
+    }
+    const auto& found = exact.empty() ? any : exact;
+    return found.empty() ? nullptr
+                         : found[found.size() == 1 ? 0 : world_.random.below(found.size())];
+}
+
+simulated::socket* host::find_receiver(const endpoint& target, const endpoint& from) {
+    sock* best = nullptr;
+    int best_fit = 0;
+    for (const auto id : bound(transport::udp, target.port())) {
+        auto* const one = world_.find(id);
+        if (one == nullptr || one->family != target.family() || one->is_closed ||
+            (one->peer.is_known() && !(one->peer == from))) {
+            continue;
+        }
+        const bool is_exact = is_same_place(one->local, target);
+        const int fit = (one->peer.is_known() ? 2 : 0) + (is_exact ? 2 : 1);
+        if ((is_exact || one->local.is_unspecified()) && fit > best_fit) {
+            best = one;
+            best_fit = fit;
+        }
+    }
+    return best;
+}
+
+simulated::socket* host::find_named(const endpoint& target) noexcept {
+    const auto found = files_.find(key_of(target));
+    return found == files_.end() ? nullptr : world_.find(found->second.id);
+}
+
+result<endpoint> host::local_endpoint(int fd, transport kind) {
+    const auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted<endpoint>("local_endpoint", fd, why_not_socket(fd));
+    }
+    if (it->is_bound || it->local.is_known()) {
+        return endpoint::from_system(kind, it->local.data(), it->local.size());
+    }
+    if (it->is_local()) {
+        const sockaddr unnamed = {.sa_family = AF_UNIX, .sa_data = {}};
+        return endpoint::from_system(kind, &unnamed, sizeof unnamed.sa_family);
+    }
+    return endpoint::parse(it->family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
+}
+
+result<endpoint> host::peer_endpoint(int fd, transport kind) {
+    const auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted<endpoint>("peer_endpoint", fd, why_not_socket(fd));
+    }
+    const bool has_peer = it->is_stream() ? it->state == phase::connected : it->peer.is_known();
+    if (!has_peer) {
+        return failure(ENOTCONN);
+    }
+    if (!it->peer.is_known()) {
+        const sockaddr unnamed = {.sa_family = AF_UNIX, .sa_data = {}};
+        return endpoint::from_system(kind, &unnamed, sizeof unnamed.sa_family);
+    }
+    return endpoint::from_system(kind, it->peer.data(), it->peer.size());
+}
+
+result<file_identity> host::identify(std::string_view path) {
+    const auto found = files_.find(path);
+    if (found == files_.end()) {
+        return failure(ENOENT);
+    }
+    return file_identity{.device = index_ + 1, .number = found->second.number};
+}
+
+std::error_code host::remove_file(std::string_view path) {
+    const auto found = files_.find(path);
+    if (found == files_.end()) {
+        return noted("remove_file", -1, failure(ENOENT));
+    }
+    files_.erase(found);
+    return noted("remove_file", -1, std::error_code());
+}
+
+} // namespace sockeye::simulated

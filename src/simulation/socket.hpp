@@ -1,0 +1,121 @@
+#pragma once
+
+#include <sockeye/bytes.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace sockeye::simulated {
+
+class host;
+
+/// Names a socket for ever: a late arrival never finds the next owner of a descriptor.
+using socket_id = std::uint64_t;
+
+/// Bytes that arrived and were not read yet.
+class byte_queue {
+public:
+    void append(bytes more) { content_.insert(content_.end(), more.begin(), more.end()); }
+
+    std::size_t take(std::span<std::byte> target) noexcept {
+        const auto count = std::min(target.size(), size());
+        std::copy_n(content_.begin() + static_cast<std::ptrdiff_t>(first_), count, target.begin());
+        first_ += count;
+        if (first_ == content_.size()) {
+            content_.clear();
+            first_ = 0;
+        } else if (first_ >= 65536) {
+            content_.erase(content_.begin(), content_.begin() + static_cast<std::ptrdiff_t>(
+                                                                    std::exchange(first_, 0)));
+        }
+        return count;
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return content_.size() - first_; }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+
+private:
+    std::vector<std::byte> content_;
+    std::size_t first_ = 0;
+};
+
+/// What travels between the two ends of a stream, in order.
+struct piece {
+    enum class what : std::uint8_t { syn, syn_ack, ack, data, fin };
+    what kind = what::data;
+    time_point arrival;
+    std::vector<std::byte> data;
+};
+
+struct packet {
+    endpoint from;
+    std::vector<std::byte> data;
+};
+
+enum class phase : std::uint8_t { fresh, listening, connecting, connected, over };
+
+/// A socket of a simulated host: what lies behind a descriptor.
+struct socket {
+    socket_id id = 0;
+    host* home = nullptr;
+    transport kind = transport::tcp;
+    int family = 0;
+    phase state = phase::fresh;
+    bool is_bound = false;
+    bool is_closed = false; ///< by its owner; what is under way still goes
+    endpoint local;
+    endpoint peer;
+    std::error_code pending; ///< SO_ERROR
+    /// Counts what would wake a waiter: an edge-triggered registration tells each once.
+    std::uint32_t changes = 0;
+
+    // Streams.
+    socket_id other = 0;
+    host* other_host = nullptr;
+    byte_queue inbox;
+    std::size_t underway = 0; ///< sent, and not read over there as far as we know
+    bool wants_room = false;  ///< a send came short
+    bool fin_sent = false;
+    bool fin_arrived = false;
+    std::deque<piece> out;
+    time_point last_arrival;
+    int tries = 0;          ///< of the first one in `out`
+    bool is_moving = false; ///< an event for `out` waits, or `out` is being worked off
+
+    // Listening sockets, and who waits in their queues.
+    socket_id listener = 0;
+    std::size_t backlog = 0;
+    std::size_t handshakes = 0;
+    std::deque<socket_id> queue;
+
+    // Datagrams.
+    std::deque<packet> packets;
+    std::size_t packet_bytes = 0;
+
+    // Options.
+    std::size_t send_buffer = 0;
+    std::size_t receive_buffer = 0;
+    bool no_delay = false;
+    bool reuse_address = false;
+    bool reuse_port = false;
+    bool ipv6_only = false;
+    bool resets_on_close = false;
+
+    [[nodiscard]] bool is_stream() const noexcept {
+        return kind == transport::tcp || kind == transport::unix_stream;
+    }
+    [[nodiscard]] bool is_local() const noexcept {
+        return kind == transport::unix_stream || kind == transport::unix_datagram;
+    }
+};
+
+} // namespace sockeye::simulated

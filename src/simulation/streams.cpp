@@ -1,0 +1,616 @@
+#include "simulation/failure.hpp"
+#include "simulation/host.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+// TCP and Unix streams: handshake, windows, FIN and RST. See: RFC 9293, tcp(7), unix(7).
+
+namespace sockeye::simulated {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int syn_tries_max = 7;
+constexpr int piece_tries_max = 15;
+/// As often as Linux sends a segment again before it gives up; the waits double.
+duration patience(const socket& it, bool is_syn) noexcept {
+    const duration first = is_syn ? duration(1s) : duration(200ms);
+    return std::min<duration>(first * (1 << std::min(it.tries, 10)), 120s);
+}
+
+} // namespace
+
+// The way there and back.
+
+std::error_code host::listen(int fd, int backlog) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted("listen", fd, why_not_socket(fd));
+    }
+    if (!it->is_stream() || (it->state != phase::fresh && it->state != phase::listening)) {
+        return noted("listen", fd, failure(it->is_stream() ? EINVAL : EOPNOTSUPP));
+    }
+    if (!it->is_bound) {
+        if (it->is_local()) {
+            return noted("listen", fd, failure(EINVAL));
+        }
+        const auto any =
+            *endpoint::parse(it->family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
+        if (const auto error = bind_to_port(*it, any)) {
+            return noted("listen", fd, error);
+        }
+    }
+    const auto before = std::exchange(it->state, phase::listening);
+    if (it->kind == transport::tcp && before == phase::fresh) {
+        // Two may be bound to one port where both reuse addresses, but one alone listens.
+        for (const auto id : bound(it->kind, it->local.port())) {
+            const auto* const other = world_.find(id);
+            if (other != nullptr && id != it->id && other->state == phase::listening &&
+                is_taken(*it, it->local)) {
+                it->state = phase::fresh;
+                return noted("listen", fd, failure(EADDRINUSE));
+            }
+        }
+    }
+    it->backlog = static_cast<std::size_t>(std::clamp(backlog, 0, 4096));
+    return noted("listen", fd, std::error_code());
+}
+
+std::error_code host::connect(int fd, const endpoint& target) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted("connect", fd, why_not_socket(fd));
+    }
+    if (target.family() != it->family) {
+        return noted("connect", fd, failure(it->is_local() ? EINVAL : EAFNOSUPPORT));
+    }
+    if (!it->is_stream()) {
+        return noted("connect", fd, connect_datagrams(*it, target));
+    }
+    if (it->state != phase::fresh) {
+        return noted("connect", fd, failure(it->state == phase::connecting ? EALREADY : EISCONN));
+    }
+    return noted("connect", fd,
+                 it->is_local() ? connect_local(*it, target) : connect_stream(*it, target));
+}
+
+std::error_code host::connect_stream(sock& it, const endpoint& target) {
+    auto* const there = world_.find_host(target, *this);
+    if (there == nullptr) {
+        return failure(ENETUNREACH);
+    }
+    if (target.port() == 0) {
+        return failure(ECONNREFUSED);
+    }
+    if (const auto error = bind_anywhere(it, target)) {
+        return error;
+    }
+    it.peer = target;
+    if (target.is_unspecified()) {
+        it.peer = endpoint::from_system(transport::tcp, it.local.data(), it.local.size());
+        it.peer.set_port(target.port());
+    }
+    it.state = phase::connecting;
+    it.other_host = there;
+    transmit(it, piece::what::syn);
+    return failure(EINPROGRESS);
+}
+
+std::error_code host::connect_local(sock& it, const endpoint& target) {
+    auto* const listener = find_named(target);
+    if (listener == nullptr) {
+        const bool is_stale = !target.path().empty() && identify(target.path());
+        return failure(is_stale || target.path().empty() ? ECONNREFUSED : ENOENT);
+    }
+    if (listener->kind != transport::unix_stream) {
+        return failure(EPROTOTYPE);
+    }
+    if (listener->state != phase::listening) {
+        return failure(ECONNREFUSED);
+    }
+    if (listener->queue.size() > listener->backlog) {
+        return would_block();
+    }
+    it.state = phase::connected;
+    it.peer = listener->local;
+    it.other_host = this;
+    auto& made = welcome(*listener, it);
+    made.state = phase::connected;
+    it.other = made.id;
+    listener->queue.push_back(made.id);
+    ++listener->changes;
+    return {};
+}
+
+/// The other end of a new connection, on the side of `listener`.
+simulated::socket& host::welcome(sock& listener, sock& client) {
+    auto& made = world_.make_socket(*listener.home, listener.kind, listener.family);
+    made.state = phase::connecting;
+    made.listener = listener.id;
+    made.other = client.id;
+    made.other_host = client.home;
+    made.local = client.peer;
+    made.peer = client.local;
+    made.no_delay = listener.no_delay;
+    made.send_buffer = listener.send_buffer;
+    made.receive_buffer = listener.receive_buffer;
+    return made;
+}
+
+void host::transmit(sock& it, piece::what kind, std::vector<std::byte> data) {
+    auto& way = world_.between(*this, *it.other_host);
+    auto arrival = world_.arrival(way, data.size());
+    if (world_.strikes(way.options.loss, world_.injected.lost)) {
+        arrival += 200ms;
+    }
+    it.last_arrival = std::max(it.last_arrival, arrival);
+    it.out.push_back({kind, it.last_arrival, std::move(data)});
+    if (!std::exchange(it.is_moving, true)) {
+        pump(it.id);
+    }
+}
+
+/// Lets arrive what is due; an event for the rest is planned. Requires: is_moving.
+void host::pump(socket_id id) {
+    for (;;) {
+        auto* const it = world_.find(id);
+        if (it == nullptr) {
+            return;
+        }
+        if (it->out.empty()) {
+            it->is_moving = false;
+            if (it->is_closed) {
+                release(id);
+            }
+            return;
+        }
+        const auto& first = it->out.front();
+        auto wait = first.arrival - world_.now();
+        if (wait <= duration::zero()) {
+            if (can_arrive(*it)) {
+                auto what = std::move(it->out.front());
+                it->out.pop_front();
+                it->tries = 0;
+                arrive(*it, std::move(what));
+                continue;
+            }
+            auto& way = world_.between(*this, *it->other_host);
+            if (way.state == passage::held) {
+                way.held.push_back([this, id] { pump(id); });
+                return;
+            }
+            wait = patience(*it, first.kind == piece::what::syn);
+            if (!try_again(*it)) {
+                return;
+            }
+        }
+        world_.after(wait, [this, id] { pump(id); });
+        return;
+    }
+}
+
+bool host::can_arrive(sock& it) {
+    if (!world_.is_open(*this, *it.other_host)) {
+        return false;
+    }
+    if (it.out.front().kind == piece::what::syn) {
+        // A full queue lets newcomers knock again.
+        const auto* const listener = it.other_host->find_listener(it.peer);
+        return listener == nullptr ||
+               listener->queue.size() + listener->handshakes <= listener->backlog;
+    }
+    return true;
+}
+
+bool host::try_again(sock& it) {
+    const bool is_syn = it.out.front().kind == piece::what::syn;
+    if (++it.tries < (is_syn ? syn_tries_max : piece_tries_max)) {
+        return true;
+    }
+    it.is_moving = false;
+    end(it, failure(ETIMEDOUT));
+    return false;
+}
+
+void host::arrive(sock& it, piece&& what) {
+    if (what.kind == piece::what::syn) {
+        arrive_syn(it);
+        return;
+    }
+    auto* const other = world_.find(it.other);
+    if (what.kind == piece::what::syn_ack) {
+        if (other == nullptr || other->state != phase::connecting) {
+            refuse(it, failure(ECONNRESET));
+            return;
+        }
+        other->state = phase::connected;
+        other->other = it.id;
+        ++other->changes;
+        other->home->transmit(*other, piece::what::ack);
+        return;
+    }
+    if (other == nullptr || (other->is_closed && what.kind == piece::what::data)) {
+        if (what.kind != piece::what::fin) {
+            refuse(it, failure(ECONNRESET));
+        }
+        return;
+    }
+    if (what.kind == piece::what::ack) {
+        auto* const listener = world_.find(other->listener);
+        other->state = phase::connected;
+        if (listener == nullptr || listener->is_closed) {
+            other->home->reset_other(*other);
+            other->home->release(other->id);
+            return;
+        }
+        --listener->handshakes;
+        listener->queue.push_back(other->id);
+        ++listener->changes;
+    } else if (what.kind == piece::what::data) {
+        other->inbox.append(what.data);
+        ++other->changes;
+    } else {
+        other->fin_arrived = true;
+        ++other->changes;
+    }
+}
+
+void host::arrive_syn(sock& it) {
+    auto& there = *it.other_host;
+    if (auto* const listener = there.find_listener(it.peer)) {
+        ++listener->handshakes;
+        auto& made = there.welcome(*listener, it);
+        there.transmit(made, piece::what::syn_ack);
+    } else if (&there == this && it.local == it.peer) {
+        // A socket that called its own port: TCP lets both ends be one.
+        it.other = it.id;
+        it.state = phase::connected;
+        ++it.changes;
+    } else {
+        refuse(it, failure(ECONNREFUSED));
+    }
+}
+
+/// The other side answers with a reset, which travels back.
+void host::refuse(sock& it, std::error_code reason) {
+    if (it.other_host == this) {
+        receive_reset(it.id, reason);
+        return;
+    }
+    struct answer {
+        socket_id id;
+        std::error_code reason;
+    };
+    auto told = std::make_unique<answer>(answer{it.id, reason});
+    world_.deliver(*it.other_host, *this, 0,
+                   [this, told = std::move(told)] { receive_reset(told->id, told->reason); });
+}
+
+void host::receive_reset(socket_id id, std::error_code reason) {
+    auto* const it = world_.find(id);
+    if (it == nullptr || it->state == phase::over) {
+        return;
+    }
+    // After the end was read, Linux calls it a broken pipe. See: tcp_reset in its sources.
+    end(*it, it->fin_arrived && it->kind == transport::tcp ? failure(EPIPE) : reason);
+}
+
+/// Over, as who owns it will find out.
+void host::end(sock& it, std::error_code reason) noexcept {
+    auto* const listener = world_.find(it.listener);
+    const bool is_embryo = it.listener != 0 && it.state == phase::connecting;
+    if (is_embryo && listener != nullptr) {
+        --listener->handshakes;
+    }
+    it.out.clear();
+    it.other = 0;
+    it.state = phase::over;
+    it.pending = reason;
+    ++it.changes;
+    if (it.is_closed || is_embryo) {
+        release(it.id);
+    }
+}
+
+/// Tells the other end that this one is gone.
+void host::reset_other(sock& it) noexcept {
+    if (auto* const other = world_.find(it.other); other != nullptr && other != &it) {
+        it.out.clear();
+        const auto id = other->id;
+        auto* const there = it.other_host;
+        if (there == this) {
+            there->receive_reset(id, failure(ECONNRESET));
+        } else {
+            world_.deliver(*this, *there, 0,
+                           [there, id] { there->receive_reset(id, failure(ECONNRESET)); });
+        }
+    }
+}
+
+/// What a middle box does: both ends hear of a reset that neither sent.
+void host::reset_by_network(sock& it) {
+    ++world_.injected.resets;
+    reset_other(it);
+    receive_reset(it.id, failure(ECONNRESET));
+}
+
+result<owned_fd> host::accept(int fd, transport kind, endpoint& peer) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr || it->state != phase::listening) {
+        return noted<owned_fd>("accept", fd, it == nullptr ? why_not_socket(fd) : failure(EINVAL));
+    }
+    auto& faults = world_.faults;
+    auto& injected = world_.injected;
+    if (it->queue.empty()) {
+        return noted<owned_fd>("accept", fd, would_block());
+    }
+    if (world_.strikes(faults.would_block, injected.would_blocks)) {
+        ++it->changes;
+        return noted<owned_fd>("accept", fd, would_block());
+    }
+    if (world_.strikes(faults.no_descriptors, injected.no_descriptors)) {
+        ++it->changes;
+        return noted<owned_fd>("accept", fd, failure(EMFILE));
+    }
+    auto* const made = world_.find(it->queue.front());
+    if (world_.strikes(faults.aborted_accept, injected.aborted_accepts)) {
+        it->queue.pop_front();
+        made->home->reset_other(*made);
+        release(made->id);
+        return noted<owned_fd>("accept", fd, failure(ECONNABORTED));
+    }
+    auto owner = open({.what = holds::socket, .id = made->id});
+    if (owner) {
+        it->queue.pop_front();
+        made->listener = 0;
+        peer = made->peer.is_known()
+                   ? endpoint::from_system(kind, made->peer.data(), made->peer.size())
+                   : endpoint();
+    }
+    return noted("accept", fd, std::move(owner));
+}
+
+// Bytes.
+
+/// What fits on the way: this end's buffer and the other one's.
+std::size_t host::capacity_of(const sock& it) noexcept {
+    const auto* const other = world_.find(it.other);
+    return it.send_buffer + (other == nullptr ? 0 : other->receive_buffer);
+}
+
+std::size_t host::room_of(const sock& it) noexcept {
+    const auto all = capacity_of(it);
+    return all > it.underway ? all - it.underway : 0;
+}
+
+result<std::size_t> host::receive(int fd, std::span<std::byte> target) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted<std::size_t>("receive", fd, why_not_socket(fd));
+    }
+    if (it->is_stream()) {
+        return noted("receive", fd, receive_stream(*it, target));
+    }
+    std::size_t size = 0;
+    bool is_truncated = false;
+    endpoint from;
+    if (it->pending) {
+        return noted<std::size_t>("receive", fd, std::exchange(it->pending, {}));
+    }
+    if (!take_packet(*it, target, size, is_truncated, from)) {
+        return noted<std::size_t>("receive", fd, would_block());
+    }
+    return noted<std::size_t>("receive", fd, size);
+}
+
+result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) {
+    if (it.state == phase::fresh || it.state == phase::listening) {
+        return failure(it.kind == transport::tcp ? ENOTCONN : EINVAL);
+    }
+    auto& injected = world_.injected;
+    if (it.state == phase::connected && world_.random.chance(world_.faults.reset)) {
+        reset_by_network(it);
+    }
+    const bool is_told_of_more = !it.inbox.empty() || it.fin_arrived;
+    if (is_told_of_more && world_.strikes(world_.faults.would_block, injected.would_blocks)) {
+        ++it.changes;
+        return would_block();
+    }
+    if (!it.inbox.empty()) {
+        auto most = std::min(target.size(), it.inbox.size());
+        if (most > 1 && world_.strikes(world_.faults.short_receive, injected.short_receives)) {
+            most = 1 + world_.random.below(most - 1);
+            ++it.changes;
+        }
+        const auto got = it.inbox.take(target.first(most));
+        acknowledge(it, got);
+        return got;
+    }
+    const bool is_error_first = it.kind != transport::tcp || !it.fin_arrived;
+    if (it.pending && is_error_first) {
+        return std::exchange(it.pending, {});
+    }
+    if (it.fin_arrived || it.state == phase::over) {
+        return std::size_t{0};
+    }
+    return would_block();
+}
+
+/// Tells the sender that there is room again; travels as everything does, but is never lost.
+void host::acknowledge(sock& it, std::size_t count) {
+    const auto tell = [&world = world_, id = it.other, count] {
+        if (auto* const sender = world.find(id)) {
+            sender->underway -= std::min(sender->underway, count);
+            if (sender->wants_room && sender->home->look_at_stream(*sender).writable) {
+                sender->wants_room = false;
+                ++sender->changes;
+            }
+        }
+    };
+    if (it.other_host == this || it.other_host == nullptr) {
+        tell();
+    } else {
+        world_.after(world_.between(*this, *it.other_host).options.latency, tell);
+    }
+}
+
+result<std::size_t> host::send(int fd, bytes source) {
+    return send_gathered(fd, {&source, 1});
+}
+
+result<std::size_t> host::send_gathered(int fd, std::span<const bytes> sources) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted<std::size_t>("send", fd, why_not_socket(fd));
+    }
+    if (it->is_stream()) {
+        return noted("send", fd, send_stream(*it, sources));
+    }
+    if (const auto error = send_packet(*it, {.data = sources.front()})) {
+        return noted<std::size_t>("send", fd, error);
+    }
+    return noted<std::size_t>("send", fd, sources.front().size());
+}
+
+/// The error that a send meets, if any.
+std::error_code host::why_not_sent(sock& it, std::size_t room) {
+    auto& injected = world_.injected;
+    if (it.state == phase::connecting) {
+        it.wants_room = true;
+        return would_block();
+    }
+    if (it.pending) {
+        return std::exchange(it.pending, {});
+    }
+    if (it.state != phase::connected || it.fin_sent) {
+        return failure(it.kind == transport::tcp || it.state != phase::fresh ? EPIPE : ENOTCONN);
+    }
+    if (room == 0) {
+        it.wants_room = true;
+        return would_block();
+    }
+    if (world_.strikes(world_.faults.would_block, injected.would_blocks)) {
+        ++it.changes;
+        return would_block();
+    }
+    return world_.strikes(world_.faults.no_buffers, injected.no_buffers) ? failure(ENOBUFS)
+                                                                         : std::error_code();
+}
+
+result<std::size_t> host::send_stream(sock& it, std::span<const bytes> sources) {
+    if (it.state == phase::connected && world_.random.chance(world_.faults.reset)) {
+        reset_by_network(it);
+    }
+    auto room = room_of(it);
+    if (const auto error = why_not_sent(it, room)) {
+        return error;
+    }
+    std::size_t all = 0;
+    for (const auto& part : sources.first(std::min<std::size_t>(sources.size(), 64))) {
+        all += part.size();
+    }
+    if (all > room) {
+        it.wants_room = true;
+    } else if (all > 1 && world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
+        room = 1 + world_.random.below(all - 1);
+        ++it.changes;
+    }
+    const auto taken = std::min(all, room);
+    std::vector<std::byte> data;
+    data.reserve(taken);
+    for (const auto& part : sources) {
+        const auto size = std::min(part.size(), taken - data.size());
+        data.insert(data.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(size));
+    }
+    it.underway += taken;
+    if (it.is_local()) {
+        arrive(it, {piece::what::data, world_.now(), std::move(data)});
+        return taken;
+    }
+    const auto mtu = std::max<std::size_t>(world_.between(*this, *it.other_host).options.mtu, 64);
+    for (std::size_t at = 0; at < taken && it.state == phase::connected; at += mtu) {
+        const auto size = std::min(mtu, taken - at);
+        const auto* const from = data.data() + at;
+        transmit(it, piece::what::data, {from, from + size});
+    }
+    return taken;
+}
+
+std::error_code host::shutdown_write(int fd) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted("shutdown", fd, why_not_socket(fd));
+    }
+    if (it->state != phase::connected) {
+        return noted("shutdown", fd, failure(ENOTCONN));
+    }
+    if (!std::exchange(it->fin_sent, true)) {
+        ++it->changes;
+        if (it->is_local()) {
+            arrive(*it, {piece::what::fin, world_.now(), {}});
+        } else {
+            transmit(*it, piece::what::fin);
+        }
+    }
+    return noted("shutdown", fd, std::error_code());
+}
+
+// The end.
+
+void host::release(socket_id id) noexcept {
+    if (auto* const it = world_.find(id)) {
+        unbind(*it);
+        world_.destroy(id);
+    }
+}
+
+/// Its descriptor is gone. What is under way still goes there.
+void host::close_socket(sock& it) noexcept {
+    it.is_closed = true;
+    if (it.state == phase::listening) {
+        unbind(it);
+        for (const auto id : it.queue) {
+            if (auto* const waiting = world_.find(id)) {
+                reset_other(*waiting);
+                release(id);
+            }
+        }
+        release(it.id);
+        return;
+    }
+    if (!it.is_stream() || it.state == phase::fresh || it.state == phase::over) {
+        release(it.id);
+        return;
+    }
+    if (it.state == phase::connecting) {
+        it.out.clear();
+        release(it.id);
+        return;
+    }
+    const bool is_unread = !it.inbox.empty();
+    if (it.is_local()) {
+        if (auto* const other = world_.find(it.other)) {
+            other->other = 0;
+            other->fin_arrived = true;
+            end(*other, is_unread ? failure(ECONNRESET) : std::error_code());
+        }
+        release(it.id);
+        return;
+    }
+    if (is_unread || it.resets_on_close) {
+        reset_other(it);
+        release(it.id);
+        return;
+    }
+    if (it.fin_sent) {
+        if (it.out.empty() && !it.is_moving) {
+            release(it.id);
+        }
+        return;
+    }
+    it.fin_sent = true;
+    transmit(it, piece::what::fin);
+}
+
+} // namespace sockeye::simulated

@@ -1,0 +1,36 @@
+#include "support/simulated_ground.hpp"
+
+#include "simulation/backend.hpp"
+#include "simulation/host.hpp"
+#include "simulation/network.hpp"
+
+namespace support {
+namespace {
+
+class simulated_ground final : public ground {
+public:
+    simulated_ground() { machine_.descriptors_max = 20000; }
+
+    const sockeye::backend_entry& entry() const noexcept override {
+        return sockeye::simulated::simulated_entry();
+    }
+    bool is_simulated() const noexcept override { return true; }
+    sockeye::kernel& system() noexcept override { return machine_; }
+    std::unique_ptr<sockeye::backend> make_backend() override {
+        return std::make_unique<sockeye::simulated::backend>(machine_, entry().features);
+    }
+    std::size_t descriptors() override { return machine_.descriptors(); }
+    std::string path(std::string_view name) override { return "/simulated/" + std::string(name); }
+
+private:
+    sockeye::simulated::network world_{1};
+    sockeye::simulated::host& machine_ = world_.add_host("machine");
+};
+
+} // namespace
+
+std::unique_ptr<ground> make_simulated_ground() {
+    return std::make_unique<simulated_ground>();
+}
+
+} // namespace support
