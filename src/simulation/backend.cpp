@@ -168,7 +168,9 @@ void backend::lie(std::span<event> ready, std::size_t& filled) {
 result<std::size_t> backend::wait(std::span<event> ready, std::optional<duration> timeout) {
     auto& world = host_.world();
     world.check_thread();
-    count_turn();
+    if (!host_.is_driven) {
+        world.advance_to(world.now());
+    }
     const auto zero = duration::zero();
     const auto longest = time_point::max() - world.now();
     const auto deadline = world.now() + std::clamp(timeout.value_or(longest), zero, longest);
@@ -177,6 +179,7 @@ result<std::size_t> backend::wait(std::span<event> ready, std::optional<duration
     }
     for (;;) {
         if (const auto filled = collect(ready); filled != 0) {
+            count_wake_up();
             world.tick();
             return filled;
         }
@@ -199,14 +202,14 @@ result<std::size_t> backend::wait(std::span<event> ready, std::optional<duration
     }
 }
 
-/// A loop that waits 100 000 times within a virtual millisecond makes no progress.
-void backend::count_turn() {
-    const auto now = host_.world().now();
-    if (now - spin_began_ > 1ms) {
-        spin_began_ = now;
-        spin_waits_ = 0;
+/// Who is woken again and again, and whose calls bring nothing in between, spins.
+void backend::count_wake_up() {
+    constexpr unsigned vain_max = 10'000;
+    vain_wake_ups_ = progress_ == host_.progress() ? vain_wake_ups_ + 1 : 0;
+    progress_ = host_.progress();
+    if (vain_wake_ups_ > vain_max) {
+        host_.note_spin();
     }
-    ++spin_waits_;
 }
 
 } // namespace sockeye::simulated

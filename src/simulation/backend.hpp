@@ -30,14 +30,14 @@ private:
     void tell(int fd, watched& entry, const event& told, std::span<event> ready,
               std::size_t& filled);
     void lie(std::span<event> ready, std::size_t& filled);
-    void count_turn();
+    void count_wake_up();
 
     host& host_;
     backend_features features_;
     watch_table table_;
     int first_ = 0; ///< where the next round begins, so that a short `ready` starves nobody
-    time_point spin_began_;
-    unsigned spin_waits_ = 0;
+    std::uint64_t progress_ = 0; ///< of the host, at the last wait that brought anything
+    unsigned vain_wake_ups_ = 0;
 };
 
 /// The row of the table that a loop over a simulated host is made with.

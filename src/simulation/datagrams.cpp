@@ -183,7 +183,7 @@ void host::send_away(sock& it, host& there, const endpoint& target, bytes data) 
     for (int copy = 0; copy < copies; ++copy) {
         auto sent = std::make_unique<flight>(
             flight{there, target, from, {data.begin(), data.end()}, it.id});
-        world_.deliver(*this, there, data.size(), [sent = std::move(sent)] {
+        world_.carry_datagram(*this, there, data.size(), [sent = std::move(sent)] {
             sent->there.receive_packet(sent->target, {sent->from, std::move(sent->data)},
                                        sent->sender);
         });
@@ -205,7 +205,7 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
     if (origin == nullptr || !origin->peer.is_known()) {
         return;
     }
-    world_.deliver(*this, *origin->home, 0, [&world = world_, sender] {
+    world_.carry(*this, *origin->home, 0, [&world = world_, sender] {
         if (auto* const told = world.find(sender)) {
             told->pending = failure(ECONNREFUSED);
             ++told->changes;

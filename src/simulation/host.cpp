@@ -128,6 +128,7 @@ void host::crash() noexcept {
 
 void host::note(std::string_view call, int fd, std::int64_t outcome) {
     world_.check_thread();
+    progress_ += outcome >= 0 ? 1 : 0;
     world_.history.note({name_, call, fd, outcome, world_.now()});
 }
 

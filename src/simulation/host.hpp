@@ -94,6 +94,11 @@ public:
     /// The moment of the network at which this host's clock shows `local`.
     [[nodiscard]] time_point network_time(time_point local) const noexcept;
 
+    /// Calls that brought something.
+    [[nodiscard]] std::uint64_t progress() const noexcept { return progress_; }
+    void note_spin() noexcept { is_spinning_ = true; }
+    [[nodiscard]] bool is_spinning() const noexcept { return is_spinning_; }
+
     std::size_t descriptors_max = 1024;
     std::size_t socket_buffer = 65536;
     duration clock_offset = duration::zero();
@@ -207,6 +212,8 @@ private:
     unsigned next_port_;
     std::vector<signal_listener> signals_;
     std::vector<backend*> backends_;
+    std::uint64_t progress_ = 0;
+    bool is_spinning_ = false;
     bool is_up_ = true;
 };
 

@@ -92,25 +92,31 @@ time_point network::arrival(path& way, std::size_t size) {
     return leaves + way.options.latency + random.within(way.options.jitter);
 }
 
-void network::deliver(const host& from, const host& to, std::size_t size,
-                      unique_function<void()> act) {
+void network::carry_late(const host& from, const host& to, std::size_t size, duration more,
+                         unique_function<void()> act) {
     auto& way = between(from, to);
     if (way.state == passage::held) {
         way.held.push_back(std::move(act));
+    } else if (way.state == passage::open) {
+        const auto delay = arrival(way, size) - now_ + more;
+        if (delay == duration::zero()) {
+            act();
+        } else {
+            after(delay, std::move(act));
+        }
+    }
+}
+
+void network::carry_datagram(const host& from, const host& to, std::size_t size,
+                             unique_function<void()> act) {
+    const auto& options = between(from, to).options;
+    if (strikes(options.loss, injected.lost)) {
         return;
     }
-    if (way.state == passage::blocked || strikes(way.options.loss, injected.lost)) {
-        return;
-    }
-    auto delay = arrival(way, size) - now_;
-    if (strikes(way.options.reorder, injected.reordered)) {
-        delay += way.options.latency + random.within(way.options.latency * 4);
-    }
-    if (delay == duration::zero()) {
-        act();
-    } else {
-        after(delay, std::move(act));
-    }
+    const bool is_overtaken = strikes(options.reorder, injected.reordered);
+    const auto more =
+        is_overtaken ? options.latency + random.within(options.latency * 4) : duration::zero();
+    carry_late(from, to, size, more, std::move(act));
 }
 
 socket& network::make_socket(host& home, transport kind, int family) {
@@ -132,9 +138,19 @@ void network::destroy_all_of(const host& home) noexcept {
     }
 }
 
-std::size_t network::sockets_left() const noexcept {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(sockets_, [](const auto& one) { return one != nullptr; }));
+network::stream_count network::streams() const noexcept {
+    stream_count count;
+    for (const auto& one : sockets_) {
+        if (one == nullptr || !one->is_stream() || one->is_closed || one->listener != 0 ||
+            (one->state != phase::connected && one->state != phase::over)) {
+            continue;
+        }
+        const auto* const other =
+            one->other < sockets_.size() ? sockets_[one->other].get() : nullptr;
+        ++count.open;
+        count.leaked += other == nullptr ? 1 : 0;
+    }
+    return count;
 }
 
 void network::check_thread() const noexcept {

@@ -54,13 +54,18 @@ public:
     [[nodiscard]] std::optional<time_point> next_event() const noexcept;
     /// Lets time pass until `moment`, with all that happens until then.
     void advance_to(time_point moment);
-    /// The little time that a call costs.
-    void tick() { advance_to(now_ + std::chrono::microseconds(1) + random.within(call_time)); }
+    /// The little time that a wait costs. Events that become due happen with the next advance.
+    void tick() noexcept { now_ += std::chrono::microseconds(1) + random.within(call_time); }
     void after(duration delay, unique_function<void()> act);
     /// When something of `size` bytes that leaves now arrives.
     [[nodiscard]] time_point arrival(path& way, std::size_t size);
-    /// Lets `act` happen when what is sent now arrives, unless it gets lost on the way.
-    void deliver(const host& from, const host& to, std::size_t size, unique_function<void()> act);
+    /// Lets `act` happen when what is sent now arrives; never where the path is blocked.
+    void carry(const host& from, const host& to, std::size_t size, unique_function<void()> act) {
+        carry_late(from, to, size, duration::zero(), std::move(act));
+    }
+    /// The same, but it may get lost, or be overtaken.
+    void carry_datagram(const host& from, const host& to, std::size_t size,
+                        unique_function<void()> act);
 
     socket& make_socket(host& home, transport kind, int family);
     [[nodiscard]] socket* find(socket_id id) noexcept {
@@ -68,7 +73,11 @@ public:
     }
     void destroy(socket_id id) noexcept { sockets_[id].reset(); }
     void destroy_all_of(const host& home) noexcept;
-    [[nodiscard]] std::size_t sockets_left() const noexcept;
+    struct stream_count {
+        std::size_t open = 0;   ///< ends that somebody holds
+        std::size_t leaked = 0; ///< of these, ends whose other end is gone
+    };
+    [[nodiscard]] stream_count streams() const noexcept;
 
     void check_thread() const noexcept;
 
@@ -98,6 +107,9 @@ private:
             return a.at != b.at ? a.at > b.at : a.order > b.order;
         }
     };
+
+    void carry_late(const host& from, const host& to, std::size_t size, duration more,
+                    unique_function<void()> act);
 
     time_point now_;
     std::uint64_t planned_so_far_ = 0;

@@ -283,8 +283,8 @@ void host::refuse(sock& it, std::error_code reason) {
         std::error_code reason;
     };
     auto told = std::make_unique<answer>(answer{it.id, reason});
-    world_.deliver(*it.other_host, *this, 0,
-                   [this, told = std::move(told)] { receive_reset(told->id, told->reason); });
+    world_.carry(*it.other_host, *this, 0,
+                 [this, told = std::move(told)] { receive_reset(told->id, told->reason); });
 }
 
 void host::receive_reset(socket_id id, std::error_code reason) {
@@ -322,8 +322,8 @@ void host::reset_other(sock& it) noexcept {
         if (there == this) {
             there->receive_reset(id, failure(ECONNRESET));
         } else {
-            world_.deliver(*this, *there, 0,
-                           [there, id] { there->receive_reset(id, failure(ECONNRESET)); });
+            world_.carry(*this, *there, 0,
+                         [there, id] { there->receive_reset(id, failure(ECONNRESET)); });
         }
     }
 }

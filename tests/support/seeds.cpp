@@ -1,0 +1,68 @@
+#include "support/seeds.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+namespace support {
+namespace {
+
+using sockeye::fault_counters;
+
+constexpr std::pair<const char*, std::uint64_t fault_counters::*> kinds[] = {
+    {"short receives", &fault_counters::short_receives},
+    {"short sends", &fault_counters::short_sends},
+    {"would-blocks", &fault_counters::would_blocks},
+    {"spurious events", &fault_counters::spurious_events},
+    {"withheld events", &fault_counters::withheld_events},
+    {"interrupted waits", &fault_counters::interrupted_waits},
+    {"no descriptors", &fault_counters::no_descriptors},
+    {"aborted accepts", &fault_counters::aborted_accepts},
+    {"no buffers", &fault_counters::no_buffers},
+    {"resets", &fault_counters::resets},
+    {"lost", &fault_counters::lost},
+    {"duplicated", &fault_counters::duplicated},
+    {"reordered", &fault_counters::reordered},
+};
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+} // namespace
+
+std::ranges::iota_view<std::uint64_t, std::uint64_t> seeds(std::uint64_t usual) {
+    if (const auto one = number_from("SOCKEYE_SEED", 0)) {
+        return {one, one + 1};
+    }
+    return {1, number_from("SOCKEYE_SEEDS", usual) + 1};
+}
+
+bool is_tracing() {
+    return std::getenv("SOCKEYE_TRACE") != nullptr;
+}
+
+std::string how_to_repeat(std::uint64_t seed) {
+    return "\n  again, with every call: SOCKEYE_TRACE=1 SOCKEYE_SEED=" + std::to_string(seed);
+}
+
+void tally::add(const sockeye::simulation_report& one) {
+    ++runs_;
+    calls_ += one.calls;
+    elapsed_ += one.elapsed;
+    for (const auto& [name, member] : kinds) {
+        faults_.*member += one.faults.*member;
+    }
+}
+
+std::string tally::to_string() const {
+    auto text = std::to_string(runs_) + " seeds, " + std::to_string(calls_) + " calls, " +
+                std::to_string(elapsed_ / std::chrono::minutes(1)) + " virtual minutes";
+    for (const auto& [name, member] : kinds) {
+        text += ", " + std::to_string(faults_.*member) + ' ' + name;
+    }
+    return text;
+}
+
+} // namespace support

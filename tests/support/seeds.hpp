@@ -1,0 +1,33 @@
+#pragma once
+
+#include <sockeye/simulation.hpp>
+
+#include <cstdint>
+#include <ranges>
+#include <string>
+
+namespace support {
+
+/// The seeds to run: 1 to SOCKEYE_SEEDS, or else to `usual`; SOCKEYE_SEED alone where it is set.
+[[nodiscard]] std::ranges::iota_view<std::uint64_t, std::uint64_t> seeds(std::uint64_t usual);
+
+/// SOCKEYE_TRACE is set: print every call.
+[[nodiscard]] bool is_tracing();
+
+/// What to type to see that seed again.
+[[nodiscard]] std::string how_to_repeat(std::uint64_t seed);
+
+/// What many runs came to.
+class tally {
+public:
+    void add(const sockeye::simulation_report& one);
+    [[nodiscard]] std::string to_string() const;
+
+private:
+    std::uint64_t runs_ = 0;
+    std::uint64_t calls_ = 0;
+    sockeye::duration elapsed_ = sockeye::duration::zero();
+    sockeye::fault_counters faults_;
+};
+
+} // namespace support
