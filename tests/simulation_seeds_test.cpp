@@ -204,6 +204,9 @@ private:
     }
 
     [[nodiscard]] std::string judge(const errand& one) const {
+        if (one.closes == 0 && is_cut_) {
+            return ""; // the reset was lost in the cut: nobody can know
+        }
         if (one.closes != 1) {
             return "on_close was called " + std::to_string(one.closes) + " times";
         }
