@@ -32,9 +32,11 @@ using sockeye::interest;
 using sockeye::readiness;
 using sockeye::timer;
 using support::clocked_loop;
-using support::for_every_backend;
+using support::ground;
 using support::on_every_clocked_loop;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -60,7 +62,7 @@ std::size_t resident_pages() {
 } // namespace
 
 TEST_CASE("loop: [61] run returns at once where nothing is left") {
-    on_every_loop({61}, [](sockeye::loop& owner) {
+    on_every_loop({61}, [](ground&, sockeye::loop& owner) {
         CHECK_FALSE(owner.run());
         CHECK_FALSE(owner.run());
         CHECK(owner.counters().waits == 0);
@@ -68,7 +70,7 @@ TEST_CASE("loop: [61] run returns at once where nothing is left") {
 }
 
 TEST_CASE("loop: [62] run_once waits for one batch and says how many handlers ran") {
-    on_every_loop({62}, [](sockeye::loop& owner) {
+    on_every_loop({62}, [](ground&, sockeye::loop& owner) {
         timer soon(owner);
         int fired = 0;
         soon.start(2ms, [&] { ++fired; });
@@ -99,7 +101,7 @@ TEST_CASE("loop: [62] run_once waits for no longer than it is told, however old 
 }
 
 TEST_CASE("loop: [62] a signal that interrupts the wait leaves the rest of it") {
-    on_every_loop({62}, [](sockeye::loop& owner) {
+    on_every_loop({62}, [](ground&, sockeye::loop& owner) {
         struct sigaction action = {};
         struct sigaction former = {};
         action.sa_handler = [](int) {};
@@ -125,7 +127,7 @@ TEST_CASE("loop: [62] a signal that interrupts the wait leaves the rest of it") 
 }
 
 TEST_CASE("loop: [63] stop finishes the batch, and the loop can run again") {
-    on_every_loop({63}, [](sockeye::loop& owner) {
+    on_every_loop({63}, [](ground&, sockeye::loop& owner) {
         std::vector<support::ends> pipes;
         std::vector<sockeye::watch> watches;
         int heard = 0;
@@ -148,7 +150,7 @@ TEST_CASE("loop: [63] stop finishes the batch, and the loop can run again") {
 }
 
 TEST_CASE("loop: [64] stop before run makes the next run return without a turn") {
-    on_every_loop({64}, [](sockeye::loop& owner) {
+    on_every_loop({64}, [](ground&, sockeye::loop& owner) {
         timer soon(owner);
         int fired = 0;
         soon.start(0s, [&] { ++fired; });
@@ -163,7 +165,7 @@ TEST_CASE("loop: [64] stop before run makes the next run return without a turn")
 }
 
 TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
-    on_every_loop({65}, [](sockeye::loop& owner) {
+    on_every_loop({65}, [](ground&, sockeye::loop& owner) {
         const auto is_refused = [&] {
             return owner.run() == sockeye::errc::loop_running &&
                    owner.run_once(0s).error() == sockeye::errc::loop_running;
@@ -189,11 +191,11 @@ TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
 }
 
 TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
-    for_every_backend({66, 67}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({66, 67}, [](ground& on, rows&) {
         const auto token = std::make_shared<int>(0);
         const auto shout = [token] { FAIL_CHECK("a handler ran"); };
         {
-            sockeye::loop owner({.backend = entry.kind, .on_exception = [token](auto) {}});
+            auto owner = on.make_loop({.on_exception = [token](auto) {}});
             auto server = sockeye::serve(owner, "tcp://127.0.0.1:0",
                                          [shout](sockeye::stream&, sockeye::bytes) { shout(); });
             REQUIRE(server);
@@ -226,10 +228,10 @@ TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
 }
 
 TEST_CASE("loop: [66] tasks that a throwing run left behind go with the loop") {
-    for_every_backend({66}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({66}, [](ground& on, rows&) {
         const auto token = std::make_shared<int>(0);
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             const auto box = owner.remote();
             for (int i = 0; i < 3000; ++i) {
                 auto signals = std::make_shared<std::optional<sockeye::signal_set>>();
@@ -247,9 +249,9 @@ TEST_CASE("loop: [66] tasks that a throwing run left behind go with the loop") {
 }
 
 TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
-    for_every_backend({68}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({68}, [](ground& on, rows&) {
         const auto cycle = [&] {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             timer soon(owner);
             soon.start(0s, [] {});
             owner.remote().post([] {});
@@ -273,19 +275,19 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
 }
 
 TEST_CASE("loop: [69] one that cannot be made leaves nothing") {
-    for_every_backend({69}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({69}, [](ground& on, rows&) {
         const auto before = support::open_descriptors();
         SUBCASE("no wake-up channel") {
-            support::test_kernel system;
+            support::test_kernel system(on.system());
             system.refuse_wake_channel();
             CHECK_THROWS_AS(
-                static_cast<void>(support::make_loop(system, entry.make().value(), entry)),
+                static_cast<void>(support::make_loop(system, on.make_backend(), on.entry())),
                 std::system_error);
         }
         SUBCASE("no descriptors") {
             std::vector<sockeye::unique_fd> spare;
             const auto make = [&] {
-                return sockeye::loop::open({.backend = entry.kind}).has_value();
+                return sockeye::loop::open({.backend = on.entry().kind}).has_value();
             };
             rlimit limit = {};
             REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -318,7 +320,7 @@ TEST_CASE("loop: [60] a backend that is not there is an error, not another backe
 }
 
 TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in this order") {
-    on_every_loop({73}, [](sockeye::loop& owner) {
+    on_every_loop({73}, [](ground&, sockeye::loop& owner) {
         std::vector<std::string> order;
         struct session {
             explicit session(std::vector<std::string>& all) : said(all) {}
@@ -374,15 +376,15 @@ TEST_CASE("loop: [74] its time moves once a turn and never back") {
 }
 
 TEST_CASE("loop: [75] what handlers throw goes to on_exception, and the turn goes on") {
-    for_every_backend({75}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({75}, [](ground& on, rows&) {
         std::vector<std::string> heard;
-        sockeye::loop owner({.backend = entry.kind, .on_exception = [&](std::exception_ptr what) {
-                                 try {
-                                     std::rethrow_exception(std::move(what));
-                                 } catch (const std::exception& error) {
-                                     heard.emplace_back(error.what());
-                                 }
-                             }});
+        auto owner = on.make_loop({.on_exception = [&](std::exception_ptr what) {
+            try {
+                std::rethrow_exception(std::move(what));
+            } catch (const std::exception& error) {
+                heard.emplace_back(error.what());
+            }
+        }});
         timer first(owner);
         timer second(owner);
         first.start(0s, [] { throw std::runtime_error("timer"); });
@@ -397,7 +399,7 @@ TEST_CASE("loop: [75] what handlers throw goes to on_exception, and the turn goe
 }
 
 TEST_CASE("loop: [75] without on_exception the first one leaves run, at the end of the turn") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground&, sockeye::loop& owner) {
         int ran = 0;
         for (const char* name : {"first", "second"}) {
             owner.remote().post([&, name] {
@@ -420,10 +422,10 @@ TEST_CASE("loop: [75] without on_exception the first one leaves run, at the end 
 }
 
 TEST_CASE("loop: [75] what on_exception throws leaves run") {
-    for_every_backend({75}, [](const sockeye::backend_entry& entry) {
-        sockeye::loop owner({.backend = entry.kind, .on_exception = [](std::exception_ptr what) {
-                                 std::rethrow_exception(std::move(what));
-                             }});
+    on_every_ground({75}, [](ground& on, rows&) {
+        auto owner = on.make_loop({.on_exception = [](std::exception_ptr what) {
+            std::rethrow_exception(std::move(what));
+        }});
         owner.remote().post([] { throw 7; });
         CHECK_THROWS_AS(static_cast<void>(owner.run()), int);
         CHECK_FALSE(owner.run());
@@ -431,12 +433,12 @@ TEST_CASE("loop: [75] what on_exception throws leaves run") {
 }
 
 TEST_CASE("loop: [76] loops in several threads share nothing") {
-    for_every_backend({76}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({76}, [](ground& on, rows&) {
         std::vector<std::thread> threads;
         std::atomic<int> right = 0;
         for (int i = 0; i < 4; ++i) {
             threads.emplace_back([&, i] {
-                sockeye::loop owner({.backend = entry.kind});
+                auto owner = on.make_loop();
                 timer every(owner);
                 int fired = 0;
                 const int wanted = 20 + i;
@@ -460,7 +462,7 @@ TEST_CASE("loop: [76] loops in several threads share nothing") {
 }
 
 TEST_CASE("loop: [77] an idle loop makes no turns") {
-    on_every_loop({77}, [](sockeye::loop& owner) {
+    on_every_loop({77}, [](ground&, sockeye::loop& owner) {
         const auto pair = support::make_pair();
         auto idle = owner.watch(pair.first.get(), interest::readable, [](readiness) {});
         REQUIRE(idle);
@@ -483,7 +485,7 @@ TEST_CASE("loop: [77] an idle loop makes no turns") {
 }
 
 TEST_CASE("loop: [78] counts what it does") {
-    on_every_loop({78}, [](sockeye::loop& owner) {
+    on_every_loop({78}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         support::put(pipe.second.get());
         auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
@@ -522,7 +524,7 @@ TEST_CASE("loop: [78] the longest handler is known to within the seven before it
 }
 
 TEST_CASE("loop: a guard holds run until it goes") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         std::optional<sockeye::hold_guard> guard(owner.hold());
         const auto box = owner.remote();
         std::thread poster([&] { box.post([&] { guard.reset(); }); });
@@ -534,7 +536,7 @@ TEST_CASE("loop: a guard holds run until it goes") {
 }
 
 TEST_CASE("loop: what waits for another turn keeps run going") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
         int ran = 0;
         std::function<void()> again = [&] {
@@ -554,7 +556,7 @@ TEST_CASE("loop: what waits for another turn keeps run going") {
 }
 
 TEST_CASE("loop: says in a forked child that it does not work there, and leaves the parent's be") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         int heard = 0;
         auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
@@ -592,7 +594,7 @@ TEST_CASE("loop: says in a forked child that it does not work there, and leaves 
 }
 
 TEST_CASE("loop: one runs inside another through its descriptor") {
-    on_every_loop({}, [](sockeye::loop& inner) {
+    on_every_loop({}, [](ground&, sockeye::loop& inner) {
         const int handle = inner.native_handle();
         if (handle < 0) {
             CHECK((inner.backend() == sockeye::backend_kind::poll ||
@@ -652,7 +654,8 @@ TEST_CASE("loop: next_deadline says when it wants to run, whatever the descripto
 }
 
 TEST_CASE("loop: may be moved between turns") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = on.make_loop();
         std::unique_ptr<sockeye::loop> moved; // first, so that it goes last
         auto box = owner.remote();
         timer soon(owner);

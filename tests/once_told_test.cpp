@@ -23,7 +23,9 @@ using sockeye::bytes;
 using sockeye::close_info;
 using sockeye::close_reason;
 using sockeye::stream;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -170,18 +172,18 @@ backend_entry without_edge(backend_entry row) {
 } // namespace
 
 TEST_CASE("reactor: a backend that tells each change only once loses nothing") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        support::test_kernel system;
-        auto once = std::make_unique<support::once_backend>(entry.make().value(), system);
-        auto owner = support::make_loop(system, std::move(once), without_edge(entry));
+    on_every_ground({}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        auto once = std::make_unique<support::once_backend>(on.make_backend(), system);
+        auto owner = support::make_loop(system, std::move(once), without_edge(on.entry()));
         all_scenarios(owner);
     });
 }
 
 TEST_CASE("reactor: the once-telling backend keeps quiet where others repeat themselves") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        support::test_kernel system;
-        support::once_backend once(entry.make().value(), system);
+    on_every_ground({}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        support::once_backend once(on.make_backend(), system);
         const auto pair = support::make_pair();
         std::array<sockeye::event, 4> ready = {};
         REQUIRE_FALSE(once.add(pair.first.get(), sockeye::interest::readable, 7));
@@ -206,37 +208,35 @@ TEST_CASE("reactor: the once-telling backend keeps quiet where others repeat the
 }
 
 TEST_CASE("reactor: a kernel's own edges lose nothing, though the loop counts on levels") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        if (!entry.features.edge) {
+    on_every_ground({}, [](ground& on, rows&) {
+        if (!on.entry().features.edge) {
             return;
         }
-        auto edges = std::make_unique<support::edge_backend>(entry.make().value());
-        auto owner =
-            support::make_loop(sockeye::system_kernel(), std::move(edges), without_edge(entry));
+        auto edges = std::make_unique<support::edge_backend>(on.make_backend());
+        auto owner = support::make_loop(on.system(), std::move(edges), without_edge(on.entry()));
         all_scenarios(owner);
     });
 }
 
 TEST_CASE("reactor: levels lose nothing, though the loop could have edges") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        auto owner =
-            support::make_loop(sockeye::system_kernel(), entry.make().value(), without_edge(entry));
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = support::make_loop(on.system(), on.make_backend(), without_edge(on.entry()));
         all_scenarios(owner);
     });
 }
 
 TEST_CASE("reactor: [52] readiness that is not there leads to nothing") {
-    for_every_backend({52}, [](const backend_entry& entry) {
+    on_every_ground({52}, [](ground& on, rows&) {
         std::uint64_t seed = 1;
         SUBCASE("now and then") {
-            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 100);
-            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+            auto lying = std::make_unique<support::lying_backend>(on.make_backend(), seed, 100);
+            auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
             all_scenarios(owner);
         }
         SUBCASE("all the time") {
-            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 2);
+            auto lying = std::make_unique<support::lying_backend>(on.make_backend(), seed, 2);
             const auto& told = *lying;
-            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+            auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
             all_scenarios(owner);
             CHECK(told.lies > 0);
         }
@@ -244,7 +244,7 @@ TEST_CASE("reactor: [52] readiness that is not there leads to nothing") {
 }
 
 TEST_CASE("reactor: [52] a connection attempt is not over because somebody says so") {
-    for_every_backend({52}, [](const backend_entry& entry) {
+    on_every_ground({52}, [](ground& on, rows&) {
         // The backlog is full, so that the next attempt stays on its way.
         const auto full = support::make_bound_tcp_socket();
         REQUIRE(::listen(full.get(), 0) == 0);
@@ -258,8 +258,8 @@ TEST_CASE("reactor: [52] a connection attempt is not over because somebody says 
         auto* const address = reinterpret_cast<sockaddr*>(&room);
         REQUIRE(::getsockname(full.get(), address, &size) == 0);
         const auto where = sockeye::endpoint::from_system(sockeye::transport::tcp, address, size);
-        auto lying = std::make_unique<support::lying_backend>(entry.make().value(), 1, 1);
-        auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+        auto lying = std::make_unique<support::lying_backend>(on.make_backend(), 1, 1);
+        auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
         struct session {
             explicit session(int& count) : opened(count) {}
             void on_open(stream&) { ++opened; }

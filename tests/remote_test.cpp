@@ -20,8 +20,10 @@
 
 using namespace std::chrono_literals;
 using sockeye::remote;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -58,7 +60,7 @@ struct mourned {
 } // namespace
 
 TEST_CASE("remote: [228] a task posted before run, and one from another thread, run once") {
-    on_every_loop({228}, [](sockeye::loop& owner) {
+    on_every_loop({228}, [](ground&, sockeye::loop& owner) {
         const auto guard = owner.hold();
         const auto box = owner.remote();
         const auto here = std::this_thread::get_id();
@@ -81,7 +83,7 @@ TEST_CASE("remote: [228] a task posted before run, and one from another thread, 
 }
 
 TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
-    on_every_loop({229}, [](sockeye::loop& owner) {
+    on_every_loop({229}, [](ground&, sockeye::loop& owner) {
         for (int i = 0; i < 50; ++i) {
             std::thread poster([box = owner.remote()] { box.post([] {}); });
             CHECK(support::turn(owner) == 1);
@@ -91,7 +93,7 @@ TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
 }
 
 TEST_CASE("remote: [56] what another thread wants watched during a wait, it posts") {
-    on_every_loop({56}, [](sockeye::loop& owner) {
+    on_every_loop({56}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         std::optional<sockeye::watch> watched;
         bool is_heard = false;
@@ -111,9 +113,9 @@ TEST_CASE("remote: [56] what another thread wants watched during a wait, it post
 }
 
 TEST_CASE("remote: [230] many posts from many threads all run, in the order of each thread") {
-    for_every_backend({230, 232}, [](const sockeye::backend_entry& entry) {
-        support::test_kernel system;
-        auto owner = support::make_loop(system, entry.make().value(), entry);
+    on_every_ground({230, 232}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        auto owner = support::make_loop(system, on.make_backend(), on.entry());
         const auto guard = owner.hold();
         std::array<int, thread_count> next = {};
         std::size_t out_of_order = 0;
@@ -137,17 +139,17 @@ TEST_CASE("remote: [230] many posts from many threads all run, in the order of e
         CHECK(ran == wanted);
         CHECK(out_of_order == 0);
         CHECK(owner.counters().posts == static_cast<std::uint64_t>(wanted));
-        MESSAGE(entry.name << ": " << wanted << " posts, " << system.wakes() << " wake-ups, "
-                           << owner.counters().waits << " waits");
+        MESSAGE(on.name() << ": " << wanted << " posts, " << system.wakes() << " wake-ups, "
+                          << owner.counters().waits << " waits");
         CHECK(system.wakes() <= owner.counters().waits + 1);
         CHECK(owner.counters().waits < static_cast<std::uint64_t>(wanted / 4));
     });
 }
 
 TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
-    for_every_backend({230}, [](const sockeye::backend_entry& entry) {
-        support::test_kernel system;
-        auto owner = support::make_loop(system, entry.make().value(), entry);
+    on_every_ground({230}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        auto owner = support::make_loop(system, on.make_backend(), on.entry());
         const auto box = owner.remote();
         int ran = 0;
         for (int i = 0; i < 1000; ++i) {
@@ -163,7 +165,7 @@ TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
 }
 
 TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
-    on_every_loop({231}, [](sockeye::loop& owner) {
+    on_every_loop({231}, [](ground&, sockeye::loop& owner) {
         // Each post answers the one before, so that one lost wake-up would stop both for ever.
         std::atomic<int> asked = 0;
         std::atomic<bool> is_over = false;
@@ -184,7 +186,7 @@ TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
 }
 
 TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not inside it") {
-    on_every_loop({233}, [](sockeye::loop& owner) {
+    on_every_loop({233}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
         std::vector<std::uint64_t> turns;
         std::function<void()> again = [&] {
@@ -202,7 +204,7 @@ TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not ins
 }
 
 TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor timers") {
-    on_every_loop({234}, [](sockeye::loop& owner) {
+    on_every_loop({234}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
         bool is_over = false;
         std::size_t ran = 0;
@@ -238,12 +240,12 @@ TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor
 }
 
 TEST_CASE("remote: [235] after the loop is gone, post says so") {
-    for_every_backend({235}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({235}, [](ground& on, rows&) {
         std::optional<remote> box;
         std::atomic<int> alive = 0;
         const auto here = std::this_thread::get_id();
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             box.emplace(owner.remote());
             CHECK(box->post([one = mourned(alive, here)] { FAIL_CHECK("never runs"); }));
             CHECK(alive == 1);
@@ -255,14 +257,14 @@ TEST_CASE("remote: [235] after the loop is gone, post says so") {
 }
 
 TEST_CASE("remote: [235] posting races with the end of the loop") {
-    for_every_backend({235, 238}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({235, 238}, [](ground& on, rows&) {
         for (int round = 0; round < races; ++round) {
             std::atomic<int> alive = 0;
             std::atomic<int> refused = 0;
             std::atomic<int> ran = 0;
             std::vector<std::thread> threads;
             {
-                sockeye::loop owner({.backend = entry.kind});
+                auto owner = on.make_loop();
                 for (int i = 0; i < 2; ++i) {
                     threads.emplace_back([&, box = owner.remote()] {
                         struct counted {
@@ -295,7 +297,7 @@ TEST_CASE("remote: [235] posting races with the end of the loop") {
 }
 
 TEST_CASE("remote: [239] tasks may be move-only and may throw; they go before the next one runs") {
-    on_every_loop({239}, [](sockeye::loop& owner) {
+    on_every_loop({239}, [](ground&, sockeye::loop& owner) {
         std::atomic<int> alive = 0;
         const auto here = std::this_thread::get_id();
         const auto box = owner.remote();
@@ -320,7 +322,7 @@ TEST_CASE("remote: [239] tasks may be move-only and may throw; they go before th
 }
 
 TEST_CASE("remote: what a task owns may be torn down by the task itself") {
-    on_every_loop({239}, [](sockeye::loop& owner) {
+    on_every_loop({239}, [](ground&, sockeye::loop& owner) {
         auto held = std::make_shared<std::optional<sockeye::timer>>();
         held->emplace(owner);
         held->value().start(1h, [held] { FAIL_CHECK("was destroyed"); });
@@ -334,8 +336,8 @@ TEST_CASE("remote: what a task owns may be torn down by the task itself") {
 }
 
 TEST_CASE("remote: no more than posted_tasks_max tasks wait") {
-    for_every_backend({}, [](const sockeye::backend_entry& entry) {
-        sockeye::loop owner({.backend = entry.kind, .posted_tasks_max = 10});
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = on.make_loop({.posted_tasks_max = 10});
         const auto box = owner.remote();
         int ran = 0;
         for (int i = 0; i < 10; ++i) {
@@ -350,7 +352,7 @@ TEST_CASE("remote: no more than posted_tasks_max tasks wait") {
 }
 
 TEST_CASE("remote: a task for a stream runs where that lives, and else not at all") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         struct session {
             void on_data(sockeye::stream&, sockeye::bytes) {}
         };

@@ -23,8 +23,10 @@
 
 using namespace std::chrono_literals;
 using sockeye::signal_set;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -72,7 +74,7 @@ void do_nothing(int) {}
 } // namespace
 
 TEST_CASE("signal_set: [217] a signal is a handler call on the loop thread") {
-    on_every_loop({217}, [](sockeye::loop& owner) {
+    on_every_loop({217}, [](ground&, sockeye::loop& owner) {
         const auto here = std::this_thread::get_id();
         std::vector<int> heard;
         std::optional<signal_set> set;
@@ -102,7 +104,7 @@ TEST_CASE("signal_set: [217] a signal is a handler call on the loop thread") {
 }
 
 TEST_CASE("signal_set: [217] a signal ends a wait that has no end of its own") {
-    on_every_loop({217}, [](sockeye::loop& owner) {
+    on_every_loop({217}, [](ground&, sockeye::loop& owner) {
         int heard = 0;
         auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
         REQUIRE(set);
@@ -123,7 +125,7 @@ TEST_CASE("signal_set: [217] a signal ends a wait that has no end of its own") {
 }
 
 TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go in any order") {
-    on_every_loop({218, 219, 226}, [](sockeye::loop& owner) {
+    on_every_loop({218, 219, 226}, [](ground&, sockeye::loop& owner) {
         const auto before = disposition_of(SIGUSR1);
         std::vector<int> heard(4);
         std::vector<std::optional<signal_set>> sets(4);
@@ -159,7 +161,7 @@ TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go 
 }
 
 TEST_CASE("signal_set: a number that is given twice is told once") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         int heard = 0;
         {
             auto set = signal_set::open(owner, {SIGUSR1, SIGUSR1}, [&](int) { ++heard; });
@@ -173,14 +175,14 @@ TEST_CASE("signal_set: a number that is given twice is told once") {
 }
 
 TEST_CASE("signal_set: [218] loops in several threads each hear of a signal") {
-    for_every_backend({218, 226}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({218, 226}, [](ground& on, rows&) {
         constexpr int count = 4;
         std::atomic<int> ready = 0;
         std::atomic<int> heard = 0;
         std::vector<std::thread> threads;
         for (int i = 0; i < count; ++i) {
             threads.emplace_back([&] {
-                sockeye::loop owner({.backend = entry.kind});
+                auto owner = on.make_loop();
                 auto set = signal_set::open(owner, {SIGUSR1}, [&](int) {
                     ++heard;
                     owner.stop();
@@ -200,7 +202,7 @@ TEST_CASE("signal_set: [218] loops in several threads each hear of a signal") {
 }
 
 TEST_CASE("signal_set: [220] numbers that are no signal or cannot be caught are refused") {
-    on_every_loop({220}, [](sockeye::loop& owner) {
+    on_every_loop({220}, [](ground&, sockeye::loop& owner) {
         const auto before = disposition_of(SIGUSR1);
         for (const int bad : {0, -1, -64, NSIG, 128, 1024, SIGKILL, SIGSTOP}) {
             CAPTURE(bad);
@@ -215,7 +217,7 @@ TEST_CASE("signal_set: [220] numbers that are no signal or cannot be caught are 
 
 #if defined(SIGRTMAX)
 TEST_CASE("signal_set: [220] the lowest and the highest signals can be watched") {
-    on_every_loop({220}, [](sockeye::loop& owner) {
+    on_every_loop({220}, [](ground&, sockeye::loop& owner) {
         std::vector<int> heard;
         auto set = signal_set::open(owner, {SIGHUP, SIGRTMIN, SIGRTMAX},
                                     [&](int signal) { heard.push_back(signal); });
@@ -230,7 +232,7 @@ TEST_CASE("signal_set: [220] the lowest and the highest signals can be watched")
 #endif
 
 TEST_CASE("signal_set: [221] with the last one the former disposition returns") {
-    on_every_loop({221}, [](sockeye::loop& owner) {
+    on_every_loop({221}, [](ground&, sockeye::loop& owner) {
         for (const handler former : {handler(SIG_IGN), handler(do_nothing), handler(SIG_DFL)}) {
             const foreign_handler set_before(SIGUSR1, former);
             {
@@ -246,10 +248,10 @@ TEST_CASE("signal_set: [221] with the last one the former disposition returns") 
 }
 
 TEST_CASE("signal_set: [222] a signal that waits when its set or its loop goes is not delivered") {
-    for_every_backend({222}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({222}, [](ground& on, rows&) {
         int heard = 0;
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             auto first = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
             ::raise(SIGUSR1);
             first = signal_set::open(owner, {SIGHUP}, [&](int) { ++heard; });
@@ -263,7 +265,7 @@ TEST_CASE("signal_set: [222] a signal that waits when its set or its loop goes i
 }
 
 TEST_CASE("signal_set: [222] may be destroyed in its own handler and in another's") {
-    on_every_loop({222}, [](sockeye::loop& owner) {
+    on_every_loop({222}, [](ground&, sockeye::loop& owner) {
         std::vector<std::optional<signal_set>> sets(3);
         const auto token = std::make_shared<int>(0);
         int heard = 0;
@@ -288,7 +290,7 @@ TEST_CASE("signal_set: [222] may be destroyed in its own handler and in another'
 }
 
 TEST_CASE("signal_set: one that a handler opens hears of later signals only") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         std::optional<signal_set> second;
         int heard_first = 0;
         int heard_second = 0;
@@ -311,7 +313,7 @@ TEST_CASE("signal_set: one that a handler opens hears of later signals only") {
 }
 
 TEST_CASE("signal_set: [75] one whose handler throws hears nothing more, and the others do") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground&, sockeye::loop& owner) {
         int thrown = 0;
         int heard = 0;
         auto bad = signal_set::open(owner, {SIGUSR1}, [&](int) {
@@ -335,7 +337,7 @@ TEST_CASE("signal_set: [75] one whose handler throws hears nothing more, and the
 }
 
 TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks nobody") {
-    on_every_loop({223, 236}, [](sockeye::loop& owner) {
+    on_every_loop({223, 236}, [](ground&, sockeye::loop& owner) {
         std::atomic<bool> is_over = false;
         int heard = 0;
         auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
@@ -364,7 +366,7 @@ TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks 
 }
 
 TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
-    on_every_loop({226}, [](sockeye::loop& owner) {
+    on_every_loop({226}, [](ground&, sockeye::loop& owner) {
         std::atomic<bool> is_over = false;
         std::atomic<int> drops = 0;
         int heard = 0;
@@ -396,7 +398,7 @@ TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
 }
 
 TEST_CASE("signal_set: [224] the handler leaves errno alone") {
-    on_every_loop({224}, [](sockeye::loop& owner) {
+    on_every_loop({224}, [](ground&, sockeye::loop& owner) {
         auto set = signal_set::open(owner, {SIGUSR1}, [](int) {});
         REQUIRE(set);
         errno = ELOOP;
@@ -407,7 +409,7 @@ TEST_CASE("signal_set: [224] the handler leaves errno alone") {
 }
 
 TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
-    on_every_loop({225}, [](sockeye::loop& owner) {
+    on_every_loop({225}, [](ground&, sockeye::loop& owner) {
         std::vector<std::uintptr_t> before;
         for (int signal = 1; signal < 32; ++signal) {
             before.push_back(disposition_of(signal));
@@ -422,7 +424,7 @@ TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
 }
 
 TEST_CASE("signal_set: the table of listeners is bounded, and says when it is full") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         std::vector<signal_set> sets;
         std::error_code refused;
         while (!refused && sets.size() < 1000) {

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 using sockeye::duration;
 using sockeye::timer;
 using support::clocked_loop;
+using support::ground;
 using support::on_every_clocked_loop;
 using support::on_every_loop;
 
@@ -33,7 +34,7 @@ void pass(clocked_loop& on, duration length) {
 } // namespace
 
 TEST_CASE("timer: [200] fires once, never early, by the real clock") {
-    on_every_loop({200}, [](sockeye::loop& owner) {
+    on_every_loop({200}, [](ground&, sockeye::loop& owner) {
         timer once(owner);
         for (const duration delay :
              {duration(1), duration(999'999), duration(1'000'001), duration(2'500'000)}) {
@@ -73,7 +74,7 @@ TEST_CASE("timer: [200] fires at its time, in the order of deadlines and then of
 }
 
 TEST_CASE("timer: [201] zero delay is the next turn, and does not starve descriptors") {
-    on_every_loop({201}, [](sockeye::loop& owner) {
+    on_every_loop({201}, [](ground&, sockeye::loop& owner) {
         timer self(owner);
         int fired = 0;
         std::vector<std::uint64_t> turns;

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 using sockeye::interest;
 using sockeye::readiness;
 using sockeye::watch;
+using support::ground;
 using support::on_every_loop;
 using support::turn_until;
 
@@ -38,7 +39,7 @@ void ignore(readiness) {}
 } // namespace
 
 TEST_CASE("watch: a foreign descriptor is told, and stays as it is") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         int both[2] = {-1, -1};
         REQUIRE(::pipe(both) == 0);
         const sockeye::unique_fd reader(both[0]);
@@ -70,7 +71,7 @@ TEST_CASE("watch: a foreign descriptor is told, and stays as it is") {
 }
 
 TEST_CASE("watch: errors come from the call, and leave nothing behind") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         CHECK(owner.watch(-1, interest::readable, ignore).error() ==
               std::errc::bad_file_descriptor);
@@ -94,7 +95,7 @@ TEST_CASE("watch: errors come from the call, and leave nothing behind") {
 }
 
 TEST_CASE("watch: modify replaces what is wanted") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         auto pair = support::make_pair();
         readiness last;
         int heard = 0;
@@ -123,7 +124,7 @@ TEST_CASE("watch: modify replaces what is wanted") {
 }
 
 TEST_CASE("watch: may be cancelled, destroyed, moved and changed in its own handler") {
-    on_every_loop({204}, [](sockeye::loop& owner) {
+    on_every_loop({204}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         support::put(pipe.second.get());
         const auto token = std::make_shared<int>(0);
@@ -186,7 +187,7 @@ TEST_CASE("watch: [20] 2500 that are ready may all be closed inside the first ha
         MESSAGE("not enough descriptors for 2500 pipes");
         return;
     }
-    on_every_loop({20, 72}, [](sockeye::loop& owner) {
+    on_every_loop({20, 72}, [](ground&, sockeye::loop& owner) {
         std::vector<watched_pipe> pipes(2500);
         int heard = 0;
         for (auto& one : pipes) {
@@ -208,7 +209,7 @@ TEST_CASE("watch: [20] 2500 that are ready may all be closed inside the first ha
 }
 
 TEST_CASE("watch: [19] who gets the number of one closed in the same batch hears nothing stale") {
-    on_every_loop({19, 78}, [](sockeye::loop& owner) {
+    on_every_loop({19, 78}, [](ground&, sockeye::loop& owner) {
         watched_pipe pipes[2];
         watched_pipe fresh;
         int first = -1;
@@ -252,7 +253,7 @@ TEST_CASE("watch: [19] who gets the number of one closed in the same batch hears
 }
 
 TEST_CASE("watch: [75] one whose handler throws hears nothing more, and the others go on") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground&, sockeye::loop& owner) {
         watched_pipe bad;
         watched_pipe good;
         auto first = owner.watch(bad.ends.first.get(), interest::readable, [&](readiness) {
@@ -281,7 +282,7 @@ TEST_CASE("watch: [75] one whose handler throws hears nothing more, and the othe
 }
 
 TEST_CASE("watch: one that throws after it has destroyed itself does no harm") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground&, sockeye::loop& owner) {
         const auto pipe = support::make_pipe();
         support::put(pipe.second.get());
         std::optional<watch> own;
@@ -297,7 +298,7 @@ TEST_CASE("watch: one that throws after it has destroyed itself does no harm") {
 }
 
 TEST_CASE("watch: a descriptor that somebody else closed does not make the loop spin") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         auto pair = support::make_pair();
         auto other = support::make_pipe();
         int heard = 0;
@@ -330,7 +331,7 @@ TEST_CASE("watch: a descriptor that somebody else closed does not make the loop 
 }
 
 TEST_CASE("watch: [21] removed and added again within one turn, the last word counts") {
-    on_every_loop({21, 22}, [](sockeye::loop& owner) {
+    on_every_loop({21, 22}, [](ground&, sockeye::loop& owner) {
         auto pair = support::make_pair();
         support::put(pair.second.get());
         watch own;
