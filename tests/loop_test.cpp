@@ -70,7 +70,7 @@ TEST_CASE("loop: [61] run returns at once where nothing is left") {
 }
 
 TEST_CASE("loop: [62] run_once waits for one batch and says how many handlers ran") {
-    on_every_loop({62}, [](ground&, sockeye::loop& owner) {
+    on_every_loop({62}, [](ground& on, sockeye::loop& owner) {
         timer soon(owner);
         int fired = 0;
         soon.start(2ms, [&] { ++fired; });
@@ -78,9 +78,9 @@ TEST_CASE("loop: [62] run_once waits for one batch and says how many handlers ra
         CHECK(fired == 1);
         CHECK(support::turn(owner, 0s) == 0);
         CHECK(support::turn(owner, 1ms) == 0);
-        const auto start = sockeye::clock::now();
+        const auto start = on.system().now();
         CHECK(support::turn(owner, 5ms) == 0);
-        CHECK(sockeye::clock::now() - start >= 5ms);
+        CHECK(on.system().now() - start >= 5ms);
         CHECK(support::turn(owner, -1s) == 0);
     });
 }
@@ -101,40 +101,44 @@ TEST_CASE("loop: [62] run_once waits for no longer than it is told, however old 
 }
 
 TEST_CASE("loop: [62] a signal that interrupts the wait leaves the rest of it") {
-    on_every_loop({62}, [](ground&, sockeye::loop& owner) {
-        struct sigaction action = {};
-        struct sigaction former = {};
-        action.sa_handler = [](int) {};
-        REQUIRE(::sigaction(SIGUSR2, &action, &former) == 0);
-        std::atomic<bool> is_done = false;
-        const auto self = ::pthread_self();
-        std::thread interrupter([&] {
-            while (!is_done) {
-                ::pthread_kill(self, SIGUSR2);
-                std::this_thread::sleep_for(100us);
-            }
-        });
-        const auto start = sockeye::clock::now();
-        const auto ran = owner.run_once(30ms);
-        const auto passed = sockeye::clock::now() - start;
-        is_done = true;
-        interrupter.join();
-        REQUIRE(::sigaction(SIGUSR2, &former, nullptr) == 0);
-        CHECK(ran.value() == 0);
-        CHECK(passed >= 30ms);
-        CHECK(owner.counters().waits > 1);
-    });
+    on_every_loop(
+        {62},
+        [](ground&, sockeye::loop& owner) {
+            struct sigaction action = {};
+            struct sigaction former = {};
+            action.sa_handler = [](int) {};
+            REQUIRE(::sigaction(SIGUSR2, &action, &former) == 0);
+            std::atomic<bool> is_done = false;
+            const auto self = ::pthread_self();
+            std::thread interrupter([&] {
+                while (!is_done) {
+                    ::pthread_kill(self, SIGUSR2);
+                    std::this_thread::sleep_for(100us);
+                }
+            });
+            const auto start = sockeye::clock::now();
+            const auto ran = owner.run_once(30ms);
+            const auto passed = sockeye::clock::now() - start;
+            is_done = true;
+            interrupter.join();
+            REQUIRE(::sigaction(SIGUSR2, &former, nullptr) == 0);
+            CHECK(ran.value() == 0);
+            CHECK(passed >= 30ms);
+            CHECK(owner.counters().waits > 1);
+        },
+        support::needs_real_system{"there are no real signals"});
 }
 
 TEST_CASE("loop: [63] stop finishes the batch, and the loop can run again") {
-    on_every_loop({63}, [](ground&, sockeye::loop& owner) {
-        std::vector<support::ends> pipes;
+    on_every_loop({63}, [](ground& on, sockeye::loop& owner) {
+        support::pair_source source(on.system());
+        std::vector<support::stream_pair> pairs;
         std::vector<sockeye::watch> watches;
         int heard = 0;
         for (int i = 0; i < 10; ++i) {
-            pipes.push_back(support::make_pipe());
-            support::put(pipes.back().second.get());
-            auto made = owner.watch(pipes.back().first.get(), interest::readable, [&](readiness) {
+            pairs.push_back(source.make());
+            support::put(on.system(), pairs.back().second.get());
+            auto made = owner.watch(pairs.back().first.get(), interest::readable, [&](readiness) {
                 ++heard;
                 owner.stop();
             });
@@ -165,17 +169,17 @@ TEST_CASE("loop: [64] stop before run makes the next run return without a turn")
 }
 
 TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
-    on_every_loop({65}, [](ground&, sockeye::loop& owner) {
+    on_every_loop({65}, [](ground& on, sockeye::loop& owner) {
         const auto is_refused = [&] {
             return owner.run() == sockeye::errc::loop_running &&
                    owner.run_once(0s).error() == sockeye::errc::loop_running;
         };
-        const auto pipe = support::make_pipe();
-        support::put(pipe.second.get());
+        const auto pair = support::make_stream_pair(on.system());
+        support::put(on.system(), pair.second.get());
         timer soon(owner);
         sockeye::watch reading;
         int refused = 0;
-        auto made = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+        auto made = owner.watch(pair.first.get(), interest::readable, [&](readiness) {
             refused += is_refused() ? 1 : 0;
             reading.cancel();
             owner.remote().post([&] {
@@ -212,12 +216,13 @@ TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
             held->emplace_back(owner).start(1h, shout);
             auto signals = sockeye::signal_set::open(owner, {SIGUSR1}, [shout](int) { shout(); });
             REQUIRE(signals);
-            auto pipe = std::make_shared<support::ends>(support::make_pipe());
+            auto pair =
+                std::make_shared<support::stream_pair>(support::make_stream_pair(on.system()));
             auto reading =
-                owner.watch(pipe->first.get(), interest::readable, [shout](readiness) { shout(); });
+                owner.watch(pair->first.get(), interest::readable, [shout](readiness) { shout(); });
             REQUIRE(reading);
             owner.remote().post(
-                [shout, held, pipe,
+                [shout, held, pair,
                  set = std::make_shared<sockeye::signal_set>(std::move(signals.value())),
                  watching = std::make_shared<sockeye::watch>(std::move(reading.value()))] {
                     shout();
@@ -257,7 +262,7 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
             owner.remote().post([] {});
             CHECK_FALSE(owner.run());
         };
-        const auto before = support::open_descriptors();
+        const auto before = on.descriptors();
         for (int i = 0; i < 100; ++i) {
             cycle();
         }
@@ -265,7 +270,7 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
         for (int i = 0; i < 10'000; ++i) {
             cycle();
         }
-        CHECK(support::open_descriptors() == before);
+        CHECK(on.descriptors() == before);
 #if !defined(__SANITIZE_ADDRESS__)
         CHECK(resident_pages() < pages + 1000);
 #else
@@ -274,24 +279,27 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
     });
 }
 
-TEST_CASE("loop: [69] one that cannot be made leaves nothing") {
+TEST_CASE("loop: [69] one without a wake-up channel leaves nothing") {
     on_every_ground({69}, [](ground& on, rows&) {
-        const auto before = support::open_descriptors();
-        SUBCASE("no wake-up channel") {
-            support::test_kernel system(on.system());
-            system.refuse_wake_channel();
-            CHECK_THROWS_AS(
-                static_cast<void>(support::make_loop(system, on.make_backend(), on.entry())),
-                std::system_error);
-        }
-        SUBCASE("no descriptors") {
-            std::vector<sockeye::unique_fd> spare;
+        support::test_kernel system(on.system());
+        system.refuse_wake_channel();
+        CHECK_THROWS_AS(
+            static_cast<void>(support::make_loop(system, on.make_backend(), on.entry())),
+            std::system_error);
+    });
+}
+
+TEST_CASE("loop: [69] one for which there are too few descriptors leaves nothing") {
+    on_every_ground(
+        {69},
+        [](ground& on, rows&) {
+            const auto before = support::open_descriptors();
             const auto make = [&] {
                 return sockeye::loop::open({.backend = on.entry().kind}).has_value();
             };
             rlimit limit = {};
             REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
-            int highest = before.back();
+            const int highest = before.back();
             bool is_made = false;
             // One more descriptor is allowed each time, until a loop fits.
             for (int allowed = highest + 1; !is_made && allowed < highest + 20; ++allowed) {
@@ -303,9 +311,8 @@ TEST_CASE("loop: [69] one that cannot be made leaves nothing") {
                 CHECK(support::open_descriptors() == before);
             }
             CHECK(is_made);
-        }
-        CHECK(support::open_descriptors() == before);
-    });
+        },
+        support::needs_real_system{"the limit of descriptors is the process's"});
 }
 
 TEST_CASE("loop: [60] a backend that is not there is an error, not another backend") {
@@ -320,7 +327,7 @@ TEST_CASE("loop: [60] a backend that is not there is an error, not another backe
 }
 
 TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in this order") {
-    on_every_loop({73}, [](ground&, sockeye::loop& owner) {
+    on_every_loop({73}, [](ground& on, sockeye::loop& owner) {
         std::vector<std::string> order;
         struct session {
             explicit session(std::vector<std::string>& all) : said(all) {}
@@ -334,24 +341,24 @@ TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in
             }
             std::vector<std::string>& said;
         };
-        auto pair = support::make_pair();
-        auto link = sockeye::adopt(owner, std::move(pair.first));
+        auto pair = support::make_stream_pair(on.system());
+        auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
         REQUIRE(link);
         link->attach<session>(order);
         timer due(owner);
         due.start(0s, [&] {
             order.emplace_back("timer");
-            CHECK(support::take(pair.second.get()) == 0);
+            CHECK(support::take(on.system(), pair.second.get()) == 0);
         });
         owner.remote().post([&] {
             order.emplace_back("task");
-            CHECK(support::take(pair.second.get()) == 0);
+            CHECK(support::take(on.system(), pair.second.get()) == 0);
         });
-        support::put(pair.second.get(), 3);
+        support::put(on.system(), pair.second.get(), 3);
         CHECK(support::turn(owner, 0s) == 4);
         CHECK(order == std::vector<std::string>{"data", "timer", "task", "close"});
         CHECK(owner.counters().turns == 1);
-        CHECK(support::take(pair.second.get()) == 3);
+        CHECK(support::take(on.system(), pair.second.get()) == 3);
     });
 }
 
@@ -433,37 +440,40 @@ TEST_CASE("loop: [75] what on_exception throws leaves run") {
 }
 
 TEST_CASE("loop: [76] loops in several threads share nothing") {
-    on_every_ground({76}, [](ground& on, rows&) {
-        std::vector<std::thread> threads;
-        std::atomic<int> right = 0;
-        for (int i = 0; i < 4; ++i) {
-            threads.emplace_back([&, i] {
-                auto owner = on.make_loop();
-                timer every(owner);
-                int fired = 0;
-                const int wanted = 20 + i;
-                every.start_every(100us, [&] {
-                    if (++fired == wanted) {
-                        every.cancel();
-                    }
+    on_every_ground(
+        {76},
+        [](ground& on, rows&) {
+            std::vector<std::thread> threads;
+            std::atomic<int> right = 0;
+            for (int i = 0; i < 4; ++i) {
+                threads.emplace_back([&, i] {
+                    auto owner = on.make_loop();
+                    timer every(owner);
+                    int fired = 0;
+                    const int wanted = 20 + i;
+                    every.start_every(100us, [&] {
+                        if (++fired == wanted) {
+                            every.cancel();
+                        }
+                    });
+                    const bool is_well = !owner.run();
+                    right += is_well && fired == wanted &&
+                                     owner.counters().timers_fired == std::uint64_t(wanted)
+                                 ? 1
+                                 : 0;
                 });
-                const bool is_well = !owner.run();
-                right += is_well && fired == wanted &&
-                                 owner.counters().timers_fired == std::uint64_t(wanted)
-                             ? 1
-                             : 0;
-            });
-        }
-        for (auto& one : threads) {
-            one.join();
-        }
-        CHECK(right == 4);
-    });
+            }
+            for (auto& one : threads) {
+                one.join();
+            }
+            CHECK(right == 4);
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("loop: [77] an idle loop makes no turns") {
-    on_every_loop({77}, [](ground&, sockeye::loop& owner) {
-        const auto pair = support::make_pair();
+    on_every_loop({77}, [](ground& on, sockeye::loop& owner) {
+        const auto pair = support::make_stream_pair(on.system());
         auto idle = owner.watch(pair.first.get(), interest::readable, [](readiness) {});
         REQUIRE(idle);
         auto server =
@@ -485,11 +495,11 @@ TEST_CASE("loop: [77] an idle loop makes no turns") {
 }
 
 TEST_CASE("loop: [78] counts what it does") {
-    on_every_loop({78}, [](ground&, sockeye::loop& owner) {
-        const auto pipe = support::make_pipe();
-        support::put(pipe.second.get());
-        auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            support::take(pipe.first.get());
+    on_every_loop({78}, [](ground& on, sockeye::loop& owner) {
+        const auto pair = support::make_stream_pair(on.system());
+        support::put(on.system(), pair.second.get());
+        auto reading = owner.watch(pair.first.get(), interest::readable, [&](readiness) {
+            support::take(on.system(), pair.first.get());
             owner.remote().post([] {});
         });
         REQUIRE(reading);
@@ -524,15 +534,18 @@ TEST_CASE("loop: [78] the longest handler is known to within the seven before it
 }
 
 TEST_CASE("loop: a guard holds run until it goes") {
-    on_every_loop({}, [](ground&, sockeye::loop& owner) {
-        std::optional<sockeye::hold_guard> guard(owner.hold());
-        const auto box = owner.remote();
-        std::thread poster([&] { box.post([&] { guard.reset(); }); });
-        CHECK_FALSE(owner.run());
-        poster.join();
-        CHECK_FALSE(guard.has_value());
-        CHECK_FALSE(owner.run());
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& owner) {
+            std::optional<sockeye::hold_guard> guard(owner.hold());
+            const auto box = owner.remote();
+            std::thread poster([&] { box.post([&] { guard.reset(); }); });
+            CHECK_FALSE(owner.run());
+            poster.join();
+            CHECK_FALSE(guard.has_value());
+            CHECK_FALSE(owner.run());
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("loop: what waits for another turn keeps run going") {
@@ -556,72 +569,82 @@ TEST_CASE("loop: what waits for another turn keeps run going") {
 }
 
 TEST_CASE("loop: says in a forked child that it does not work there, and leaves the parent's be") {
-    on_every_loop({}, [](ground&, sockeye::loop& owner) {
-        const auto pipe = support::make_pipe();
-        int heard = 0;
-        auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            ++heard;
-            support::take(pipe.first.get());
-        });
-        REQUIRE(reading);
-        auto server =
-            sockeye::serve(owner, "tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
-        REQUIRE(server);
-        auto link = sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
-        REQUIRE(turn_until(owner, [&] { return owner.counters().accepted == 1; }));
-        const int status = support::run_in_child([&] {
-            const auto other = support::make_pipe();
-            const bool is_told = owner.run() == sockeye::errc::loop_forked &&
-                                 owner.run_once(0s).error() == sockeye::errc::loop_forked &&
-                                 reading->modify(interest::none) == sockeye::errc::loop_forked &&
-                                 owner.watch(other.first.get(), interest::readable, [](readiness) {
-                                      }).error() == sockeye::errc::loop_forked;
-            reading->cancel();
-            link = sockeye::stream();
-            const sockeye::loop gone(std::move(owner));
-            // A loop of its own works there.
-            sockeye::loop fresh({.backend = gone.backend()});
-            timer soon(fresh);
-            soon.start(0s, [] {});
-            return is_told && !fresh.run() ? 0 : 1;
-        });
-        CHECK(status == 0);
-        support::put(pipe.second.get());
-        CHECK(turn_until(owner, [&] { return heard == 1; }));
-        auto second = sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
-        CHECK(turn_until(owner, [&] { return owner.counters().accepted == 2; }));
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& owner) {
+            const auto pipe = support::make_pipe();
+            int heard = 0;
+            auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
+            REQUIRE(reading);
+            auto server =
+                sockeye::serve(owner, "tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
+            REQUIRE(server);
+            auto link =
+                sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
+            REQUIRE(turn_until(owner, [&] { return owner.counters().accepted == 1; }));
+            const int status = support::run_in_child([&] {
+                const auto other = support::make_pipe();
+                const bool is_told =
+                    owner.run() == sockeye::errc::loop_forked &&
+                    owner.run_once(0s).error() == sockeye::errc::loop_forked &&
+                    reading->modify(interest::none) == sockeye::errc::loop_forked &&
+                    owner.watch(other.first.get(), interest::readable, [](readiness) {}).error() ==
+                        sockeye::errc::loop_forked;
+                reading->cancel();
+                link = sockeye::stream();
+                const sockeye::loop gone(std::move(owner));
+                // A loop of its own works there.
+                sockeye::loop fresh({.backend = gone.backend()});
+                timer soon(fresh);
+                soon.start(0s, [] {});
+                return is_told && !fresh.run() ? 0 : 1;
+            });
+            CHECK(status == 0);
+            support::put(pipe.second.get());
+            CHECK(turn_until(owner, [&] { return heard == 1; }));
+            auto second =
+                sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
+            CHECK(turn_until(owner, [&] { return owner.counters().accepted == 2; }));
+        },
+        support::needs_real_system{"there is no fork"});
 }
 
 TEST_CASE("loop: one runs inside another through its descriptor") {
-    on_every_loop({}, [](ground&, sockeye::loop& inner) {
-        const int handle = inner.native_handle();
-        if (handle < 0) {
-            CHECK((inner.backend() == sockeye::backend_kind::poll ||
-                   inner.backend() == sockeye::backend_kind::select));
-            return;
-        }
-        CHECK(inner.native_handle() == handle);
-        const auto pipe = support::make_pipe();
-        int heard = 0;
-        auto reading = inner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            ++heard;
-            support::take(pipe.first.get());
-        });
-        REQUIRE(reading);
-        sockeye::loop outer;
-        auto nested =
-            outer.watch(handle, interest::readable, [&](readiness) { CHECK(inner.run_once(0s)); });
-        REQUIRE(nested);
-        support::put(pipe.second.get());
-        CHECK(turn_until(outer, [&] { return heard == 1; }));
-        int posted = 0;
-        std::thread poster([box = inner.remote(), &posted] { box.post([&posted] { ++posted; }); });
-        CHECK(turn_until(outer, [&] { return posted == 1; }));
-        poster.join();
-        static_cast<void>(outer.run_once(20ms));
-        CHECK_FALSE(is_readable(handle));
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& inner) {
+            const int handle = inner.native_handle();
+            if (handle < 0) {
+                CHECK((inner.backend() == sockeye::backend_kind::poll ||
+                       inner.backend() == sockeye::backend_kind::select));
+                return;
+            }
+            CHECK(inner.native_handle() == handle);
+            const auto pipe = support::make_pipe();
+            int heard = 0;
+            auto reading = inner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
+            REQUIRE(reading);
+            sockeye::loop outer;
+            auto nested = outer.watch(handle, interest::readable,
+                                      [&](readiness) { CHECK(inner.run_once(0s)); });
+            REQUIRE(nested);
+            support::put(pipe.second.get());
+            CHECK(turn_until(outer, [&] { return heard == 1; }));
+            int posted = 0;
+            std::thread poster(
+                [box = inner.remote(), &posted] { box.post([&posted] { ++posted; }); });
+            CHECK(turn_until(outer, [&] { return posted == 1; }));
+            poster.join();
+            static_cast<void>(outer.run_once(20ms));
+            CHECK_FALSE(is_readable(handle));
+        },
+        support::needs_real_system{"there are no sets inside sets"});
 }
 
 TEST_CASE("loop: next_deadline says when it wants to run, whatever the descriptors do") {
