@@ -48,18 +48,21 @@ private:
 } // namespace
 
 TEST_CASE("backend: [60] each is chosen by its name, in the environment too") {
-    on_every_backend({60}, [](subject& on) {
-        const auto& entry = on.entry();
-        CHECK(sockeye::parse_backend(entry.name).value() == entry.kind);
-        CHECK(to_string(entry.kind) == entry.name);
-        {
-            const environment none(nullptr);
+    on_every_backend(
+        {60},
+        [](subject& on) {
+            const auto& entry = on.entry();
+            CHECK(sockeye::parse_backend(entry.name).value() == entry.kind);
+            CHECK(to_string(entry.kind) == entry.name);
+            {
+                const environment none(nullptr);
+                CHECK(sockeye::choose_backend(entry.kind).value() == &entry);
+            }
+            const environment named(std::string(entry.name).c_str());
+            CHECK(sockeye::choose_backend(backend_kind::automatic).value() == &entry);
             CHECK(sockeye::choose_backend(entry.kind).value() == &entry);
-        }
-        const environment named(std::string(entry.name).c_str());
-        CHECK(sockeye::choose_backend(backend_kind::automatic).value() == &entry);
-        CHECK(sockeye::choose_backend(entry.kind).value() == &entry);
-    });
+        },
+        support::needs_real_system{"it is chosen by a test alone, never by its name"});
 }
 
 TEST_CASE("backend: [60] an unknown name is an error, and an argument outweighs the environment") {

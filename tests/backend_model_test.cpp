@@ -29,7 +29,7 @@ constexpr std::array<interest, 4> interests = {interest::none, interest::readabl
 
 /// A descriptor of a socket, and what was asked of the backend about it.
 struct handle {
-    sockeye::unique_fd fd;
+    sockeye::owned_fd fd;
     bool is_watched = false;
     interest wanted = interest::none;
     std::uint64_t key = 0;
@@ -39,7 +39,7 @@ struct handle {
 /// One end of a pair of stream sockets, under all its numbers, and the end that plays the peer.
 struct connection {
     std::vector<handle> handles;
-    sockeye::unique_fd peer;
+    sockeye::owned_fd peer;
     std::size_t unread = 0;
     bool is_full = false;  ///< nothing more fits towards the peer
     bool is_ended = false; ///< the peer sent FIN
@@ -105,7 +105,7 @@ private:
 
 void model_run::open() {
     if (connections_.size() < sockets_max) {
-        auto pair = support::make_pair();
+        auto pair = on_.pair();
         connection fresh;
         fresh.handles.emplace_back().fd = std::move(pair.first);
         fresh.peer = std::move(pair.second);
@@ -155,9 +155,9 @@ void model_run::unwatch() {
 
 void model_run::duplicate() {
     auto& handles = any_connection().handles;
-    if (handles.size() < duplicates_max) {
+    if (handles.size() < duplicates_max && !on_.under().is_simulated()) {
         auto number = support::make_duplicate(handles[0].fd.get());
-        handles.emplace_back().fd = std::move(number);
+        handles.emplace_back().fd = sockeye::owned_fd(on_.system(), number.release());
     }
 }
 
@@ -192,7 +192,7 @@ void model_run::close_peer() {
 void model_run::end_peer() {
     auto& chosen = any_connection();
     if (chosen.peer) {
-        ::shutdown(chosen.peer.get(), SHUT_WR);
+        CHECK_FALSE(on_.system().shutdown_write(chosen.peer.get()));
         chosen.is_ended = true;
     }
 }
@@ -200,25 +200,25 @@ void model_run::end_peer() {
 void model_run::write_to_us() {
     auto& chosen = any_connection();
     if (chosen.peer && !chosen.is_ended) {
-        chosen.unread += support::put(chosen.peer.get(), 1 + below(100));
+        chosen.unread += support::put(on_.system(), chosen.peer.get(), 1 + below(100));
     }
 }
 
 void model_run::read_from_peer() {
     auto& chosen = any_connection();
     if (chosen.peer) {
-        support::take(chosen.peer.get());
+        support::take(on_.system(), chosen.peer.get());
         chosen.is_full = false;
     }
 }
 
 void model_run::read_from_us() {
     auto& chosen = any_connection();
-    const auto got = support::take(chosen.handles[0].fd.get());
+    const auto got = support::take(on_.system(), chosen.handles[0].fd.get());
     // A peer that closed with bytes unread resets; what it had sent is there before that.
     CHECK((got == chosen.unread || !chosen.peer));
     if (got < chosen.unread) {
-        support::take(chosen.handles[0].fd.get());
+        support::take(on_.system(), chosen.handles[0].fd.get());
     }
     chosen.unread = 0;
 }
@@ -226,7 +226,7 @@ void model_run::read_from_us() {
 void model_run::fill_towards_peer() {
     auto& chosen = any_connection();
     if (chosen.peer) {
-        support::fill(chosen.handles[0].fd.get());
+        support::fill(on_.system(), chosen.handles[0].fd.get());
         chosen.is_full = true;
     }
 }
@@ -327,7 +327,7 @@ void agrees_with_the_model(subject& on, manners of_user) {
     }
     CAPTURE(seed);
     model_run run(on, of_user, seed);
-    const int last = support::descriptor_room() < 64 ? steps_with_few_descriptors : steps;
+    const int last = on.under().room() < 64 ? steps_with_few_descriptors : steps;
     for (int number = 0; number < last; ++number) {
         CAPTURE(number);
         run.step();

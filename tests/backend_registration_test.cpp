@@ -31,18 +31,6 @@ constexpr auto unknown_bits = static_cast<interest>(0x40);
 const support::exemption no_close_verb(
     54, "a backend has no close verb: its destructor is the close, and nothing is left to misuse");
 
-struct temporary_folder {
-    std::string path = "/tmp/sockeye_test_XXXXXX";
-
-    temporary_folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-    temporary_folder(const temporary_folder&) = delete;
-    temporary_folder& operator=(const temporary_folder&) = delete;
-    ~temporary_folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-};
-
 unique_fd open_path(const std::string& path, int flags) {
     unique_fd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0600));
     REQUIRE(fd);
@@ -50,8 +38,8 @@ unique_fd open_path(const std::string& path, int flags) {
 }
 
 /// A number that was a descriptor a moment ago.
-int closed_number() {
-    return support::make_pipe().first.get();
+int closed_number(subject& on) {
+    return on.pair().first.get();
 }
 
 void accepts_and_reports(subject& on, int fd, interest wanted) {
@@ -65,22 +53,22 @@ void accepts_and_reports(subject& on, int fd, interest wanted) {
 
 TEST_CASE("backend: [1] the key given to add comes back with the event") {
     on_every_backend({1}, [](subject& on) {
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         constexpr std::uint64_t key = 0xfedc'ba98'7654'3210;
         CHECK_FALSE(on->add(pipe.first.get(), interest::readable, key));
-        support::put(pipe.second.get());
+        support::put(on.system(), pipe.second.get());
         CHECK(keys_of(on.await()) == keys{key});
     });
 }
 
 TEST_CASE("backend: [2] a second add is refused and the first registration still works") {
     on_every_backend({2, 3}, [](subject& on) {
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         const int fd = pipe.first.get();
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         CHECK(on->add(fd, interest::readable, 2) == std::errc::file_exists);
         CHECK(on->add(fd, both, 1) == std::errc::file_exists);
-        support::put(pipe.second.get());
+        support::put(on.system(), pipe.second.get());
         CHECK(keys_of(on.await()) == keys{1});
 
         REQUIRE_FALSE(on->remove(fd));
@@ -91,9 +79,9 @@ TEST_CASE("backend: [2] a second add is refused and the first registration still
 
 TEST_CASE("backend: [4] unknown interest bits are refused and leave nothing behind") {
     on_every_backend({4}, [](subject& on) {
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         const int fd = pipe.first.get();
-        support::put(pipe.second.get());
+        support::put(on.system(), pipe.second.get());
         CHECK(on->add(fd, unknown_bits, 1) == std::errc::invalid_argument);
         CHECK(on->add(fd, unknown_bits | interest::readable, 1) == std::errc::invalid_argument);
         CHECK(on->remove(fd) == std::errc::no_such_file_or_directory);
@@ -107,7 +95,7 @@ TEST_CASE("backend: [4] unknown interest bits are refused and leave nothing behi
 
 TEST_CASE("backend: [5] a negative or closed descriptor is refused and leaves nothing behind") {
     on_every_backend({5}, [](subject& on) {
-        const int closed = closed_number();
+        const int closed = closed_number(on);
         for (const int fd : {-1, INT_MIN, closed}) {
             CAPTURE(fd);
             CHECK(on->add(fd, interest::readable, 1) == std::errc::bad_file_descriptor);
@@ -115,7 +103,7 @@ TEST_CASE("backend: [5] a negative or closed descriptor is refused and leaves no
         }
         CHECK(on.is_silent());
 
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         CHECK(pipe.first.get() == closed);
         CHECK_FALSE(on->add(closed, interest::readable, 2));
     });
@@ -131,42 +119,54 @@ TEST_CASE("backend: [6] an absurd number is refused before a table of that size 
     });
 }
 
-TEST_CASE("backend: [7] [8] files and directories are refused, everything that waits is not") {
-    on_every_backend({7, 8}, [](subject& on) {
-        const temporary_folder folder;
-        const auto file = open_path(folder.path + "/file", O_CREAT | O_RDWR);
-        const auto directory = open_path(folder.path, O_RDONLY);
-        CHECK(on->add(file.get(), interest::readable, 1) == errc::not_pollable);
-        CHECK(on->add(file.get(), interest::none, 1) == errc::not_pollable);
-        CHECK(on->add(directory.get(), interest::readable, 1) == errc::not_pollable);
-        CHECK(on->remove(file.get()) == std::errc::no_such_file_or_directory);
-        CHECK(on.is_silent());
-
-        const auto pipe = support::make_pipe();
-        accepts_and_reports(on, pipe.second.get(), interest::writable);
-        const auto pair = support::make_pair();
+TEST_CASE("backend: [8] sockets of every kind are accepted") {
+    on_every_backend({8}, [](subject& on) {
+        const auto pair = on.pair();
         accepts_and_reports(on, pair.first.get(), interest::writable);
-        const auto tcp = support::make_tcp_pair();
+        const auto tcp = on.tcp_pair();
         accepts_and_reports(on, tcp.first.get(), interest::writable);
-
-        const auto fifo_path = folder.path + "/fifo";
-        REQUIRE(::mkfifo(fifo_path.c_str(), 0600) == 0);
-        const auto fifo = open_path(fifo_path, O_RDONLY);
-        const auto fifo_end = open_path(fifo_path, O_WRONLY);
-        support::put(fifo_end.get());
-        accepts_and_reports(on, fifo.get(), interest::readable);
-
-        const unique_fd terminal(::posix_openpt(O_RDWR | O_NOCTTY));
-        REQUIRE(terminal);
-        accepts_and_reports(on, terminal.get(), interest::writable);
+        const auto udp = on.system().socket(sockeye::transport::udp, AF_INET).value();
+        accepts_and_reports(on, udp.get(), interest::writable);
+        const auto channel = on.system().make_wake_channel().value();
+        on.system().wake(channel.write_end());
+        accepts_and_reports(on, channel.reader.get(), interest::readable);
     });
+}
+
+TEST_CASE("backend: [7] [8] files and directories are refused, everything that waits is not") {
+    on_every_backend(
+        {7, 8},
+        [](subject& on) {
+            const support::scratch_folder folder;
+            const auto file = open_path(folder.path("file"), O_CREAT | O_RDWR);
+            const auto directory = open_path(folder.path("."), O_RDONLY);
+            CHECK(on->add(file.get(), interest::readable, 1) == errc::not_pollable);
+            CHECK(on->add(file.get(), interest::none, 1) == errc::not_pollable);
+            CHECK(on->add(directory.get(), interest::readable, 1) == errc::not_pollable);
+            CHECK(on->remove(file.get()) == std::errc::no_such_file_or_directory);
+            CHECK(on.is_silent());
+
+            const auto pipe = support::make_pipe();
+            accepts_and_reports(on, pipe.second.get(), interest::writable);
+            const auto fifo_path = folder.path("fifo");
+            REQUIRE(::mkfifo(fifo_path.c_str(), 0600) == 0);
+            const auto fifo = open_path(fifo_path, O_RDONLY);
+            const auto fifo_end = open_path(fifo_path, O_WRONLY);
+            support::put(fifo_end.get());
+            accepts_and_reports(on, fifo.get(), interest::readable);
+
+            const unique_fd terminal(::posix_openpt(O_RDWR | O_NOCTTY));
+            REQUIRE(terminal);
+            accepts_and_reports(on, terminal.get(), interest::writable);
+        },
+        support::needs_real_system{"there are no files, pipes and terminals"});
 }
 
 TEST_CASE("backend: [9] [10] modify and remove of an unknown descriptor fail") {
     on_every_backend({9, 10}, [](subject& on) {
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         const int fd = pipe.first.get();
-        support::put(pipe.second.get());
+        support::put(on.system(), pipe.second.get());
         for (const int unknown : {fd, -1, fd + 1000}) {
             CHECK(on->modify(unknown, both, 1) == std::errc::no_such_file_or_directory);
             CHECK(on->remove(unknown) == std::errc::no_such_file_or_directory);
@@ -183,9 +183,9 @@ TEST_CASE("backend: [9] [10] modify and remove of an unknown descriptor fail") {
 
 TEST_CASE("backend: [11] [12] modify replaces interest, key or both") {
     on_every_backend({11, 12}, [](subject& on) {
-        const auto pair = support::make_pair();
+        const auto pair = on.pair();
         const int fd = pair.first.get();
-        support::put(pair.second.get());
+        support::put(on.system(), pair.second.get());
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
 
         const auto tells = [&](std::uint64_t key, bool readable, bool writable) {
@@ -210,7 +210,7 @@ TEST_CASE("backend: [11] [12] modify replaces interest, key or both") {
 
 TEST_CASE("backend: [13] modify that changes no interest does not ask the system") {
     on_every_backend({13}, [](subject& on) {
-        auto pipe = support::make_pipe();
+        auto pipe = on.pair();
         const int fd = pipe.first.get();
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         // The system would refuse any question about a number that is closed.
@@ -223,7 +223,7 @@ TEST_CASE("backend: [13] modify that changes no interest does not ask the system
 
 TEST_CASE("backend: [14] a modify that the system refuses leaves all or nothing registered") {
     on_every_backend({14}, [](subject& on) {
-        auto pipe = support::make_pipe();
+        auto pipe = on.pair();
         const int fd = pipe.first.get();
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         pipe.first.reset();
@@ -238,24 +238,24 @@ TEST_CASE("backend: [14] a modify that the system refuses leaves all or nothing 
         static_cast<void>(on->remove(fd));
         CHECK(on->remove(fd) == std::errc::no_such_file_or_directory);
 
-        const auto next = support::make_pipe();
+        const auto next = on.pair();
         REQUIRE(next.first.get() == fd);
         REQUIRE_FALSE(on->add(fd, interest::readable, 3));
-        support::put(next.second.get());
+        support::put(on.system(), next.second.get());
         CHECK(keys_of(on.await()) == keys{3});
     });
 }
 
 TEST_CASE("backend: [14] a modify after the number was closed and reused watches the new one") {
     on_every_backend({14}, [](subject& on) {
-        auto old = support::make_pipe();
+        auto old = on.pair();
         const int fd = old.first.get();
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         old.first.reset();
-        const auto fresh = support::make_pair();
+        const auto fresh = on.pair();
         REQUIRE(fresh.first.get() == fd);
         CHECK_FALSE(on->modify(fd, both, 2));
-        support::put(fresh.second.get());
+        support::put(on.system(), fresh.second.get());
         const auto told = on.await();
         REQUIRE(keys_of(told) == keys{2});
         CHECK(told[0].writable);
@@ -266,9 +266,9 @@ TEST_CASE("backend: [14] a modify after the number was closed and reused watches
 
 TEST_CASE("backend: [15] after remove and close nothing is told any more") {
     on_every_backend({15}, [](subject& on) {
-        auto pair = support::make_pair();
+        auto pair = on.pair();
         REQUIRE_FALSE(on->add(pair.first.get(), both, 1));
-        support::put(pair.second.get());
+        support::put(on.system(), pair.second.get());
         CHECK(keys_of(on.await()) == keys{1});
         CHECK_FALSE(on->remove(pair.first.get()));
         CHECK(on.is_silent());
@@ -280,10 +280,10 @@ TEST_CASE("backend: [15] after remove and close nothing is told any more") {
 
 TEST_CASE("backend: [16] remove after close is harmless") {
     on_every_backend({16}, [](subject& on) {
-        auto pair = support::make_pair();
+        auto pair = on.pair();
         const int fd = pair.first.get();
         REQUIRE_FALSE(on->add(fd, both, 1));
-        support::put(pair.second.get());
+        support::put(on.system(), pair.second.get());
         pair.first.reset();
         CHECK_FALSE(on->remove(fd));
         CHECK(on->remove(fd) == std::errc::no_such_file_or_directory);
@@ -293,13 +293,13 @@ TEST_CASE("backend: [16] remove after close is harmless") {
 
 TEST_CASE("backend: [17] removing the old owner of a reused number leaves the new one alone") {
     on_every_backend({17}, [](subject& on) {
-        auto old = support::make_pipe();
+        auto old = on.pair();
         const int fd = old.first.get();
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         old.first.reset();
-        const auto fresh = support::make_pipe();
+        const auto fresh = on.pair();
         REQUIRE(fresh.first.get() == fd);
-        support::put(fresh.second.get());
+        support::put(on.system(), fresh.second.get());
 
         CHECK_FALSE(on->remove(fd));
         CHECK(on.is_silent());
@@ -307,73 +307,79 @@ TEST_CASE("backend: [17] removing the old owner of a reused number leaves the ne
         CHECK(keys_of(on.await()) == keys{2});
         old.second.reset();
         CHECK(keys_of(on.await()) == keys{2});
-        CHECK(support::take(fd) == 1);
+        CHECK(support::take(on.system(), fd) == 1);
     });
 }
 
 TEST_CASE("backend: [18] a dead registration is silent though a duplicate of it lives") {
-    on_every_backend({18}, [](subject& on) {
-        auto pipe = support::make_pipe();
-        const int fd = pipe.first.get();
-        const auto duplicate = support::make_duplicate(fd);
-        REQUIRE_FALSE(on->add(fd, interest::readable, 1));
-        SUBCASE("removed first") {
-            CHECK_FALSE(on->remove(fd));
-            pipe.first.reset();
-        }
-        SUBCASE("closed first") {
-            pipe.first.reset();
-            CHECK_FALSE(on->remove(fd));
-        }
-        support::put(pipe.second.get());
-        CHECK(on.look().empty());
-        CHECK(on.is_silent());
+    on_every_backend(
+        {18},
+        [](subject& on) {
+            auto pipe = on.pair();
+            const int fd = pipe.first.get();
+            const auto duplicate = support::make_duplicate(fd);
+            REQUIRE_FALSE(on->add(fd, interest::readable, 1));
+            SUBCASE("removed first") {
+                CHECK_FALSE(on->remove(fd));
+                pipe.first.reset();
+            }
+            SUBCASE("closed first") {
+                pipe.first.reset();
+                CHECK_FALSE(on->remove(fd));
+            }
+            support::put(on.system(), pipe.second.get());
+            CHECK(on.look().empty());
+            CHECK(on.is_silent());
 
-        // The number may be another's by now, and the duplicate is a descriptor like any other.
-        const auto other = support::make_pipe();
-        REQUIRE(other.first.get() == fd);
-        REQUIRE_FALSE(on->add(fd, interest::readable, 2));
-        CHECK(on.is_silent());
-        REQUIRE_FALSE(on->add(duplicate.get(), interest::readable, 3));
-        CHECK(keys_of(on.await()) == keys{3});
-        support::put(other.second.get());
-        CHECK(keys_of(on.await()) == keys{2, 3});
-    });
+            // The number may be another's by now, and the duplicate is a descriptor like any other.
+            const auto other = on.pair();
+            REQUIRE(other.first.get() == fd);
+            REQUIRE_FALSE(on->add(fd, interest::readable, 2));
+            CHECK(on.is_silent());
+            REQUIRE_FALSE(on->add(duplicate.get(), interest::readable, 3));
+            CHECK(keys_of(on.await()) == keys{3});
+            support::put(on.system(), other.second.get());
+            CHECK(keys_of(on.await()) == keys{2, 3});
+        },
+        support::needs_real_system{"there are no duplicates of descriptors"});
 }
 
 TEST_CASE("backend: [18] laying a ghost keeps the other registrations as they were") {
-    on_every_backend({18}, [](subject& on) {
-        auto pipe = support::make_pipe();
-        const auto duplicate = support::make_duplicate(pipe.first.get());
-        const auto quiet = support::make_pair();
-        const auto ended = support::make_pipe();
-        const auto ready = support::make_pipe();
-        REQUIRE_FALSE(on->add(pipe.first.get(), interest::readable, 1));
-        REQUIRE_FALSE(on->add(quiet.first.get(), interest::readable, 2));
-        REQUIRE_FALSE(on->add(ready.first.get(), interest::readable, 3));
-        const int fd = pipe.first.get();
-        pipe.first.reset();
-        REQUIRE_FALSE(on->remove(fd));
-        support::put(pipe.second.get());
-        static_cast<void>(on.look());
-        CHECK(on.is_silent());
+    on_every_backend(
+        {18},
+        [](subject& on) {
+            auto pipe = on.pair();
+            const auto duplicate = support::make_duplicate(pipe.first.get());
+            const auto quiet = on.pair();
+            const auto ended = on.pair();
+            const auto ready = on.pair();
+            REQUIRE_FALSE(on->add(pipe.first.get(), interest::readable, 1));
+            REQUIRE_FALSE(on->add(quiet.first.get(), interest::readable, 2));
+            REQUIRE_FALSE(on->add(ready.first.get(), interest::readable, 3));
+            const int fd = pipe.first.get();
+            pipe.first.reset();
+            REQUIRE_FALSE(on->remove(fd));
+            support::put(on.system(), pipe.second.get());
+            static_cast<void>(on.look());
+            CHECK(on.is_silent());
 
-        support::put(ready.second.get());
-        CHECK(keys_of(on.await()) == keys{3});
-        support::put(quiet.second.get());
-        CHECK(keys_of(on.await()) == keys{2, 3});
-        CHECK_FALSE(on->modify(quiet.first.get(), interest::writable, 4));
-        CHECK(keys_of(on.await()) == keys{3, 4});
-        CHECK_FALSE(on->remove(ready.first.get()));
-        CHECK(keys_of(on.await()) == keys{4});
-    });
+            support::put(on.system(), ready.second.get());
+            CHECK(keys_of(on.await()) == keys{3});
+            support::put(on.system(), quiet.second.get());
+            CHECK(keys_of(on.await()) == keys{2, 3});
+            CHECK_FALSE(on->modify(quiet.first.get(), interest::writable, 4));
+            CHECK(keys_of(on.await()) == keys{3, 4});
+            CHECK_FALSE(on->remove(ready.first.get()));
+            CHECK(keys_of(on.await()) == keys{4});
+        },
+        support::needs_real_system{"there are no duplicates of descriptors"});
 }
 
 TEST_CASE("backend: [21] of add and remove in one turn the last counts") {
     on_every_backend({21}, [](subject& on) {
-        const auto pair = support::make_pair();
+        const auto pair = on.pair();
         const int fd = pair.first.get();
-        support::put(pair.second.get());
+        support::put(on.system(), pair.second.get());
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         CHECK(keys_of(on.await()) == keys{1});
 
@@ -394,9 +400,9 @@ TEST_CASE("backend: [21] of add and remove in one turn the last counts") {
 
 TEST_CASE("backend: [22] of several changes without a wait only the last applies") {
     on_every_backend({22}, [](subject& on) {
-        const auto pair = support::make_pair();
+        const auto pair = on.pair();
         const int fd = pair.first.get();
-        support::put(pair.second.get());
+        support::put(on.system(), pair.second.get());
         REQUIRE_FALSE(on->add(fd, interest::none, 1));
         CHECK_FALSE(on->modify(fd, both, 2));
         CHECK_FALSE(on->modify(fd, interest::writable, 3));
@@ -413,7 +419,7 @@ TEST_CASE("backend: [22] of several changes without a wait only the last applies
 
 TEST_CASE("backend: [31] edge is refused where it is not offered, and never mixed with level") {
     on_every_backend({31}, [](subject& on) {
-        const auto pipe = support::make_pipe();
+        const auto pipe = on.pair();
         const int fd = pipe.first.get();
         const auto edge = interest::readable | interest::edge;
         if (!on.offers_edge()) {
@@ -422,7 +428,7 @@ TEST_CASE("backend: [31] edge is refused where it is not offered, and never mixe
         }
         REQUIRE_FALSE(on->add(fd, interest::readable, 1));
         CHECK(on->modify(fd, edge, 2) == std::errc::invalid_argument);
-        support::put(pipe.second.get());
+        support::put(on.system(), pipe.second.get());
         CHECK(keys_of(on.await()) == keys{1});
         CHECK(keys_of(on.await()) == keys{1});
         if (on.offers_edge()) {
@@ -437,20 +443,20 @@ TEST_CASE("backend: [31] edge is refused where it is not offered, and never mixe
 
 TEST_CASE("backend: [53] destroying one with registrations leaves the descriptors open") {
     on_every_backend({53}, [](subject& on) {
-        const auto pair = support::make_pair();
-        const auto pipe = support::make_pipe();
-        const auto before = support::open_descriptors();
+        const auto pair = on.pair();
+        const auto pipe = on.pair();
+        const auto before = on.under().descriptors();
         {
-            const auto second = on.entry().make().value();
+            const auto second = on.under().make_backend();
             REQUIRE_FALSE(second->add(pair.first.get(), both, 1));
             REQUIRE_FALSE(second->add(pipe.first.get(), interest::readable, 2));
         }
-        CHECK(support::open_descriptors() == before);
-        CHECK(support::put(pair.first.get()) == 1);
-        CHECK(support::take(pair.second.get()) == 1);
+        CHECK(on.under().descriptors() == before);
+        CHECK(support::put(on.system(), pair.first.get()) == 1);
+        CHECK(support::take(on.system(), pair.second.get()) == 1);
 
         REQUIRE_FALSE(on->add(pair.first.get(), both, 1));
         on.destroy();
-        CHECK(support::put(pair.first.get()) == 1);
+        CHECK(support::put(on.system(), pair.first.get()) == 1);
     });
 }

@@ -32,9 +32,11 @@ using sockeye::interest;
 using sockeye::readiness;
 using sockeye::timer;
 using support::clocked_loop;
-using support::for_every_backend;
+using support::ground;
 using support::on_every_clocked_loop;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -60,7 +62,7 @@ std::size_t resident_pages() {
 } // namespace
 
 TEST_CASE("loop: [61] run returns at once where nothing is left") {
-    on_every_loop({61}, [](sockeye::loop& owner) {
+    on_every_loop({61}, [](ground&, sockeye::loop& owner) {
         CHECK_FALSE(owner.run());
         CHECK_FALSE(owner.run());
         CHECK(owner.counters().waits == 0);
@@ -68,7 +70,7 @@ TEST_CASE("loop: [61] run returns at once where nothing is left") {
 }
 
 TEST_CASE("loop: [62] run_once waits for one batch and says how many handlers ran") {
-    on_every_loop({62}, [](sockeye::loop& owner) {
+    on_every_loop({62}, [](ground& on, sockeye::loop& owner) {
         timer soon(owner);
         int fired = 0;
         soon.start(2ms, [&] { ++fired; });
@@ -76,9 +78,9 @@ TEST_CASE("loop: [62] run_once waits for one batch and says how many handlers ra
         CHECK(fired == 1);
         CHECK(support::turn(owner, 0s) == 0);
         CHECK(support::turn(owner, 1ms) == 0);
-        const auto start = sockeye::clock::now();
+        const auto start = on.system().now();
         CHECK(support::turn(owner, 5ms) == 0);
-        CHECK(sockeye::clock::now() - start >= 5ms);
+        CHECK(on.system().now() - start >= 5ms);
         CHECK(support::turn(owner, -1s) == 0);
     });
 }
@@ -99,40 +101,44 @@ TEST_CASE("loop: [62] run_once waits for no longer than it is told, however old 
 }
 
 TEST_CASE("loop: [62] a signal that interrupts the wait leaves the rest of it") {
-    on_every_loop({62}, [](sockeye::loop& owner) {
-        struct sigaction action = {};
-        struct sigaction former = {};
-        action.sa_handler = [](int) {};
-        REQUIRE(::sigaction(SIGUSR2, &action, &former) == 0);
-        std::atomic<bool> is_done = false;
-        const auto self = ::pthread_self();
-        std::thread interrupter([&] {
-            while (!is_done) {
-                ::pthread_kill(self, SIGUSR2);
-                std::this_thread::sleep_for(100us);
-            }
-        });
-        const auto start = sockeye::clock::now();
-        const auto ran = owner.run_once(30ms);
-        const auto passed = sockeye::clock::now() - start;
-        is_done = true;
-        interrupter.join();
-        REQUIRE(::sigaction(SIGUSR2, &former, nullptr) == 0);
-        CHECK(ran.value() == 0);
-        CHECK(passed >= 30ms);
-        CHECK(owner.counters().waits > 1);
-    });
+    on_every_loop(
+        {62},
+        [](ground&, sockeye::loop& owner) {
+            struct sigaction action = {};
+            struct sigaction former = {};
+            action.sa_handler = [](int) {};
+            REQUIRE(::sigaction(SIGUSR2, &action, &former) == 0);
+            std::atomic<bool> is_done = false;
+            const auto self = ::pthread_self();
+            std::thread interrupter([&] {
+                while (!is_done) {
+                    ::pthread_kill(self, SIGUSR2);
+                    std::this_thread::sleep_for(100us);
+                }
+            });
+            const auto start = sockeye::clock::now();
+            const auto ran = owner.run_once(30ms);
+            const auto passed = sockeye::clock::now() - start;
+            is_done = true;
+            interrupter.join();
+            REQUIRE(::sigaction(SIGUSR2, &former, nullptr) == 0);
+            CHECK(ran.value() == 0);
+            CHECK(passed >= 30ms);
+            CHECK(owner.counters().waits > 1);
+        },
+        support::needs_real_system{"there are no real signals"});
 }
 
 TEST_CASE("loop: [63] stop finishes the batch, and the loop can run again") {
-    on_every_loop({63}, [](sockeye::loop& owner) {
-        std::vector<support::ends> pipes;
+    on_every_loop({63}, [](ground& on, sockeye::loop& owner) {
+        support::pair_source source(on.system());
+        std::vector<support::stream_pair> pairs;
         std::vector<sockeye::watch> watches;
         int heard = 0;
         for (int i = 0; i < 10; ++i) {
-            pipes.push_back(support::make_pipe());
-            support::put(pipes.back().second.get());
-            auto made = owner.watch(pipes.back().first.get(), interest::readable, [&](readiness) {
+            pairs.push_back(source.make());
+            support::put(on.system(), pairs.back().second.get());
+            auto made = owner.watch(pairs.back().first.get(), interest::readable, [&](readiness) {
                 ++heard;
                 owner.stop();
             });
@@ -148,7 +154,7 @@ TEST_CASE("loop: [63] stop finishes the batch, and the loop can run again") {
 }
 
 TEST_CASE("loop: [64] stop before run makes the next run return without a turn") {
-    on_every_loop({64}, [](sockeye::loop& owner) {
+    on_every_loop({64}, [](ground&, sockeye::loop& owner) {
         timer soon(owner);
         int fired = 0;
         soon.start(0s, [&] { ++fired; });
@@ -163,17 +169,17 @@ TEST_CASE("loop: [64] stop before run makes the next run return without a turn")
 }
 
 TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
-    on_every_loop({65}, [](sockeye::loop& owner) {
+    on_every_loop({65}, [](ground& on, sockeye::loop& owner) {
         const auto is_refused = [&] {
             return owner.run() == sockeye::errc::loop_running &&
                    owner.run_once(0s).error() == sockeye::errc::loop_running;
         };
-        const auto pipe = support::make_pipe();
-        support::put(pipe.second.get());
+        const auto pair = support::make_stream_pair(on.system());
+        support::put(on.system(), pair.second.get());
         timer soon(owner);
         sockeye::watch reading;
         int refused = 0;
-        auto made = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+        auto made = owner.watch(pair.first.get(), interest::readable, [&](readiness) {
             refused += is_refused() ? 1 : 0;
             reading.cancel();
             owner.remote().post([&] {
@@ -189,11 +195,11 @@ TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
 }
 
 TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
-    for_every_backend({66, 67}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({66, 67}, [](ground& on, rows&) {
         const auto token = std::make_shared<int>(0);
         const auto shout = [token] { FAIL_CHECK("a handler ran"); };
         {
-            sockeye::loop owner({.backend = entry.kind, .on_exception = [token](auto) {}});
+            auto owner = on.make_loop({.on_exception = [token](auto) {}});
             auto server = sockeye::serve(owner, "tcp://127.0.0.1:0",
                                          [shout](sockeye::stream&, sockeye::bytes) { shout(); });
             REQUIRE(server);
@@ -210,12 +216,13 @@ TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
             held->emplace_back(owner).start(1h, shout);
             auto signals = sockeye::signal_set::open(owner, {SIGUSR1}, [shout](int) { shout(); });
             REQUIRE(signals);
-            auto pipe = std::make_shared<support::ends>(support::make_pipe());
+            auto pair =
+                std::make_shared<support::stream_pair>(support::make_stream_pair(on.system()));
             auto reading =
-                owner.watch(pipe->first.get(), interest::readable, [shout](readiness) { shout(); });
+                owner.watch(pair->first.get(), interest::readable, [shout](readiness) { shout(); });
             REQUIRE(reading);
             owner.remote().post(
-                [shout, held, pipe,
+                [shout, held, pair,
                  set = std::make_shared<sockeye::signal_set>(std::move(signals.value())),
                  watching = std::make_shared<sockeye::watch>(std::move(reading.value()))] {
                     shout();
@@ -226,10 +233,10 @@ TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
 }
 
 TEST_CASE("loop: [66] tasks that a throwing run left behind go with the loop") {
-    for_every_backend({66}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({66}, [](ground& on, rows&) {
         const auto token = std::make_shared<int>(0);
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             const auto box = owner.remote();
             for (int i = 0; i < 3000; ++i) {
                 auto signals = std::make_shared<std::optional<sockeye::signal_set>>();
@@ -247,15 +254,15 @@ TEST_CASE("loop: [66] tasks that a throwing run left behind go with the loop") {
 }
 
 TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
-    for_every_backend({68}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({68}, [](ground& on, rows&) {
         const auto cycle = [&] {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             timer soon(owner);
             soon.start(0s, [] {});
             owner.remote().post([] {});
             CHECK_FALSE(owner.run());
         };
-        const auto before = support::open_descriptors();
+        const auto before = on.descriptors();
         for (int i = 0; i < 100; ++i) {
             cycle();
         }
@@ -263,7 +270,7 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
         for (int i = 0; i < 10'000; ++i) {
             cycle();
         }
-        CHECK(support::open_descriptors() == before);
+        CHECK(on.descriptors() == before);
 #if !defined(__SANITIZE_ADDRESS__)
         CHECK(resident_pages() < pages + 1000);
 #else
@@ -272,24 +279,27 @@ TEST_CASE("loop: [68] 10 000 loops come and go without a trace") {
     });
 }
 
-TEST_CASE("loop: [69] one that cannot be made leaves nothing") {
-    for_every_backend({69}, [](const sockeye::backend_entry& entry) {
-        const auto before = support::open_descriptors();
-        SUBCASE("no wake-up channel") {
-            support::test_kernel system;
-            system.refuse_wake_channel();
-            CHECK_THROWS_AS(
-                static_cast<void>(support::make_loop(system, entry.make().value(), entry)),
-                std::system_error);
-        }
-        SUBCASE("no descriptors") {
-            std::vector<sockeye::unique_fd> spare;
+TEST_CASE("loop: [69] one without a wake-up channel leaves nothing") {
+    on_every_ground({69}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        system.refuse_wake_channel();
+        CHECK_THROWS_AS(
+            static_cast<void>(support::make_loop(system, on.make_backend(), on.entry())),
+            std::system_error);
+    });
+}
+
+TEST_CASE("loop: [69] one for which there are too few descriptors leaves nothing") {
+    on_every_ground(
+        {69},
+        [](ground& on, rows&) {
+            const auto before = support::open_descriptors();
             const auto make = [&] {
-                return sockeye::loop::open({.backend = entry.kind}).has_value();
+                return sockeye::loop::open({.backend = on.entry().kind}).has_value();
             };
             rlimit limit = {};
             REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
-            int highest = before.back();
+            const int highest = before.back();
             bool is_made = false;
             // One more descriptor is allowed each time, until a loop fits.
             for (int allowed = highest + 1; !is_made && allowed < highest + 20; ++allowed) {
@@ -301,9 +311,8 @@ TEST_CASE("loop: [69] one that cannot be made leaves nothing") {
                 CHECK(support::open_descriptors() == before);
             }
             CHECK(is_made);
-        }
-        CHECK(support::open_descriptors() == before);
-    });
+        },
+        support::needs_real_system{"the limit of descriptors is the process's"});
 }
 
 TEST_CASE("loop: [60] a backend that is not there is an error, not another backend") {
@@ -318,7 +327,7 @@ TEST_CASE("loop: [60] a backend that is not there is an error, not another backe
 }
 
 TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in this order") {
-    on_every_loop({73}, [](sockeye::loop& owner) {
+    on_every_loop({73}, [](ground& on, sockeye::loop& owner) {
         std::vector<std::string> order;
         struct session {
             explicit session(std::vector<std::string>& all) : said(all) {}
@@ -332,24 +341,24 @@ TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in
             }
             std::vector<std::string>& said;
         };
-        auto pair = support::make_pair();
-        auto link = sockeye::adopt(owner, std::move(pair.first));
+        auto pair = support::make_stream_pair(on.system());
+        auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
         REQUIRE(link);
         link->attach<session>(order);
         timer due(owner);
         due.start(0s, [&] {
             order.emplace_back("timer");
-            CHECK(support::take(pair.second.get()) == 0);
+            CHECK(support::take(on.system(), pair.second.get()) == 0);
         });
         owner.remote().post([&] {
             order.emplace_back("task");
-            CHECK(support::take(pair.second.get()) == 0);
+            CHECK(support::take(on.system(), pair.second.get()) == 0);
         });
-        support::put(pair.second.get(), 3);
+        support::put(on.system(), pair.second.get(), 3);
         CHECK(support::turn(owner, 0s) == 4);
         CHECK(order == std::vector<std::string>{"data", "timer", "task", "close"});
         CHECK(owner.counters().turns == 1);
-        CHECK(support::take(pair.second.get()) == 3);
+        CHECK(support::take(on.system(), pair.second.get()) == 3);
     });
 }
 
@@ -374,15 +383,15 @@ TEST_CASE("loop: [74] its time moves once a turn and never back") {
 }
 
 TEST_CASE("loop: [75] what handlers throw goes to on_exception, and the turn goes on") {
-    for_every_backend({75}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({75}, [](ground& on, rows&) {
         std::vector<std::string> heard;
-        sockeye::loop owner({.backend = entry.kind, .on_exception = [&](std::exception_ptr what) {
-                                 try {
-                                     std::rethrow_exception(std::move(what));
-                                 } catch (const std::exception& error) {
-                                     heard.emplace_back(error.what());
-                                 }
-                             }});
+        auto owner = on.make_loop({.on_exception = [&](std::exception_ptr what) {
+            try {
+                std::rethrow_exception(std::move(what));
+            } catch (const std::exception& error) {
+                heard.emplace_back(error.what());
+            }
+        }});
         timer first(owner);
         timer second(owner);
         first.start(0s, [] { throw std::runtime_error("timer"); });
@@ -397,7 +406,7 @@ TEST_CASE("loop: [75] what handlers throw goes to on_exception, and the turn goe
 }
 
 TEST_CASE("loop: [75] without on_exception the first one leaves run, at the end of the turn") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground&, sockeye::loop& owner) {
         int ran = 0;
         for (const char* name : {"first", "second"}) {
             owner.remote().post([&, name] {
@@ -420,10 +429,10 @@ TEST_CASE("loop: [75] without on_exception the first one leaves run, at the end 
 }
 
 TEST_CASE("loop: [75] what on_exception throws leaves run") {
-    for_every_backend({75}, [](const sockeye::backend_entry& entry) {
-        sockeye::loop owner({.backend = entry.kind, .on_exception = [](std::exception_ptr what) {
-                                 std::rethrow_exception(std::move(what));
-                             }});
+    on_every_ground({75}, [](ground& on, rows&) {
+        auto owner = on.make_loop({.on_exception = [](std::exception_ptr what) {
+            std::rethrow_exception(std::move(what));
+        }});
         owner.remote().post([] { throw 7; });
         CHECK_THROWS_AS(static_cast<void>(owner.run()), int);
         CHECK_FALSE(owner.run());
@@ -431,37 +440,40 @@ TEST_CASE("loop: [75] what on_exception throws leaves run") {
 }
 
 TEST_CASE("loop: [76] loops in several threads share nothing") {
-    for_every_backend({76}, [](const sockeye::backend_entry& entry) {
-        std::vector<std::thread> threads;
-        std::atomic<int> right = 0;
-        for (int i = 0; i < 4; ++i) {
-            threads.emplace_back([&, i] {
-                sockeye::loop owner({.backend = entry.kind});
-                timer every(owner);
-                int fired = 0;
-                const int wanted = 20 + i;
-                every.start_every(100us, [&] {
-                    if (++fired == wanted) {
-                        every.cancel();
-                    }
+    on_every_ground(
+        {76},
+        [](ground& on, rows&) {
+            std::vector<std::thread> threads;
+            std::atomic<int> right = 0;
+            for (int i = 0; i < 4; ++i) {
+                threads.emplace_back([&, i] {
+                    auto owner = on.make_loop();
+                    timer every(owner);
+                    int fired = 0;
+                    const int wanted = 20 + i;
+                    every.start_every(100us, [&] {
+                        if (++fired == wanted) {
+                            every.cancel();
+                        }
+                    });
+                    const bool is_well = !owner.run();
+                    right += is_well && fired == wanted &&
+                                     owner.counters().timers_fired == std::uint64_t(wanted)
+                                 ? 1
+                                 : 0;
                 });
-                const bool is_well = !owner.run();
-                right += is_well && fired == wanted &&
-                                 owner.counters().timers_fired == std::uint64_t(wanted)
-                             ? 1
-                             : 0;
-            });
-        }
-        for (auto& one : threads) {
-            one.join();
-        }
-        CHECK(right == 4);
-    });
+            }
+            for (auto& one : threads) {
+                one.join();
+            }
+            CHECK(right == 4);
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("loop: [77] an idle loop makes no turns") {
-    on_every_loop({77}, [](sockeye::loop& owner) {
-        const auto pair = support::make_pair();
+    on_every_loop({77}, [](ground& on, sockeye::loop& owner) {
+        const auto pair = support::make_stream_pair(on.system());
         auto idle = owner.watch(pair.first.get(), interest::readable, [](readiness) {});
         REQUIRE(idle);
         auto server =
@@ -483,11 +495,11 @@ TEST_CASE("loop: [77] an idle loop makes no turns") {
 }
 
 TEST_CASE("loop: [78] counts what it does") {
-    on_every_loop({78}, [](sockeye::loop& owner) {
-        const auto pipe = support::make_pipe();
-        support::put(pipe.second.get());
-        auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            support::take(pipe.first.get());
+    on_every_loop({78}, [](ground& on, sockeye::loop& owner) {
+        const auto pair = support::make_stream_pair(on.system());
+        support::put(on.system(), pair.second.get());
+        auto reading = owner.watch(pair.first.get(), interest::readable, [&](readiness) {
+            support::take(on.system(), pair.first.get());
             owner.remote().post([] {});
         });
         REQUIRE(reading);
@@ -522,19 +534,22 @@ TEST_CASE("loop: [78] the longest handler is known to within the seven before it
 }
 
 TEST_CASE("loop: a guard holds run until it goes") {
-    on_every_loop({}, [](sockeye::loop& owner) {
-        std::optional<sockeye::hold_guard> guard(owner.hold());
-        const auto box = owner.remote();
-        std::thread poster([&] { box.post([&] { guard.reset(); }); });
-        CHECK_FALSE(owner.run());
-        poster.join();
-        CHECK_FALSE(guard.has_value());
-        CHECK_FALSE(owner.run());
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& owner) {
+            std::optional<sockeye::hold_guard> guard(owner.hold());
+            const auto box = owner.remote();
+            std::thread poster([&] { box.post([&] { guard.reset(); }); });
+            CHECK_FALSE(owner.run());
+            poster.join();
+            CHECK_FALSE(guard.has_value());
+            CHECK_FALSE(owner.run());
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("loop: what waits for another turn keeps run going") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
         int ran = 0;
         std::function<void()> again = [&] {
@@ -554,72 +569,82 @@ TEST_CASE("loop: what waits for another turn keeps run going") {
 }
 
 TEST_CASE("loop: says in a forked child that it does not work there, and leaves the parent's be") {
-    on_every_loop({}, [](sockeye::loop& owner) {
-        const auto pipe = support::make_pipe();
-        int heard = 0;
-        auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            ++heard;
-            support::take(pipe.first.get());
-        });
-        REQUIRE(reading);
-        auto server =
-            sockeye::serve(owner, "tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
-        REQUIRE(server);
-        auto link = sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
-        REQUIRE(turn_until(owner, [&] { return owner.counters().accepted == 1; }));
-        const int status = support::run_in_child([&] {
-            const auto other = support::make_pipe();
-            const bool is_told = owner.run() == sockeye::errc::loop_forked &&
-                                 owner.run_once(0s).error() == sockeye::errc::loop_forked &&
-                                 reading->modify(interest::none) == sockeye::errc::loop_forked &&
-                                 owner.watch(other.first.get(), interest::readable, [](readiness) {
-                                      }).error() == sockeye::errc::loop_forked;
-            reading->cancel();
-            link = sockeye::stream();
-            const sockeye::loop gone(std::move(owner));
-            // A loop of its own works there.
-            sockeye::loop fresh({.backend = gone.backend()});
-            timer soon(fresh);
-            soon.start(0s, [] {});
-            return is_told && !fresh.run() ? 0 : 1;
-        });
-        CHECK(status == 0);
-        support::put(pipe.second.get());
-        CHECK(turn_until(owner, [&] { return heard == 1; }));
-        auto second = sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
-        CHECK(turn_until(owner, [&] { return owner.counters().accepted == 2; }));
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& owner) {
+            const auto pipe = support::make_pipe();
+            int heard = 0;
+            auto reading = owner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
+            REQUIRE(reading);
+            auto server =
+                sockeye::serve(owner, "tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
+            REQUIRE(server);
+            auto link =
+                sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
+            REQUIRE(turn_until(owner, [&] { return owner.counters().accepted == 1; }));
+            const int status = support::run_in_child([&] {
+                const auto other = support::make_pipe();
+                const bool is_told =
+                    owner.run() == sockeye::errc::loop_forked &&
+                    owner.run_once(0s).error() == sockeye::errc::loop_forked &&
+                    reading->modify(interest::none) == sockeye::errc::loop_forked &&
+                    owner.watch(other.first.get(), interest::readable, [](readiness) {}).error() ==
+                        sockeye::errc::loop_forked;
+                reading->cancel();
+                link = sockeye::stream();
+                const sockeye::loop gone(std::move(owner));
+                // A loop of its own works there.
+                sockeye::loop fresh({.backend = gone.backend()});
+                timer soon(fresh);
+                soon.start(0s, [] {});
+                return is_told && !fresh.run() ? 0 : 1;
+            });
+            CHECK(status == 0);
+            support::put(pipe.second.get());
+            CHECK(turn_until(owner, [&] { return heard == 1; }));
+            auto second =
+                sockeye::connect<silent_session>(owner, server->local_endpoint().value(), {});
+            CHECK(turn_until(owner, [&] { return owner.counters().accepted == 2; }));
+        },
+        support::needs_real_system{"there is no fork"});
 }
 
 TEST_CASE("loop: one runs inside another through its descriptor") {
-    on_every_loop({}, [](sockeye::loop& inner) {
-        const int handle = inner.native_handle();
-        if (handle < 0) {
-            CHECK((inner.backend() == sockeye::backend_kind::poll ||
-                   inner.backend() == sockeye::backend_kind::select));
-            return;
-        }
-        CHECK(inner.native_handle() == handle);
-        const auto pipe = support::make_pipe();
-        int heard = 0;
-        auto reading = inner.watch(pipe.first.get(), interest::readable, [&](readiness) {
-            ++heard;
-            support::take(pipe.first.get());
-        });
-        REQUIRE(reading);
-        sockeye::loop outer;
-        auto nested =
-            outer.watch(handle, interest::readable, [&](readiness) { CHECK(inner.run_once(0s)); });
-        REQUIRE(nested);
-        support::put(pipe.second.get());
-        CHECK(turn_until(outer, [&] { return heard == 1; }));
-        int posted = 0;
-        std::thread poster([box = inner.remote(), &posted] { box.post([&posted] { ++posted; }); });
-        CHECK(turn_until(outer, [&] { return posted == 1; }));
-        poster.join();
-        static_cast<void>(outer.run_once(20ms));
-        CHECK_FALSE(is_readable(handle));
-    });
+    on_every_loop(
+        {},
+        [](ground&, sockeye::loop& inner) {
+            const int handle = inner.native_handle();
+            if (handle < 0) {
+                CHECK((inner.backend() == sockeye::backend_kind::poll ||
+                       inner.backend() == sockeye::backend_kind::select));
+                return;
+            }
+            CHECK(inner.native_handle() == handle);
+            const auto pipe = support::make_pipe();
+            int heard = 0;
+            auto reading = inner.watch(pipe.first.get(), interest::readable, [&](readiness) {
+                ++heard;
+                support::take(pipe.first.get());
+            });
+            REQUIRE(reading);
+            sockeye::loop outer;
+            auto nested = outer.watch(handle, interest::readable,
+                                      [&](readiness) { CHECK(inner.run_once(0s)); });
+            REQUIRE(nested);
+            support::put(pipe.second.get());
+            CHECK(turn_until(outer, [&] { return heard == 1; }));
+            int posted = 0;
+            std::thread poster(
+                [box = inner.remote(), &posted] { box.post([&posted] { ++posted; }); });
+            CHECK(turn_until(outer, [&] { return posted == 1; }));
+            poster.join();
+            static_cast<void>(outer.run_once(20ms));
+            CHECK_FALSE(is_readable(handle));
+        },
+        support::needs_real_system{"there are no sets inside sets"});
 }
 
 TEST_CASE("loop: next_deadline says when it wants to run, whatever the descriptors do") {
@@ -652,7 +677,8 @@ TEST_CASE("loop: next_deadline says when it wants to run, whatever the descripto
 }
 
 TEST_CASE("loop: may be moved between turns") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = on.make_loop();
         std::unique_ptr<sockeye::loop> moved; // first, so that it goes last
         auto box = owner.remote();
         timer soon(owner);

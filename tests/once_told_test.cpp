@@ -23,7 +23,9 @@ using sockeye::bytes;
 using sockeye::close_info;
 using sockeye::close_reason;
 using sockeye::stream;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -113,40 +115,41 @@ void echo_on(sockeye::loop& owner, const char* where) {
 
 /// A peer that the loop does not know: sends in one piece what is more than a receive buffer,
 /// then data and FIN in one go, and takes the answer late.
-void echo_to_foreigner(sockeye::loop& owner, support::ends pair) {
+void echo_to_foreigner(ground& on, sockeye::loop& owner, sockeye::transport kind) {
+    auto pair = support::make_stream_pair(on.system(), kind);
     tally served;
-    auto link = sockeye::adopt(owner, std::move(pair.first));
+    auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
     REQUIRE(link);
     link->attach<echo>(std::ref(served));
     std::size_t sent = 0;
     std::size_t taken = 0;
     for (int piece = 0; piece < 20; ++piece) {
-        const auto fits = support::put(pair.second.get(), 150'000);
+        const auto fits = support::put(on.system(), pair.second.get(), 150'000);
         sent += fits;
         // Both ends are slow in turns, so that the answers pile up.
         if (piece % 4 == 3) {
             CHECK(turn_until(owner, [&] {
-                taken += support::take(pair.second.get());
+                taken += support::take(on.system(), pair.second.get());
                 return taken == sent;
             }));
         } else {
             static_cast<void>(owner.run_once(sockeye::duration::zero()));
         }
     }
-    sent += support::put(pair.second.get(), 1000);
-    REQUIRE(::shutdown(pair.second.get(), SHUT_WR) == 0);
+    sent += support::put(on.system(), pair.second.get(), 1000);
+    REQUIRE_FALSE(on.system().shutdown_write(pair.second.get()));
     CHECK(turn_until(owner, [&] {
-        taken += support::take(pair.second.get());
+        taken += support::take(on.system(), pair.second.get());
         return !served.closes.empty();
     }));
-    taken += support::take(pair.second.get());
+    taken += support::take(on.system(), pair.second.get());
     CHECK(served.received == sent);
     CHECK(taken == sent);
     REQUIRE(served.closes.size() == 1);
     CHECK(served.closes.front().reason == close_reason::ended);
 }
 
-void all_scenarios(sockeye::loop& owner) {
+void all_scenarios(ground& on, sockeye::loop& owner) {
     SUBCASE("TCP") {
         echo_on(owner, "tcp://127.0.0.1:0");
     }
@@ -154,10 +157,10 @@ void all_scenarios(sockeye::loop& owner) {
         echo_on(owner, "unix:@"); // a name that the kernel chooses
     }
     SUBCASE("foreign TCP") {
-        echo_to_foreigner(owner, support::make_tcp_pair());
+        echo_to_foreigner(on, owner, sockeye::transport::tcp);
     }
     SUBCASE("foreign Unix") {
-        echo_to_foreigner(owner, support::make_pair());
+        echo_to_foreigner(on, owner, sockeye::transport::unix_stream);
     }
 }
 
@@ -170,96 +173,97 @@ backend_entry without_edge(backend_entry row) {
 } // namespace
 
 TEST_CASE("reactor: a backend that tells each change only once loses nothing") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        support::test_kernel system;
-        auto once = std::make_unique<support::once_backend>(entry.make().value(), system);
-        auto owner = support::make_loop(system, std::move(once), without_edge(entry));
-        all_scenarios(owner);
-    });
+    on_every_ground(
+        {},
+        [](ground& on, rows&) {
+            support::test_kernel system(on.system());
+            auto once = std::make_unique<support::once_backend>(on.make_backend(), system);
+            auto owner = support::make_loop(system, std::move(once), without_edge(on.entry()));
+            all_scenarios(on, owner);
+        },
+        support::needs_real_system{"asks poll(2) what has arrived"});
 }
 
 TEST_CASE("reactor: the once-telling backend keeps quiet where others repeat themselves") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        support::test_kernel system;
-        support::once_backend once(entry.make().value(), system);
-        const auto pair = support::make_pair();
-        std::array<sockeye::event, 4> ready = {};
-        REQUIRE_FALSE(once.add(pair.first.get(), sockeye::interest::readable, 7));
-        support::put(pair.second.get());
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
-        CHECK(once.kept_quiet == 1);
-        support::put(pair.second.get());
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
-        REQUIRE_FALSE(once.modify(pair.first.get(),
-                                  sockeye::interest::readable | sockeye::interest::writable, 7));
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
-        CHECK(ready[0].writable);
-        CHECK_FALSE(ready[0].readable);
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
-        REQUIRE(::shutdown(pair.second.get(), SHUT_WR) == 0);
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
-        CHECK(ready[0].read_closed);
-        CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
-    });
+    on_every_ground(
+        {},
+        [](ground& on, rows&) {
+            support::test_kernel system(on.system());
+            support::once_backend once(on.make_backend(), system);
+            const auto pair = support::make_stream_pair(on.system());
+            std::array<sockeye::event, 4> ready = {};
+            REQUIRE_FALSE(once.add(pair.first.get(), sockeye::interest::readable, 7));
+            support::put(on.system(), pair.second.get());
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+            CHECK(once.kept_quiet == 1);
+            support::put(on.system(), pair.second.get());
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+            REQUIRE_FALSE(once.modify(
+                pair.first.get(), sockeye::interest::readable | sockeye::interest::writable, 7));
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+            CHECK(ready[0].writable);
+            CHECK_FALSE(ready[0].readable);
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+            REQUIRE_FALSE(on.system().shutdown_write(pair.second.get()));
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 1);
+            CHECK(ready[0].read_closed);
+            CHECK(once.wait(ready, sockeye::duration::zero()).value() == 0);
+        },
+        support::needs_real_system{"asks poll(2) what has arrived"});
 }
 
 TEST_CASE("reactor: a kernel's own edges lose nothing, though the loop counts on levels") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        if (!entry.features.edge) {
+    on_every_ground({}, [](ground& on, rows&) {
+        if (!on.entry().features.edge) {
             return;
         }
-        auto edges = std::make_unique<support::edge_backend>(entry.make().value());
-        auto owner =
-            support::make_loop(sockeye::system_kernel(), std::move(edges), without_edge(entry));
-        all_scenarios(owner);
+        auto edges = std::make_unique<support::edge_backend>(on.make_backend());
+        auto owner = support::make_loop(on.system(), std::move(edges), without_edge(on.entry()));
+        all_scenarios(on, owner);
     });
 }
 
 TEST_CASE("reactor: levels lose nothing, though the loop could have edges") {
-    for_every_backend({}, [](const backend_entry& entry) {
-        auto owner =
-            support::make_loop(sockeye::system_kernel(), entry.make().value(), without_edge(entry));
-        all_scenarios(owner);
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = support::make_loop(on.system(), on.make_backend(), without_edge(on.entry()));
+        all_scenarios(on, owner);
     });
 }
 
 TEST_CASE("reactor: [52] readiness that is not there leads to nothing") {
-    for_every_backend({52}, [](const backend_entry& entry) {
+    on_every_ground({52}, [](ground& on, rows&) {
         std::uint64_t seed = 1;
         SUBCASE("now and then") {
-            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 100);
-            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
-            all_scenarios(owner);
+            auto lying = std::make_unique<support::lying_backend>(on.make_backend(), seed, 100);
+            auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
+            all_scenarios(on, owner);
         }
         SUBCASE("all the time") {
-            auto lying = std::make_unique<support::lying_backend>(entry.make().value(), seed, 2);
+            auto lying = std::make_unique<support::lying_backend>(on.make_backend(), seed, 2);
             const auto& told = *lying;
-            auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
-            all_scenarios(owner);
+            auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
+            all_scenarios(on, owner);
             CHECK(told.lies > 0);
         }
     });
 }
 
 TEST_CASE("reactor: [52] a connection attempt is not over because somebody says so") {
-    for_every_backend({52}, [](const backend_entry& entry) {
+    on_every_ground({52}, [](ground& on, rows&) {
         // The backlog is full, so that the next attempt stays on its way.
-        const auto full = support::make_bound_tcp_socket();
-        REQUIRE(::listen(full.get(), 0) == 0);
-        std::vector<sockeye::unique_fd> waiting;
+        auto& system = on.system();
+        constexpr auto kind = sockeye::transport::tcp;
+        const auto full = support::make_bound_tcp(system);
+        REQUIRE_FALSE(system.listen(full.fd.get(), 0));
+        std::vector<sockeye::owned_fd> waiting;
         for (int i = 0; i < 3; ++i) {
-            waiting.push_back(support::make_tcp_socket());
-            static_cast<void>(support::connect_to(waiting.back().get(), full.get()));
+            waiting.push_back(system.socket(kind, AF_INET).value());
+            static_cast<void>(system.connect(waiting.back().get(), full.name));
         }
-        sockaddr_storage room = {};
-        socklen_t size = sizeof room;
-        auto* const address = reinterpret_cast<sockaddr*>(&room);
-        REQUIRE(::getsockname(full.get(), address, &size) == 0);
-        const auto where = sockeye::endpoint::from_system(sockeye::transport::tcp, address, size);
-        auto lying = std::make_unique<support::lying_backend>(entry.make().value(), 1, 1);
-        auto owner = support::make_loop(sockeye::system_kernel(), std::move(lying), entry);
+        auto lying = std::make_unique<support::lying_backend>(on.make_backend(), 1, 1);
+        auto owner = support::make_loop(on.system(), std::move(lying), on.entry());
         struct session {
             explicit session(int& count) : opened(count) {}
             void on_open(stream&) { ++opened; }
@@ -267,19 +271,18 @@ TEST_CASE("reactor: [52] a connection attempt is not over because somebody says 
             int& opened;
         };
         int opened = 0;
-        auto link = sockeye::connect<session>(owner, where, {}, std::ref(opened));
+        auto link = sockeye::connect<session>(owner, full.name, {}, std::ref(opened));
         for (int i = 0; i < 100; ++i) {
             static_cast<void>(owner.run_once(sockeye::duration::zero()));
         }
         CHECK(opened == 0);
         CHECK(link.is_connecting());
         // Whoever is taken from the queue makes room.
-        sockeye::unique_fd taken[4];
+        std::vector<sockeye::owned_fd> taken;
         CHECK(turn_until(owner, [&] {
-            for (auto& one : taken) {
-                if (!one) {
-                    one = sockeye::unique_fd(::accept(full.get(), nullptr, nullptr));
-                }
+            sockeye::endpoint peer;
+            if (auto accepted = system.accept(full.fd.get(), kind, peer)) {
+                taken.push_back(std::move(accepted.value()));
             }
             return opened == 1;
         }));

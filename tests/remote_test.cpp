@@ -20,8 +20,10 @@
 
 using namespace std::chrono_literals;
 using sockeye::remote;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -57,97 +59,122 @@ struct mourned {
 
 } // namespace
 
-TEST_CASE("remote: [228] a task posted before run, and one from another thread, run once") {
-    on_every_loop({228}, [](sockeye::loop& owner) {
-        const auto guard = owner.hold();
+TEST_CASE("remote: [228] a task posted before run runs once, in run") {
+    on_every_loop({228}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
-        const auto here = std::this_thread::get_id();
         int ran = 0;
         CHECK(box.post([&] { ++ran; }));
         CHECK(ran == 0);
-        bool is_posted = false;
-        std::thread poster([&, copy = box] {
-            is_posted = copy.post([&] {
-                ++ran;
-                CHECK(std::this_thread::get_id() == here);
-                owner.stop();
-            });
-        });
         CHECK_FALSE(owner.run());
-        poster.join();
-        CHECK(is_posted);
-        CHECK(ran == 2);
+        CHECK(ran == 1);
+        CHECK_FALSE(owner.run());
+        CHECK(ran == 1);
     });
+}
+
+TEST_CASE("remote: [228] a task posted before run, and one from another thread, run once") {
+    on_every_loop(
+        {228},
+        [](ground&, sockeye::loop& owner) {
+            const auto guard = owner.hold();
+            const auto box = owner.remote();
+            const auto here = std::this_thread::get_id();
+            int ran = 0;
+            CHECK(box.post([&] { ++ran; }));
+            CHECK(ran == 0);
+            bool is_posted = false;
+            std::thread poster([&, copy = box] {
+                is_posted = copy.post([&] {
+                    ++ran;
+                    CHECK(std::this_thread::get_id() == here);
+                    owner.stop();
+                });
+            });
+            CHECK_FALSE(owner.run());
+            poster.join();
+            CHECK(is_posted);
+            CHECK(ran == 2);
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
-    on_every_loop({229}, [](sockeye::loop& owner) {
-        for (int i = 0; i < 50; ++i) {
-            std::thread poster([box = owner.remote()] { box.post([] {}); });
-            CHECK(support::turn(owner) == 1);
-            poster.join();
-        }
-    });
+    on_every_loop(
+        {229},
+        [](ground&, sockeye::loop& owner) {
+            for (int i = 0; i < 50; ++i) {
+                std::thread poster([box = owner.remote()] { box.post([] {}); });
+                CHECK(support::turn(owner) == 1);
+                poster.join();
+            }
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [56] what another thread wants watched during a wait, it posts") {
-    on_every_loop({56}, [](sockeye::loop& owner) {
-        const auto pipe = support::make_pipe();
-        std::optional<sockeye::watch> watched;
-        bool is_heard = false;
-        std::thread other([&, box = owner.remote()] {
-            box.post([&] {
-                watched = owner
-                              .watch(pipe.first.get(), sockeye::interest::readable,
-                                     [&](sockeye::readiness what) { is_heard = what.readable; })
-                              .value();
-                CHECK(::write(pipe.second.get(), "x", 1) == 1);
+    on_every_loop(
+        {56},
+        [](ground& on, sockeye::loop& owner) {
+            const auto pair = support::make_stream_pair(on.system());
+            std::optional<sockeye::watch> watched;
+            bool is_heard = false;
+            std::thread other([&, box = owner.remote()] {
+                box.post([&] {
+                    watched = owner
+                                  .watch(pair.first.get(), sockeye::interest::readable,
+                                         [&](sockeye::readiness what) { is_heard = what.readable; })
+                                  .value();
+                    CHECK(support::put(on.system(), pair.second.get()) == 1);
+                });
             });
-        });
-        CHECK(turn_until(owner, [&] { return is_heard; }));
-        other.join();
-        watched.reset();
-    });
+            CHECK(turn_until(owner, [&] { return is_heard; }));
+            other.join();
+            watched.reset();
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [230] many posts from many threads all run, in the order of each thread") {
-    for_every_backend({230, 232}, [](const sockeye::backend_entry& entry) {
-        support::test_kernel system;
-        auto owner = support::make_loop(system, entry.make().value(), entry);
-        const auto guard = owner.hold();
-        std::array<int, thread_count> next = {};
-        std::size_t out_of_order = 0;
-        int ran = 0;
-        std::vector<std::thread> threads;
-        for (std::size_t name = 0; name < thread_count; ++name) {
-            threads.emplace_back([&, name, box = owner.remote()] {
-                for (int i = 0; i < posts_per_thread; ++i) {
-                    box.post([&, name, i] {
-                        out_of_order += next[name]++ == i ? 0 : 1;
-                        ++ran;
-                    });
-                }
-            });
-        }
-        const int wanted = posts_per_thread * thread_count;
-        CHECK(turn_until(owner, [&] { return ran == wanted; }));
-        for (auto& one : threads) {
-            one.join();
-        }
-        CHECK(ran == wanted);
-        CHECK(out_of_order == 0);
-        CHECK(owner.counters().posts == static_cast<std::uint64_t>(wanted));
-        MESSAGE(entry.name << ": " << wanted << " posts, " << system.wakes() << " wake-ups, "
-                           << owner.counters().waits << " waits");
-        CHECK(system.wakes() <= owner.counters().waits + 1);
-        CHECK(owner.counters().waits < static_cast<std::uint64_t>(wanted / 4));
-    });
+    on_every_ground(
+        {230, 232},
+        [](ground& on, rows&) {
+            support::test_kernel system(on.system());
+            auto owner = support::make_loop(system, on.make_backend(), on.entry());
+            const auto guard = owner.hold();
+            std::array<int, thread_count> next = {};
+            std::size_t out_of_order = 0;
+            int ran = 0;
+            std::vector<std::thread> threads;
+            for (std::size_t name = 0; name < thread_count; ++name) {
+                threads.emplace_back([&, name, box = owner.remote()] {
+                    for (int i = 0; i < posts_per_thread; ++i) {
+                        box.post([&, name, i] {
+                            out_of_order += next[name]++ == i ? 0 : 1;
+                            ++ran;
+                        });
+                    }
+                });
+            }
+            const int wanted = posts_per_thread * thread_count;
+            CHECK(turn_until(owner, [&] { return ran == wanted; }));
+            for (auto& one : threads) {
+                one.join();
+            }
+            CHECK(ran == wanted);
+            CHECK(out_of_order == 0);
+            CHECK(owner.counters().posts == static_cast<std::uint64_t>(wanted));
+            MESSAGE(on.name() << ": " << wanted << " posts, " << system.wakes() << " wake-ups, "
+                              << owner.counters().waits << " waits");
+            CHECK(system.wakes() <= owner.counters().waits + 1);
+            CHECK(owner.counters().waits < static_cast<std::uint64_t>(wanted / 4));
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
-    for_every_backend({230}, [](const sockeye::backend_entry& entry) {
-        support::test_kernel system;
-        auto owner = support::make_loop(system, entry.make().value(), entry);
+    on_every_ground({230}, [](ground& on, rows&) {
+        support::test_kernel system(on.system());
+        auto owner = support::make_loop(system, on.make_backend(), on.entry());
         const auto box = owner.remote();
         int ran = 0;
         for (int i = 0; i < 1000; ++i) {
@@ -163,28 +190,31 @@ TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
 }
 
 TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
-    on_every_loop({231}, [](sockeye::loop& owner) {
-        // Each post answers the one before, so that one lost wake-up would stop both for ever.
-        std::atomic<int> asked = 0;
-        std::atomic<bool> is_over = false;
-        std::thread poster([&, box = owner.remote()] {
-            for (int i = 1; i <= races * 10; ++i) {
-                box.post([&, i] { asked = i; });
-                while (asked < i && !is_over) {
-                    std::this_thread::yield();
+    on_every_loop(
+        {231},
+        [](ground&, sockeye::loop& owner) {
+            // Each post answers the one before, so that one lost wake-up would stop both for ever.
+            std::atomic<int> asked = 0;
+            std::atomic<bool> is_over = false;
+            std::thread poster([&, box = owner.remote()] {
+                for (int i = 1; i <= races * 10; ++i) {
+                    box.post([&, i] { asked = i; });
+                    while (asked < i && !is_over) {
+                        std::this_thread::yield();
+                    }
                 }
-            }
-        });
-        const bool is_done = support::turn_until([&] { return asked == races * 10; },
-                                                 [&] { static_cast<void>(owner.run_once()); });
-        CHECK(is_done);
-        is_over = true;
-        poster.join();
-    });
+            });
+            const bool is_done = support::turn_until([&] { return asked == races * 10; },
+                                                     [&] { static_cast<void>(owner.run_once()); });
+            CHECK(is_done);
+            is_over = true;
+            poster.join();
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not inside it") {
-    on_every_loop({233}, [](sockeye::loop& owner) {
+    on_every_loop({233}, [](ground&, sockeye::loop& owner) {
         const auto box = owner.remote();
         std::vector<std::uint64_t> turns;
         std::function<void()> again = [&] {
@@ -202,7 +232,7 @@ TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not ins
 }
 
 TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor timers") {
-    on_every_loop({234}, [](sockeye::loop& owner) {
+    on_every_loop({234}, [](ground& on, sockeye::loop& owner) {
         const auto box = owner.remote();
         bool is_over = false;
         std::size_t ran = 0;
@@ -217,16 +247,16 @@ TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor
         }
         sockeye::timer soon(owner);
         int fired = 0;
-        const auto pipe = support::make_pipe();
+        const auto pair = support::make_stream_pair(on.system());
         int heard = 0;
         auto reading =
-            owner.watch(pipe.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
+            owner.watch(pair.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
                 ++heard;
-                support::take(pipe.first.get());
+                support::take(on.system(), pair.first.get());
             });
         REQUIRE(reading);
         for (int round = 1; round <= 20; ++round) {
-            support::put(pipe.second.get());
+            support::put(on.system(), pair.second.get());
             soon.start(0s, [&] { ++fired; });
             CHECK(turn_until(owner, [&] { return heard == round && fired == round; }));
         }
@@ -238,12 +268,12 @@ TEST_CASE("remote: [234] tasks that post for ever starve neither descriptors nor
 }
 
 TEST_CASE("remote: [235] after the loop is gone, post says so") {
-    for_every_backend({235}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({235}, [](ground& on, rows&) {
         std::optional<remote> box;
         std::atomic<int> alive = 0;
         const auto here = std::this_thread::get_id();
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             box.emplace(owner.remote());
             CHECK(box->post([one = mourned(alive, here)] { FAIL_CHECK("never runs"); }));
             CHECK(alive == 1);
@@ -255,72 +285,78 @@ TEST_CASE("remote: [235] after the loop is gone, post says so") {
 }
 
 TEST_CASE("remote: [235] posting races with the end of the loop") {
-    for_every_backend({235, 238}, [](const sockeye::backend_entry& entry) {
-        for (int round = 0; round < races; ++round) {
-            std::atomic<int> alive = 0;
-            std::atomic<int> refused = 0;
-            std::atomic<int> ran = 0;
-            std::vector<std::thread> threads;
-            {
-                sockeye::loop owner({.backend = entry.kind});
-                for (int i = 0; i < 2; ++i) {
-                    threads.emplace_back([&, box = owner.remote()] {
-                        struct counted {
-                            std::atomic<int>* count;
-                            explicit counted(std::atomic<int>& all) : count(&all) { ++all; }
-                            counted(counted&& other) noexcept
-                                : count(std::exchange(other.count, nullptr)) {}
-                            ~counted() {
-                                if (count != nullptr) {
-                                    --*count;
+    on_every_ground(
+        {235, 238},
+        [](ground& on, rows&) {
+            for (int round = 0; round < races; ++round) {
+                std::atomic<int> alive = 0;
+                std::atomic<int> refused = 0;
+                std::atomic<int> ran = 0;
+                std::vector<std::thread> threads;
+                {
+                    auto owner = on.make_loop();
+                    for (int i = 0; i < 2; ++i) {
+                        threads.emplace_back([&, box = owner.remote()] {
+                            struct counted {
+                                std::atomic<int>* count;
+                                explicit counted(std::atomic<int>& all) : count(&all) { ++all; }
+                                counted(counted&& other) noexcept
+                                    : count(std::exchange(other.count, nullptr)) {}
+                                ~counted() {
+                                    if (count != nullptr) {
+                                        --*count;
+                                    }
                                 }
+                            };
+                            while (box.post([&, one = counted(alive)] { ++ran; })) {
                             }
-                        };
-                        while (box.post([&, one = counted(alive)] { ++ran; })) {
-                        }
-                        ++refused;
-                    });
+                            ++refused;
+                        });
+                    }
+                    for (int i = round % 4; i > 0; --i) {
+                        static_cast<void>(owner.run_once(0s));
+                    }
                 }
-                for (int i = round % 4; i > 0; --i) {
-                    static_cast<void>(owner.run_once(0s));
+                for (auto& one : threads) {
+                    one.join();
                 }
+                REQUIRE(refused == 2);
+                REQUIRE(alive == 0);
             }
-            for (auto& one : threads) {
-                one.join();
-            }
-            REQUIRE(refused == 2);
-            REQUIRE(alive == 0);
-        }
-    });
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: [239] tasks may be move-only and may throw; they go before the next one runs") {
-    on_every_loop({239}, [](sockeye::loop& owner) {
-        std::atomic<int> alive = 0;
-        const auto here = std::this_thread::get_id();
-        const auto box = owner.remote();
-        int ran = 0;
-        std::thread poster([&] {
-            box.post([one = mourned(alive, here), &ran] { ++ran; });
-            box.post([one = mourned(alive, here), &ran, &alive] {
-                ++ran;
-                CHECK(alive == 2);
-                throw std::runtime_error("expected");
+    on_every_loop(
+        {239},
+        [](ground&, sockeye::loop& owner) {
+            std::atomic<int> alive = 0;
+            const auto here = std::this_thread::get_id();
+            const auto box = owner.remote();
+            int ran = 0;
+            std::thread poster([&] {
+                box.post([one = mourned(alive, here), &ran] { ++ran; });
+                box.post([one = mourned(alive, here), &ran, &alive] {
+                    ++ran;
+                    CHECK(alive == 2);
+                    throw std::runtime_error("expected");
+                });
+                box.post([one = mourned(alive, here), &ran, &alive] {
+                    ++ran;
+                    CHECK(alive == 1);
+                });
             });
-            box.post([one = mourned(alive, here), &ran, &alive] {
-                ++ran;
-                CHECK(alive == 1);
-            });
-        });
-        poster.join();
-        CHECK_THROWS_WITH_AS(static_cast<void>(owner.run()), "expected", std::runtime_error);
-        CHECK(ran == 3);
-        CHECK(alive == 0);
-    });
+            poster.join();
+            CHECK_THROWS_WITH_AS(static_cast<void>(owner.run()), "expected", std::runtime_error);
+            CHECK(ran == 3);
+            CHECK(alive == 0);
+        },
+        support::needs_real_system{"there are no threads"});
 }
 
 TEST_CASE("remote: what a task owns may be torn down by the task itself") {
-    on_every_loop({239}, [](sockeye::loop& owner) {
+    on_every_loop({239}, [](ground&, sockeye::loop& owner) {
         auto held = std::make_shared<std::optional<sockeye::timer>>();
         held->emplace(owner);
         held->value().start(1h, [held] { FAIL_CHECK("was destroyed"); });
@@ -334,8 +370,8 @@ TEST_CASE("remote: what a task owns may be torn down by the task itself") {
 }
 
 TEST_CASE("remote: no more than posted_tasks_max tasks wait") {
-    for_every_backend({}, [](const sockeye::backend_entry& entry) {
-        sockeye::loop owner({.backend = entry.kind, .posted_tasks_max = 10});
+    on_every_ground({}, [](ground& on, rows&) {
+        auto owner = on.make_loop({.posted_tasks_max = 10});
         const auto box = owner.remote();
         int ran = 0;
         for (int i = 0; i < 10; ++i) {
@@ -350,30 +386,27 @@ TEST_CASE("remote: no more than posted_tasks_max tasks wait") {
 }
 
 TEST_CASE("remote: a task for a stream runs where that lives, and else not at all") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground& on, sockeye::loop& owner) {
         struct session {
             void on_data(sockeye::stream&, sockeye::bytes) {}
         };
-        auto pair = support::make_pair();
-        auto link = sockeye::adopt(owner, std::move(pair.first));
+        auto pair = support::make_stream_pair(on.system());
+        auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
         REQUIRE(link);
         link->attach<session>();
         const auto box = owner.remote();
         std::atomic<int> alive = 0;
         const auto here = std::this_thread::get_id();
         int ran = 0;
-        std::thread poster([&, target = link->ref()] {
-            for (int i = 0; i < 2; ++i) {
-                box.post(target, [&, target, one = mourned(alive, here)](sockeye::stream& found) {
-                    ++ran;
-                    CHECK(found.ref() == target);
-                    found.abort();
-                });
-            }
-            box.post(sockeye::stream_ref(), [&](sockeye::stream&) { ran += 100; });
-        });
-        poster.join();
         const auto target = link->ref();
+        for (int i = 0; i < 2; ++i) {
+            box.post(target, [&, target, one = mourned(alive, here)](sockeye::stream& found) {
+                ++ran;
+                CHECK(found.ref() == target);
+                found.abort();
+            });
+        }
+        box.post(sockeye::stream_ref(), [&](sockeye::stream&) { ran += 100; });
         CHECK(turn_until(owner, [&] { return alive == 0; }));
         CHECK(ran >= 1);
         CHECK(turn_until(owner, [&] { return owner.find(target) == nullptr; }));

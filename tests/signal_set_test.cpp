@@ -23,8 +23,10 @@
 
 using namespace std::chrono_literals;
 using sockeye::signal_set;
-using support::for_every_backend;
+using support::ground;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 using support::turn_until;
 
 namespace {
@@ -69,10 +71,20 @@ private:
 
 void do_nothing(int) {}
 
+/// The real system has a disposition for each signal, and it is the default one again.
+void expect_let_go(ground& on, int signal) {
+    if (!on.is_simulated()) {
+        CHECK(disposition_of(signal) == default_disposition);
+    }
+}
+
+const support::needs_real_system threads = {"there are no threads"};
+const support::needs_real_system dispositions = {"there are no dispositions"};
+
 } // namespace
 
 TEST_CASE("signal_set: [217] a signal is a handler call on the loop thread") {
-    on_every_loop({217}, [](sockeye::loop& owner) {
+    on_every_loop({217}, [](ground& on, sockeye::loop& owner) {
         const auto here = std::this_thread::get_id();
         std::vector<int> heard;
         std::optional<signal_set> set;
@@ -85,16 +97,15 @@ TEST_CASE("signal_set: [217] a signal is a handler call on the loop thread") {
         });
         REQUIRE(made);
         set.emplace(std::move(made.value()));
-        CHECK(::raise(SIGUSR2) == 0);
+        on.raise(SIGUSR2);
         CHECK(heard.empty());
         CHECK(support::turn(owner) == 1);
         CHECK(heard == std::vector<int>{SIGUSR2});
         CHECK(support::turn(owner, 0s) == 0);
-        std::thread other([] { ::kill(::getpid(), SIGUSR1); });
+        on.raise(SIGUSR1);
         CHECK(turn_until(owner, [&] { return heard.size() == 2; }));
-        other.join();
         CHECK(heard.back() == SIGUSR1);
-        CHECK(::raise(SIGUSR1) == 0);
+        on.raise(SIGUSR1);
         // It keeps the loop going as long as it lives.
         CHECK_FALSE(owner.run());
         CHECK(heard.size() == 3);
@@ -102,29 +113,31 @@ TEST_CASE("signal_set: [217] a signal is a handler call on the loop thread") {
 }
 
 TEST_CASE("signal_set: [217] a signal ends a wait that has no end of its own") {
-    on_every_loop({217}, [](sockeye::loop& owner) {
-        int heard = 0;
-        auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
-        REQUIRE(set);
-        const auto self = ::pthread_self();
-        for (int i = 1; i <= 30; ++i) {
-            std::thread other([&] {
-                if (i % 2 == 0) {
-                    ::pthread_kill(self, SIGUSR1); // interrupts the wait itself
-                } else {
-                    ::raise(SIGUSR1); // runs on the other thread
-                }
-            });
-            CHECK(support::turn(owner) == 1);
-            other.join();
-            CHECK(heard == i);
-        }
-    });
+    on_every_loop(
+        {217},
+        [](ground&, sockeye::loop& owner) {
+            int heard = 0;
+            auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
+            REQUIRE(set);
+            const auto self = ::pthread_self();
+            for (int i = 1; i <= 30; ++i) {
+                std::thread other([&] {
+                    if (i % 2 == 0) {
+                        ::pthread_kill(self, SIGUSR1); // interrupts the wait itself
+                    } else {
+                        ::raise(SIGUSR1); // runs on the other thread
+                    }
+                });
+                CHECK(support::turn(owner) == 1);
+                other.join();
+                CHECK(heard == i);
+            }
+        },
+        threads);
 }
 
 TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go in any order") {
-    on_every_loop({218, 219, 226}, [](sockeye::loop& owner) {
-        const auto before = disposition_of(SIGUSR1);
+    on_every_loop({218, 219, 226}, [](ground& on, sockeye::loop& owner) {
         std::vector<int> heard(4);
         std::vector<std::optional<signal_set>> sets(4);
         const auto open = [&](std::size_t which) {
@@ -134,7 +147,7 @@ TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go 
             sets[which].emplace(std::move(made.value()));
         };
         const auto tell = [&] {
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
             static_cast<void>(owner.run_once(0s));
         };
         for (std::size_t i = 0; i < 4; ++i) {
@@ -151,63 +164,67 @@ TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go 
         tell();
         CHECK(heard == std::vector<int>{2, 2, 3, 2});
         sets[1].reset();
-        CHECK(disposition_of(SIGUSR1) != before);
+        tell();
+        CHECK(heard == std::vector<int>{2, 2, 4, 2});
         sets[2].reset();
-        CHECK(disposition_of(SIGUSR1) == before);
+        expect_let_go(on, SIGUSR1);
+        expect_let_go(on, SIGHUP);
         CHECK_FALSE(owner.run());
     });
 }
 
 TEST_CASE("signal_set: a number that is given twice is told once") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground& on, sockeye::loop& owner) {
         int heard = 0;
         {
             auto set = signal_set::open(owner, {SIGUSR1, SIGUSR1}, [&](int) { ++heard; });
             REQUIRE(set);
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
             CHECK(support::turn(owner, 0s) == 1);
             CHECK(heard == 1);
         }
-        CHECK(disposition_of(SIGUSR1) == default_disposition);
+        expect_let_go(on, SIGUSR1);
     });
 }
 
 TEST_CASE("signal_set: [218] loops in several threads each hear of a signal") {
-    for_every_backend({218, 226}, [](const sockeye::backend_entry& entry) {
-        constexpr int count = 4;
-        std::atomic<int> ready = 0;
-        std::atomic<int> heard = 0;
-        std::vector<std::thread> threads;
-        for (int i = 0; i < count; ++i) {
-            threads.emplace_back([&] {
-                sockeye::loop owner({.backend = entry.kind});
-                auto set = signal_set::open(owner, {SIGUSR1}, [&](int) {
-                    ++heard;
-                    owner.stop();
+    on_every_ground(
+        {218, 226},
+        [](ground& on, rows&) {
+            constexpr int count = 4;
+            std::atomic<int> ready = 0;
+            std::atomic<int> heard = 0;
+            std::vector<std::thread> threads;
+            for (int i = 0; i < count; ++i) {
+                threads.emplace_back([&] {
+                    auto owner = on.make_loop();
+                    auto set = signal_set::open(owner, {SIGUSR1}, [&](int) {
+                        ++heard;
+                        owner.stop();
+                    });
+                    ++ready;
+                    static_cast<void>(owner.run());
                 });
-                ++ready;
-                static_cast<void>(owner.run());
-            });
-        }
-        CHECK(support::turn_until([&] { return ready == count; }, std::this_thread::yield));
-        CHECK(::kill(::getpid(), SIGUSR1) == 0);
-        for (auto& one : threads) {
-            one.join();
-        }
-        CHECK(heard == count);
-        CHECK(disposition_of(SIGUSR1) == default_disposition);
-    });
+            }
+            CHECK(support::turn_until([&] { return ready == count; }, std::this_thread::yield));
+            CHECK(::kill(::getpid(), SIGUSR1) == 0);
+            for (auto& one : threads) {
+                one.join();
+            }
+            CHECK(heard == count);
+            CHECK(disposition_of(SIGUSR1) == default_disposition);
+        },
+        threads);
 }
 
 TEST_CASE("signal_set: [220] numbers that are no signal or cannot be caught are refused") {
-    on_every_loop({220}, [](sockeye::loop& owner) {
-        const auto before = disposition_of(SIGUSR1);
+    on_every_loop({220}, [](ground& on, sockeye::loop& owner) {
         for (const int bad : {0, -1, -64, NSIG, 128, 1024, SIGKILL, SIGSTOP}) {
             CAPTURE(bad);
             const auto refused = signal_set::open(owner, {SIGUSR1, bad}, [](int) {});
             CHECK(refused.error() == std::errc::invalid_argument);
             // The good one that came first is let go as well.
-            CHECK(disposition_of(SIGUSR1) == before);
+            expect_let_go(on, SIGUSR1);
         }
         CHECK_FALSE(owner.run());
     });
@@ -215,14 +232,14 @@ TEST_CASE("signal_set: [220] numbers that are no signal or cannot be caught are 
 
 #if defined(SIGRTMAX)
 TEST_CASE("signal_set: [220] the lowest and the highest signals can be watched") {
-    on_every_loop({220}, [](sockeye::loop& owner) {
+    on_every_loop({220}, [](ground& on, sockeye::loop& owner) {
         std::vector<int> heard;
         auto set = signal_set::open(owner, {SIGHUP, SIGRTMIN, SIGRTMAX},
                                     [&](int signal) { heard.push_back(signal); });
         REQUIRE(set);
-        ::raise(SIGRTMAX);
+        on.raise(SIGRTMAX);
         CHECK(support::turn(owner, 0s) == 1);
-        ::raise(SIGHUP);
+        on.raise(SIGHUP);
         CHECK(support::turn(owner, 0s) == 1);
         CHECK(heard == std::vector<int>{SIGRTMAX, SIGHUP});
     });
@@ -230,40 +247,43 @@ TEST_CASE("signal_set: [220] the lowest and the highest signals can be watched")
 #endif
 
 TEST_CASE("signal_set: [221] with the last one the former disposition returns") {
-    on_every_loop({221}, [](sockeye::loop& owner) {
-        for (const handler former : {handler(SIG_IGN), handler(do_nothing), handler(SIG_DFL)}) {
-            const foreign_handler set_before(SIGUSR1, former);
-            {
-                auto first = signal_set::open(owner, {SIGUSR1}, [](int) {});
-                auto second = signal_set::open(owner, {SIGUSR1}, [](int) {});
-                REQUIRE(first);
-                REQUIRE(second);
-                CHECK(disposition_of(SIGUSR1) != number_of(former));
+    on_every_loop(
+        {221},
+        [](ground&, sockeye::loop& owner) {
+            for (const handler former : {handler(SIG_IGN), handler(do_nothing), handler(SIG_DFL)}) {
+                const foreign_handler set_before(SIGUSR1, former);
+                {
+                    auto first = signal_set::open(owner, {SIGUSR1}, [](int) {});
+                    auto second = signal_set::open(owner, {SIGUSR1}, [](int) {});
+                    REQUIRE(first);
+                    REQUIRE(second);
+                    CHECK(disposition_of(SIGUSR1) != number_of(former));
+                }
+                CHECK(disposition_of(SIGUSR1) == number_of(former));
             }
-            CHECK(disposition_of(SIGUSR1) == number_of(former));
-        }
-    });
+        },
+        dispositions);
 }
 
 TEST_CASE("signal_set: [222] a signal that waits when its set or its loop goes is not delivered") {
-    for_every_backend({222}, [](const sockeye::backend_entry& entry) {
+    on_every_ground({222}, [](ground& on, rows&) {
         int heard = 0;
         {
-            sockeye::loop owner({.backend = entry.kind});
+            auto owner = on.make_loop();
             auto first = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
             first = signal_set::open(owner, {SIGHUP}, [&](int) { ++heard; });
             CHECK(support::turn(owner, 0s) == 0);
-            ::raise(SIGHUP);
+            on.raise(SIGHUP);
         }
         CHECK(heard == 0);
-        CHECK(disposition_of(SIGUSR1) == default_disposition);
-        CHECK(disposition_of(SIGHUP) == default_disposition);
+        expect_let_go(on, SIGUSR1);
+        expect_let_go(on, SIGHUP);
     });
 }
 
 TEST_CASE("signal_set: [222] may be destroyed in its own handler and in another's") {
-    on_every_loop({222}, [](sockeye::loop& owner) {
+    on_every_loop({222}, [](ground& on, sockeye::loop& owner) {
         std::vector<std::optional<signal_set>> sets(3);
         const auto token = std::make_shared<int>(0);
         int heard = 0;
@@ -278,17 +298,17 @@ TEST_CASE("signal_set: [222] may be destroyed in its own handler and in another'
             REQUIRE(made);
             one.emplace(std::move(made.value()));
         }
-        ::raise(SIGUSR1);
-        ::raise(SIGUSR2);
+        on.raise(SIGUSR1);
+        on.raise(SIGUSR2);
         CHECK_FALSE(owner.run());
         CHECK(heard == 1);
         CHECK(token.use_count() == 1);
-        CHECK(disposition_of(SIGUSR1) == default_disposition);
+        expect_let_go(on, SIGUSR1);
     });
 }
 
 TEST_CASE("signal_set: one that a handler opens hears of later signals only") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground& on, sockeye::loop& owner) {
         std::optional<signal_set> second;
         int heard_first = 0;
         int heard_second = 0;
@@ -300,10 +320,10 @@ TEST_CASE("signal_set: one that a handler opens hears of later signals only") {
             }
         });
         REQUIRE(first);
-        ::raise(SIGUSR1);
+        on.raise(SIGUSR1);
         CHECK(support::turn(owner, 0s) == 1);
         CHECK(heard_second == 0);
-        ::raise(SIGUSR1);
+        on.raise(SIGUSR1);
         CHECK(support::turn(owner, 0s) == 2);
         CHECK(heard_first == 2);
         CHECK(heard_second == 1);
@@ -311,7 +331,7 @@ TEST_CASE("signal_set: one that a handler opens hears of later signals only") {
 }
 
 TEST_CASE("signal_set: [75] one whose handler throws hears nothing more, and the others do") {
-    on_every_loop({75}, [](sockeye::loop& owner) {
+    on_every_loop({75}, [](ground& on, sockeye::loop& owner) {
         int thrown = 0;
         int heard = 0;
         auto bad = signal_set::open(owner, {SIGUSR1}, [&](int) {
@@ -322,107 +342,128 @@ TEST_CASE("signal_set: [75] one whose handler throws hears nothing more, and the
             auto good = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
             REQUIRE(bad);
             REQUIRE(good);
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
             CHECK_THROWS_WITH_AS(static_cast<void>(owner.run()), "expected", std::runtime_error);
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
             CHECK(support::turn(owner, 0s) == 1);
             CHECK(thrown == 1);
             CHECK(heard == 2);
         }
-        CHECK(disposition_of(SIGUSR1) == default_disposition);
+        expect_let_go(on, SIGUSR1);
         CHECK_FALSE(owner.run());
     });
 }
 
-TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks nobody") {
-    on_every_loop({223, 236}, [](sockeye::loop& owner) {
-        std::atomic<bool> is_over = false;
+TEST_CASE("signal_set: [223] what comes while nobody turns is merged into one") {
+    on_every_loop({223, 236}, [](ground& on, sockeye::loop& owner) {
         int heard = 0;
         auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
         REQUIRE(set);
-        // First while nobody turns: all of them are merged into one.
         for (int i = 0; i < storm_size; ++i) {
-            ::raise(SIGUSR1);
+            on.raise(SIGUSR1);
         }
         CHECK(support::turn(owner, 0s) == 1);
         CHECK(support::turn(owner, 0s) == 0);
-        std::thread storm([&] {
-            for (int i = 0; i < storm_size; ++i) {
-                ::raise(SIGUSR1);
-            }
-            is_over = true;
-        });
-        CHECK(turn_until(owner, [&] { return is_over.load(); }));
-        storm.join();
-        static_cast<void>(owner.run_once(0s));
-        const int after_storm = heard;
-        CHECK(after_storm > 1);
-        CHECK(support::turn(owner, 0s) == 0);
-        ::raise(SIGUSR1);
+        on.raise(SIGUSR1);
         CHECK(support::turn(owner, 0s) == 1);
+        CHECK(heard == 2);
     });
+}
+
+TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks nobody") {
+    on_every_loop(
+        {223},
+        [](ground&, sockeye::loop& owner) {
+            std::atomic<bool> is_over = false;
+            int heard = 0;
+            auto set = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
+            REQUIRE(set);
+            std::thread storm([&] {
+                for (int i = 0; i < storm_size; ++i) {
+                    ::raise(SIGUSR1);
+                }
+                is_over = true;
+            });
+            CHECK(turn_until(owner, [&] { return is_over.load(); }));
+            storm.join();
+            static_cast<void>(owner.run_once(0s));
+            CHECK(heard > 1);
+            CHECK(support::turn(owner, 0s) == 0);
+            ::raise(SIGUSR1);
+            CHECK(support::turn(owner, 0s) == 1);
+        },
+        threads);
 }
 
 TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
-    on_every_loop({226}, [](sockeye::loop& owner) {
-        std::atomic<bool> is_over = false;
-        std::atomic<int> drops = 0;
-        int heard = 0;
-        auto lasting = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
-        REQUIRE(lasting);
-        std::vector<std::thread> rain;
-        for (int i = 0; i < 2; ++i) {
-            rain.emplace_back([&] {
-                while (!is_over) {
-                    ::raise(SIGUSR1);
-                    ++drops;
-                }
-            });
-        }
-        CHECK(support::turn_until([&] { return drops > 0; }, std::this_thread::yield));
-        for (int i = 0; i < 300; ++i) {
-            // Its state and its loop's are freed right after.
-            sockeye::loop passing({.backend = owner.backend()});
-            auto set = signal_set::open(passing, {SIGUSR1}, [](int) {});
-            CHECK(set);
-            static_cast<void>(passing.run_once(0s));
-        }
-        is_over = true;
-        for (auto& one : rain) {
-            one.join();
-        }
-        CHECK(turn_until(owner, [&] { return heard > 0; }));
-    });
+    on_every_loop(
+        {226},
+        [](ground&, sockeye::loop& owner) {
+            std::atomic<bool> is_over = false;
+            std::atomic<int> drops = 0;
+            int heard = 0;
+            auto lasting = signal_set::open(owner, {SIGUSR1}, [&](int) { ++heard; });
+            REQUIRE(lasting);
+            std::vector<std::thread> rain;
+            for (int i = 0; i < 2; ++i) {
+                rain.emplace_back([&] {
+                    while (!is_over) {
+                        ::raise(SIGUSR1);
+                        ++drops;
+                    }
+                });
+            }
+            CHECK(support::turn_until([&] { return drops > 0; }, std::this_thread::yield));
+            for (int i = 0; i < 300; ++i) {
+                // Its state and its loop's are freed right after.
+                sockeye::loop passing({.backend = owner.backend()});
+                auto set = signal_set::open(passing, {SIGUSR1}, [](int) {});
+                CHECK(set);
+                static_cast<void>(passing.run_once(0s));
+            }
+            is_over = true;
+            for (auto& one : rain) {
+                one.join();
+            }
+            CHECK(turn_until(owner, [&] { return heard > 0; }));
+        },
+        threads);
 }
 
 TEST_CASE("signal_set: [224] the handler leaves errno alone") {
-    on_every_loop({224}, [](sockeye::loop& owner) {
-        auto set = signal_set::open(owner, {SIGUSR1}, [](int) {});
-        REQUIRE(set);
-        errno = ELOOP;
-        ::raise(SIGUSR1);
-        CHECK(errno == ELOOP);
-        static_cast<void>(owner.run_once(0s));
-    });
+    on_every_loop(
+        {224},
+        [](ground&, sockeye::loop& owner) {
+            auto set = signal_set::open(owner, {SIGUSR1}, [](int) {});
+            REQUIRE(set);
+            errno = ELOOP;
+            ::raise(SIGUSR1);
+            CHECK(errno == ELOOP);
+            static_cast<void>(owner.run_once(0s));
+        },
+        dispositions);
 }
 
 TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
-    on_every_loop({225}, [](sockeye::loop& owner) {
-        std::vector<std::uintptr_t> before;
-        for (int signal = 1; signal < 32; ++signal) {
-            before.push_back(disposition_of(signal));
-        }
-        auto set = signal_set::open(owner, {SIGUSR1}, [](int) {});
-        REQUIRE(set);
-        for (int signal = 1; signal < 32; ++signal) {
-            const bool is_same = disposition_of(signal) == before[std::size_t(signal) - 1];
-            CHECK(is_same == (signal != SIGUSR1));
-        }
-    });
+    on_every_loop(
+        {225},
+        [](ground&, sockeye::loop& owner) {
+            std::vector<std::uintptr_t> before;
+            for (int signal = 1; signal < 32; ++signal) {
+                before.push_back(disposition_of(signal));
+            }
+            auto set = signal_set::open(owner, {SIGUSR1}, [](int) {});
+            REQUIRE(set);
+            for (int signal = 1; signal < 32; ++signal) {
+                const bool is_same = disposition_of(signal) == before[std::size_t(signal) - 1];
+                CHECK(is_same == (signal != SIGUSR1));
+            }
+        },
+        dispositions);
 }
 
 TEST_CASE("signal_set: the table of listeners is bounded, and says when it is full") {
-    on_every_loop({}, [](sockeye::loop& owner) {
+    on_every_loop({}, [](ground&, sockeye::loop& owner) {
         std::vector<signal_set> sets;
         std::error_code refused;
         while (!refused && sets.size() < 1000) {

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 using sockeye::duration;
 using sockeye::timer;
 using support::clocked_loop;
+using support::ground;
 using support::on_every_clocked_loop;
 using support::on_every_loop;
 
@@ -32,15 +33,15 @@ void pass(clocked_loop& on, duration length) {
 
 } // namespace
 
-TEST_CASE("timer: [200] fires once, never early, by the real clock") {
-    on_every_loop({200}, [](sockeye::loop& owner) {
+TEST_CASE("timer: [200] fires once, never early, by the clock of the system") {
+    on_every_loop({200}, [](ground& on, sockeye::loop& owner) {
         timer once(owner);
         for (const duration delay :
              {duration(1), duration(999'999), duration(1'000'001), duration(2'500'000)}) {
             int fired = 0;
-            const auto start = sockeye::clock::now();
+            const auto start = on.system().now();
             once.start(delay, [&] {
-                CHECK(sockeye::clock::now() - start >= delay);
+                CHECK(on.system().now() - start >= delay);
                 ++fired;
             });
             CHECK(once.is_armed());
@@ -73,7 +74,7 @@ TEST_CASE("timer: [200] fires at its time, in the order of deadlines and then of
 }
 
 TEST_CASE("timer: [201] zero delay is the next turn, and does not starve descriptors") {
-    on_every_loop({201}, [](sockeye::loop& owner) {
+    on_every_loop({201}, [](ground& on, sockeye::loop& owner) {
         timer self(owner);
         int fired = 0;
         std::vector<std::uint64_t> turns;
@@ -84,16 +85,16 @@ TEST_CASE("timer: [201] zero delay is the next turn, and does not starve descrip
         };
         self.start(0s, [&] { again(); });
         CHECK(fired == 0);
-        auto pipe = support::make_pipe();
+        const auto pair = support::make_stream_pair(on.system());
         int heard = 0;
         auto reading =
-            owner.watch(pipe.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
+            owner.watch(pair.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
                 ++heard;
-                support::take(pipe.first.get());
+                support::take(on.system(), pair.first.get());
             });
         REQUIRE(reading);
         for (int round = 1; round <= 20; ++round) {
-            support::put(pipe.second.get());
+            support::put(on.system(), pair.second.get());
             CHECK(support::turn_until(owner, [&] { return heard == round; }));
         }
         CHECK(support::turn_until(owner, [&] { return fired > 20; }));
@@ -371,12 +372,12 @@ TEST_CASE("timer: [209] hundreds due at once leave descriptors their turn") {
         for (int i = 0; i < 2000; ++i) {
             timers.emplace_back(on.loop).start(1ms, [&] { ++fired; });
         }
-        auto pipe = support::make_pipe();
+        const auto pair = support::make_stream_pair(on.system);
         std::vector<std::size_t> seen;
-        auto reading = on.loop.watch(pipe.first.get(), sockeye::interest::readable,
+        auto reading = on.loop.watch(pair.first.get(), sockeye::interest::readable,
                                      [&](sockeye::readiness) { seen.push_back(fired); });
         REQUIRE(reading);
-        support::put(pipe.second.get());
+        support::put(on.system, pair.second.get());
         on.advance(1ms);
         while (fired < timers.size()) {
             const auto before = fired;

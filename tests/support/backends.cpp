@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <ostream>
 
 #include <doctest/doctest.h>
@@ -13,8 +12,12 @@ namespace support {
 
 using namespace std::chrono_literals;
 
-subject::subject(const sockeye::backend_entry& entry, rows& covered)
-    : entry_(entry), covered_(covered), made_(entry.make().value()) {}
+subject::subject(ground& under, rows& covered)
+    : under_(under), covered_(covered), pairs_(under.system()), made_(under.make_backend()) {}
+
+stream_pair subject::tcp_pair() {
+    return make_stream_pair(system(), sockeye::transport::tcp);
+}
 
 std::vector<sockeye::event> subject::wait(std::size_t room, sockeye::duration timeout) {
     std::vector<sockeye::event> ready(room);
@@ -33,30 +36,19 @@ std::vector<sockeye::event> subject::await() {
 }
 
 bool subject::is_silent() {
-    const auto start = std::chrono::steady_clock::now();
-    return wait(256, 20ms).empty() && std::chrono::steady_clock::now() - start >= 20ms;
+    const auto start = system().now();
+    return wait(256, 20ms).empty() && system().now() - start >= 20ms;
 }
 
-void on_every_backend(std::initializer_list<int> numbers,
-                      const std::function<void(subject&)>& body) {
-    for (const auto& entry : sockeye::backend_table()) {
-        if (entry.make == nullptr) {
-            continue;
-        }
-        SUBCASE(std::string(entry.name).c_str()) {
-            const auto before = open_descriptors();
-            rows covered(numbers, entry.name);
-            try {
-                subject on(entry, covered);
-                body(on);
-            } catch (const std::exception& error) {
-                FAIL_CHECK("threw: " << error.what());
-            } catch (...) {
-                // A failed REQUIRE, which is reported already. The other backends go on.
-            }
-            CHECK(open_descriptors() == before);
-        }
-    }
+void on_every_backend(std::initializer_list<int> numbers, const std::function<void(subject&)>& body,
+                      const std::optional<needs_real_system>& need) {
+    on_every_ground(
+        numbers,
+        [&](ground& under, rows& covered) {
+            subject on(under, covered);
+            body(on);
+        },
+        need);
 }
 
 std::ostream& operator<<(std::ostream& out, const keys& shown) {

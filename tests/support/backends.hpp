@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernel/backend.hpp"
-#include "support/conformance.hpp"
+#include "support/ground.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -14,16 +14,23 @@
 
 namespace support {
 
-/// One backend under test, and the entry of the table that made it.
+/// One backend under test, and the ground that made it.
 class subject {
 public:
-    subject(const sockeye::backend_entry& entry, rows& covered);
+    subject(ground& under, rows& covered);
 
     sockeye::backend* operator->() const noexcept { return made_.get(); }
     [[nodiscard]] sockeye::backend& operator*() const noexcept { return *made_; }
-    [[nodiscard]] const sockeye::backend_entry& entry() const noexcept { return entry_; }
-    [[nodiscard]] bool offers_edge() const noexcept { return entry_.features.edge; }
-    [[nodiscard]] bool closes_early() const noexcept { return entry_.features.early_close; }
+    [[nodiscard]] const sockeye::backend_entry& entry() const noexcept { return under_.entry(); }
+    [[nodiscard]] bool offers_edge() const noexcept { return entry().features.edge; }
+    [[nodiscard]] bool closes_early() const noexcept { return entry().features.early_close; }
+
+    /// Makes the descriptors that it understands.
+    [[nodiscard]] sockeye::kernel& system() const noexcept { return under_.system(); }
+    [[nodiscard]] ground& under() const noexcept { return under_; }
+    /// Connected stream sockets; `first` gets the lowest number that is free.
+    [[nodiscard]] stream_pair pair() { return pairs_.make(); }
+    [[nodiscard]] stream_pair tcp_pair();
 
     /// What is ready now, at most `room` of it.
     [[nodiscard]] std::vector<sockeye::event> look(std::size_t room = 256);
@@ -40,15 +47,15 @@ public:
 private:
     [[nodiscard]] std::vector<sockeye::event> wait(std::size_t room, sockeye::duration timeout);
 
-    const sockeye::backend_entry& entry_;
+    ground& under_;
     rows& covered_;
+    pair_source pairs_;
     std::unique_ptr<sockeye::backend> made_;
 };
 
-/// Runs `body` on a fresh one of every backend that this build has, as a subcase of its name, and
-/// notes the rows. Whatever the body does, the process has the same descriptors afterwards.
-void on_every_backend(std::initializer_list<int> numbers,
-                      const std::function<void(subject&)>& body);
+/// Runs `body` with a fresh backend of every ground. See: on_every_ground.
+void on_every_backend(std::initializer_list<int> numbers, const std::function<void(subject&)>& body,
+                      const std::optional<needs_real_system>& need = {});
 
 /// Keys of events, in rising order; a failed CHECK shows them.
 struct keys : std::vector<std::uint64_t> {

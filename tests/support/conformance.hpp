@@ -10,11 +10,13 @@ namespace support {
 /// The rows of the specification that the test code in one scope holds one backend to.
 ///
 /// A row has passed where no assertion failed between construction and destruction, in all scopes
-/// that name it. The table of rows for each backend is printed when the test program ends, with
-/// the rows that nobody tested. Threads: the one that runs the tests.
+/// that name it. What was found goes to the file that SOCKEYE_CONFORMANCE names when the test
+/// program ends; support/conformance.awk makes the table of all such files, with the rows that
+/// nobody tested. Threads: the one that runs the tests.
 class rows {
 public:
-    rows(std::initializer_list<int> numbers, std::string_view backend);
+    /// For rows that have to do with no backend `backend` is "all".
+    explicit rows(std::initializer_list<int> numbers, std::string_view backend = "all");
     rows(const rows&) = delete;
     rows& operator=(const rows&) = delete;
     ~rows();

@@ -4,12 +4,16 @@
 #include "support/simulated_ground.hpp"
 #include "support/support.hpp"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <system_error>
 
 #include <doctest/doctest.h>
-#include <sys/socket.h>
 
 namespace support {
 namespace {
@@ -24,7 +28,13 @@ public:
     sockeye::kernel& system() noexcept override { return sockeye::system_kernel(); }
     std::unique_ptr<sockeye::backend> make_backend() override { return entry_.make().value(); }
     std::size_t descriptors() override { return open_descriptors().size(); }
+    std::size_t room() override { return descriptor_room(); }
     std::string path(std::string_view name) override { return folder_.path(name); }
+    void raise(int signal) override {
+        if (::raise(signal) != 0) {
+            throw std::runtime_error("raise");
+        }
+    }
 
 private:
     const sockeye::backend_entry& entry_;
@@ -32,9 +42,14 @@ private:
 };
 
 void run_on(ground& on, std::initializer_list<int> numbers,
-            const std::function<void(ground&, rows&)>& body) {
-    const auto before = on.descriptors();
+            const std::function<void(ground&, rows&)>& body,
+            const std::optional<needs_real_system>& need) {
     rows covered(numbers, on.name());
+    if (need && on.is_simulated()) {
+        covered.do_not_apply(need->reason);
+        return;
+    }
+    const auto before = on.descriptors();
     try {
         body(on, covered);
     } catch (const std::exception& error) {
@@ -66,13 +81,19 @@ sockeye::loop ground::make_loop(sockeye::loop_options options) {
     return sockeye::loop_access::make(std::move(core));
 }
 
+void ground::pass() {
+    std::array<sockeye::event, 1> ready;
+    CHECK(make_backend()->wait(ready, std::chrono::milliseconds(1)).value() == 0);
+}
+
 void on_every_ground(std::initializer_list<int> numbers,
-                     const std::function<void(ground&, rows&)>& body) {
+                     const std::function<void(ground&, rows&)>& body,
+                     const std::optional<needs_real_system>& need) {
     for (const auto& entry : sockeye::backend_table()) {
         if (entry.make != nullptr) {
             SUBCASE(std::string(entry.name).c_str()) {
                 real_ground on(entry);
-                run_on(on, numbers, body);
+                run_on(on, numbers, body, need);
             }
         }
     }
@@ -82,17 +103,91 @@ void on_every_ground(std::initializer_list<int> numbers,
     }
 }
 
-stream_pair make_stream_pair(sockeye::kernel& system, sockeye::transport kind) {
+pair_source::pair_source(sockeye::kernel& system, sockeye::transport kind)
+    : system_(system), kind_(kind) {
     const auto local = any_local(kind);
-    const auto listening = system.socket(kind, local.family()).value();
-    throw_if(system.bind(listening.get(), local));
-    throw_if(system.listen(listening.get(), 1));
-    const auto name = system.local_endpoint(listening.get(), kind).value();
-    auto first = system.socket(kind, local.family()).value();
-    throw_if(system.connect(first.get(), name));
+    listening_ = system.socket(kind, local.family()).value();
+    throw_if(system.bind(listening_.get(), local));
+    throw_if(system.listen(listening_.get(), 1));
+    name_ = system.local_endpoint(listening_.get(), kind).value();
+}
+
+stream_pair pair_source::make() {
+    stream_pair made;
+    made.first = system_.socket(kind_, name_.family()).value();
+    throw_if(system_.connect(made.first.get(), name_));
     sockeye::endpoint peer;
-    auto second = system.accept(listening.get(), kind, peer).value();
-    return {std::move(first), std::move(second)};
+    auto accepted = system_.accept(listening_.get(), kind_, peer);
+    // The loopback of a busy machine may take a moment.
+    static_cast<void>(
+        turn_until([&] { return accepted || accepted.error() != std::errc::operation_would_block; },
+                   [&] { accepted = system_.accept(listening_.get(), kind_, peer); }));
+    made.second = std::move(accepted.value());
+    return made;
+}
+
+stream_pair make_stream_pair(sockeye::kernel& system, sockeye::transport kind) {
+    return pair_source(system, kind).make();
+}
+
+bound_socket make_bound_tcp(sockeye::kernel& system) {
+    const auto local = any_local(sockeye::transport::tcp);
+    bound_socket made;
+    made.fd = system.socket(sockeye::transport::tcp, local.family()).value();
+    throw_if(system.bind(made.fd.get(), local));
+    made.name = system.local_endpoint(made.fd.get(), sockeye::transport::tcp).value();
+    return made;
+}
+
+refused_socket make_refused_udp(sockeye::kernel& system) {
+    constexpr auto kind = sockeye::transport::udp;
+    const auto local = sockeye::endpoint::parse("udp://127.0.0.1:0").value();
+    refused_socket made = {system.socket(kind, local.family()).value(),
+                           system.socket(kind, local.family()).value()};
+    throw_if(system.bind(made.owner.get(), local));
+    const auto name = system.local_endpoint(made.owner.get(), kind).value();
+    // Connected to itself it keeps the port and hears nobody else.
+    throw_if(system.connect(made.owner.get(), name));
+    throw_if(system.connect(made.fd.get(), name));
+    return made;
+}
+
+std::size_t put(sockeye::kernel& system, int fd, std::size_t count) {
+    constexpr std::array<std::byte, 4096> source = {};
+    std::size_t sent = 0;
+    while (sent < count) {
+        const auto size = std::min(source.size(), count - sent);
+        const auto now = system.send(fd, sockeye::bytes(source.data(), size));
+        if (!now) {
+            break;
+        }
+        sent += *now;
+    }
+    return sent;
+}
+
+std::size_t take(sockeye::kernel& system, int fd) {
+    std::array<std::byte, 65536> target;
+    std::size_t got = 0;
+    for (;;) {
+        const auto now = system.receive(fd, target);
+        if (!now || *now == 0) {
+            return got;
+        }
+        got += *now;
+    }
+}
+
+void fill(sockeye::kernel& system, int fd) {
+    while (put(system, fd, 4096) > 0) {
+    }
+    while (put(system, fd, 1) > 0) {
+    }
+}
+
+sockeye::result<std::size_t> receive_one(sockeye::kernel& system, int fd) {
+    std::byte one = {};
+    return system.receive(fd, std::span(&one, 1));
 }
 
 } // namespace support

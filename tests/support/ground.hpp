@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,23 +30,80 @@ public:
     [[nodiscard]] virtual std::unique_ptr<sockeye::backend> make_backend() = 0;
     /// How many descriptors are open.
     [[nodiscard]] virtual std::size_t descriptors() = 0;
+    /// How many more may be opened, less a few that are left for others.
+    [[nodiscard]] virtual std::size_t room() = 0;
     /// A path of this ground, for a socket file.
     [[nodiscard]] virtual std::string path(std::string_view name) = 0;
+    /// A signal comes to this process, on this thread.
+    virtual void raise(int signal) = 0;
+    /// Lets a moment pass, for what is on its way.
+    void pass();
 
     [[nodiscard]] std::string_view name() const noexcept { return entry().name; }
     [[nodiscard]] sockeye::loop make_loop(sockeye::loop_options options = {});
 };
 
-/// Runs `body` on every ground, as a subcase of its name, and notes the rows. Whatever the body
-/// does, no descriptor is left open.
-void on_every_ground(std::initializer_list<int> numbers,
-                     const std::function<void(ground&, rows&)>& body);
+/// Why a test cannot run on the simulation: what it uses beside the kernel interface.
+struct needs_real_system {
+    std::string reason;
+};
 
-/// Connected stream sockets of that kind. Throws where the system refuses.
+/// Runs `body` on every ground, as a subcase of its name, and notes the rows. Whatever the body
+/// does, no descriptor is left open. A body that needs the real system does not run on the
+/// simulation: its rows are noted there as not applicable, with that reason.
+void on_every_ground(std::initializer_list<int> numbers,
+                     const std::function<void(ground&, rows&)>& body,
+                     const std::optional<needs_real_system>& need = {});
+
+/// Two stream sockets that are connected to each other.
 struct stream_pair {
     sockeye::owned_fd first;
     sockeye::owned_fd second;
 };
-[[nodiscard]] stream_pair make_stream_pair(sockeye::kernel& system, sockeye::transport kind);
+
+/// Makes pairs of connected stream sockets. Throws where the system refuses.
+class pair_source {
+public:
+    explicit pair_source(sockeye::kernel& system,
+                         sockeye::transport kind = sockeye::transport::unix_stream);
+
+    /// `first` gets the lowest number that is free when this is called.
+    [[nodiscard]] stream_pair make();
+
+private:
+    sockeye::kernel& system_;
+    sockeye::transport kind_;
+    sockeye::owned_fd listening_;
+    sockeye::endpoint name_;
+};
+
+[[nodiscard]] stream_pair
+make_stream_pair(sockeye::kernel& system,
+                 sockeye::transport kind = sockeye::transport::unix_stream);
+
+/// A TCP socket that is bound to a port of its own on 127.0.0.1; it refuses connections until it
+/// listens.
+struct bound_socket {
+    sockeye::owned_fd fd;
+    sockeye::endpoint name;
+};
+[[nodiscard]] bound_socket make_bound_tcp(sockeye::kernel& system);
+
+/// A connected UDP socket whose datagrams the owner of the port does not take: each brings back
+/// an error.
+struct refused_socket {
+    sockeye::owned_fd fd;
+    sockeye::owned_fd owner;
+};
+[[nodiscard]] refused_socket make_refused_udp(sockeye::kernel& system);
+
+/// Sends `count` bytes, or as many as fit, and says how many.
+std::size_t put(sockeye::kernel& system, int fd, std::size_t count = 1);
+/// Receives all that is there, and says how much.
+std::size_t take(sockeye::kernel& system, int fd);
+/// Sends until nothing more fits.
+void fill(sockeye::kernel& system, int fd);
+/// Receives one byte: 1, or 0 at the end, or the error.
+sockeye::result<std::size_t> receive_one(sockeye::kernel& system, int fd);
 
 } // namespace support

@@ -4,8 +4,6 @@
 #include "support/support.hpp"
 
 #include <chrono>
-#include <exception>
-#include <string>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -14,33 +12,31 @@ namespace support {
 
 using namespace std::chrono_literals;
 
-void for_every_backend(std::initializer_list<int> numbers,
-                       const std::function<void(const sockeye::backend_entry&)>& body) {
-    for (const auto& entry : sockeye::backend_table()) {
-        if (entry.make == nullptr) {
-            continue;
-        }
-        SUBCASE(std::string(entry.name).c_str()) {
-            const auto before = open_descriptors();
-            rows covered(numbers, entry.name);
-            try {
-                body(entry);
-            } catch (const std::exception& error) {
-                FAIL_CHECK("threw: " << error.what());
-            } catch (...) {
-                // A failed REQUIRE, which is reported already. The other backends go on.
-            }
-            CHECK(open_descriptors() == before);
-        }
-    }
+void on_every_loop(std::initializer_list<int> numbers,
+                   const std::function<void(ground&, sockeye::loop&)>& body,
+                   const std::optional<needs_real_system>& need) {
+    on_every_ground(
+        numbers,
+        [&](ground& on, rows&) {
+            auto owner = on.make_loop();
+            body(on, owner);
+            expect_nothing_left(owner);
+        },
+        need);
 }
 
-void on_every_loop(std::initializer_list<int> numbers,
-                   const std::function<void(sockeye::loop&)>& body) {
-    for_every_backend(numbers, [&](const sockeye::backend_entry& entry) {
-        sockeye::loop owner({.backend = entry.kind});
-        body(owner);
-    });
+void expect_nothing_left(sockeye::loop& owner) {
+    // The one of its wake-up. Connections without an owner go once what they took is sent.
+    const auto& slots = sockeye::core_of(owner).io().slots();
+    CHECK(turn_until(owner, [&] { return slots.used() == 1; }));
+    CHECK(owner.counters().queued_bytes == 0);
+    CHECK_FALSE(owner.next_deadline());
+    // A wake-up that its task did not wait for may still be there to be read.
+    CHECK(turn(owner, 0s) == 0);
+    const auto before = owner.counters();
+    CHECK(turn(owner, 1ms) == 0);
+    CHECK(owner.counters().events == before.events);
+    CHECK(owner.counters().waits - before.waits <= 2); // a coarse clock may ask for one more
 }
 
 std::size_t turn(sockeye::loop& owner, std::optional<sockeye::duration> timeout) {
@@ -63,25 +59,29 @@ sockeye::loop make_loop(sockeye::kernel& system, std::unique_ptr<sockeye::backen
 
 namespace {
 
-sockeye::loop make_clocked_loop(clocked_loop& of, const sockeye::backend_entry& entry,
-                                sockeye::loop_options options) {
+sockeye::loop make_clocked_loop(clocked_loop& of, ground& on, sockeye::loop_options options) {
     of.system.stop_clock();
-    auto waits = std::make_unique<clocked_backend>(entry.make().value(), of.system);
+    auto waits = std::make_unique<clocked_backend>(on.make_backend(), of.system);
     of.waits = waits.get();
-    return make_loop(of.system, std::move(waits), entry, std::move(options));
+    return make_loop(of.system, std::move(waits), on.entry(), std::move(options));
 }
 
 } // namespace
 
-clocked_loop::clocked_loop(const sockeye::backend_entry& entry, sockeye::loop_options options)
-    : loop(make_clocked_loop(*this, entry, std::move(options))) {}
+clocked_loop::clocked_loop(ground& on, sockeye::loop_options options)
+    : system(on.system()), loop(make_clocked_loop(*this, on, std::move(options))) {}
 
 void on_every_clocked_loop(std::initializer_list<int> numbers,
-                           const std::function<void(clocked_loop&)>& body) {
-    for_every_backend(numbers, [&](const sockeye::backend_entry& entry) {
-        clocked_loop on(entry);
-        body(on);
-    });
+                           const std::function<void(clocked_loop&)>& body,
+                           const std::optional<needs_real_system>& need) {
+    on_every_ground(
+        numbers,
+        [&](ground& under, rows&) {
+            clocked_loop on(under);
+            body(on);
+            expect_nothing_left(on.loop);
+        },
+        need);
 }
 
 } // namespace support

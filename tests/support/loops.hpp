@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernel/backend.hpp"
-#include "support/conformance.hpp"
+#include "support/ground.hpp"
 #include "support/test_backends.hpp"
 #include "support/test_kernel.hpp"
 
@@ -14,14 +14,14 @@
 
 namespace support {
 
-/// Runs `body` for every backend that this build has, as a subcase of its name, and notes the
-/// rows. Whatever the body does, the process has the same descriptors afterwards.
-void for_every_backend(std::initializer_list<int> numbers,
-                       const std::function<void(const sockeye::backend_entry&)>& body);
-
-/// The same with a fresh loop.
+/// Runs `body` with a fresh loop of every ground; see on_every_ground. When all that the body made
+/// has gone, nothing is left in the loop, no byte is queued, and it does not wake up for nothing.
 void on_every_loop(std::initializer_list<int> numbers,
-                   const std::function<void(sockeye::loop&)>& body);
+                   const std::function<void(ground&, sockeye::loop&)>& body,
+                   const std::optional<needs_real_system>& need = {});
+
+/// Asserts that nothing is left in `owner` but what a fresh loop has, and that it is quiet.
+void expect_nothing_left(sockeye::loop& owner);
 
 /// Turns `owner` once, as run_once does, and says how many handlers ran; throws errors.
 std::size_t turn(sockeye::loop& owner, std::optional<sockeye::duration> timeout = {});
@@ -37,7 +37,7 @@ std::size_t turn(sockeye::loop& owner, std::optional<sockeye::duration> timeout 
 
 /// A loop whose time passes only where it waits, and then at once.
 struct clocked_loop {
-    explicit clocked_loop(const sockeye::backend_entry& entry, sockeye::loop_options options = {});
+    explicit clocked_loop(ground& on, sockeye::loop_options options = {});
 
     /// Time passes without a turn.
     void advance(sockeye::duration step) { system.advance(step); }
@@ -47,8 +47,9 @@ struct clocked_loop {
     sockeye::loop loop;
 };
 
-/// Runs `body` with a clocked loop of every backend.
+/// Runs `body` with a clocked loop of every ground, as on_every_loop does.
 void on_every_clocked_loop(std::initializer_list<int> numbers,
-                           const std::function<void(clocked_loop&)>& body);
+                           const std::function<void(clocked_loop&)>& body,
+                           const std::optional<needs_real_system>& need = {});
 
 } // namespace support

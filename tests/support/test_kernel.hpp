@@ -11,9 +11,11 @@
 
 namespace support {
 
-/// The kernel of this machine, with a clock that a test may take over, and with counts.
+/// A kernel with a clock that a test may take over, and with counts.
 class test_kernel final : public forwarding_kernel {
 public:
+    using forwarding_kernel::forwarding_kernel;
+
     template <typename T>
     using result = sockeye::result<T>;
 
