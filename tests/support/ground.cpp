@@ -30,20 +30,6 @@ private:
     scratch_folder folder_;
 };
 
-void run_on(ground& on, std::initializer_list<int> numbers,
-            const std::function<void(ground&, rows&)>& body) {
-    const auto before = on.descriptors();
-    rows covered(numbers, on.name());
-    try {
-        body(on, covered);
-    } catch (const std::exception& error) {
-        FAIL_CHECK("threw: " << error.what());
-    } catch (...) {
-        // A failed REQUIRE, which is reported already. The others go on.
-    }
-    CHECK(on.descriptors() == before);
-}
-
 sockeye::endpoint any_local(sockeye::transport kind) {
     return sockeye::endpoint::parse(kind == sockeye::transport::tcp ? "tcp://127.0.0.1:0"
                                                                     : "unix:@")
@@ -59,22 +45,52 @@ void throw_if(std::error_code error) {
 } // namespace
 
 sockeye::loop ground::make_loop(sockeye::loop_options options) {
+    return make_loop(system(), std::move(options));
+}
+
+sockeye::loop ground::make_loop(sockeye::kernel& altered, sockeye::loop_options options) {
     auto core =
-        std::make_unique<sockeye::loop_core>(system(), make_backend(), entry(), std::move(options));
+        std::make_unique<sockeye::loop_core>(altered, make_backend(), entry(), std::move(options));
     throw_if(core->start());
     return sockeye::loop_access::make(std::move(core));
 }
 
-void on_every_ground(std::initializer_list<int> numbers,
-                     const std::function<void(ground&, rows&)>& body) {
+void for_each_ground(const std::function<void(ground&)>& visit) {
     for (const auto& entry : sockeye::backend_table()) {
         if (entry.make != nullptr) {
             SUBCASE(std::string(entry.name).c_str()) {
                 real_ground on(entry);
-                run_on(on, numbers, body);
+                visit(on);
             }
         }
     }
+}
+
+bool run_guarded(const std::function<void()>& body) {
+    try {
+        body();
+        return true;
+    } catch (const std::exception& error) {
+        FAIL_CHECK("threw: " << error.what());
+    } catch (...) {
+        // A failed REQUIRE, which is reported already. The others go on.
+    }
+    return false;
+}
+
+void on_every_ground(std::initializer_list<int> numbers,
+                     const std::function<void(ground&, rows&)>& body,
+                     const std::optional<needs_real_system>& need) {
+    for_each_ground([&](ground& on) {
+        rows covered(numbers, on.name());
+        if (need && on.is_simulated()) {
+            covered.do_not_apply(std::string(need->reason));
+            return;
+        }
+        const auto before = on.descriptors();
+        run_guarded([&] { body(on, covered); });
+        CHECK(on.descriptors() == before);
+    });
 }
 
 stream_pair make_stream_pair(sockeye::kernel& system, sockeye::transport kind) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,12 +35,27 @@ public:
 
     [[nodiscard]] std::string_view name() const noexcept { return entry().name; }
     [[nodiscard]] sockeye::loop make_loop(sockeye::loop_options options = {});
+    /// The same over `altered`, which passes on to system() what it does not change.
+    [[nodiscard]] sockeye::loop make_loop(sockeye::kernel& altered,
+                                          sockeye::loop_options options = {});
 };
+
+/// Why a test cannot be run on the simulation, which then counts as not applicable.
+struct needs_real_system {
+    std::string_view reason;
+};
+
+/// Calls `visit` with every ground there is, each in a subcase of its name.
+void for_each_ground(const std::function<void(ground&)>& visit);
+
+/// Runs `body`. What it throws is a failure of this ground alone; false when it threw.
+bool run_guarded(const std::function<void()>& body);
 
 /// Runs `body` on every ground, as a subcase of its name, and notes the rows. Whatever the body
 /// does, no descriptor is left open.
 void on_every_ground(std::initializer_list<int> numbers,
-                     const std::function<void(ground&, rows&)>& body);
+                     const std::function<void(ground&, rows&)>& body,
+                     const std::optional<needs_real_system>& need = {});
 
 /// Connected stream sockets of that kind. Throws where the system refuses.
 struct stream_pair {
