@@ -90,6 +90,20 @@ struct refusing_port {
     sockeye::endpoint name;
 };
 
+const support::exemption no_second_connect(
+    156, "a datagram socket is connected where it is made; there is no verb to do it again");
+const support::exemption
+    no_small_buffers(162, "the receive buffer is the library's own, 64 KiB for each datagram");
+const support::exemption no_reuse_port(171, "datagram_options has no reuse_port yet");
+const support::exemption no_multicast(172, "the library has no TTL and no multicast options yet");
+const support::exemption no_late_options(
+    173, "options are arguments of open and connect: there is no socket that lacks them");
+const support::exemption no_adopted_datagrams(174, "datagram sockets cannot be adopted yet");
+const support::exemption no_overflow_count(
+    175, "the library does not ask for SO_RXQ_OVFL yet; that an overflow only loses is tested");
+const support::exemption policy_of_the_program(
+    177, "whom to answer is up to the program: cli_reply_policy_test and cli_serve_test");
+
 } // namespace
 
 TEST_CASE("[151] [152] [179] datagrams: echo with the sender's address, empty ones too") {
@@ -213,8 +227,8 @@ TEST_CASE("[161] [168] datagrams: more than a batch come in batches of 64, each 
     });
 }
 
-TEST_CASE("[163] [166] datagrams: those that the system refuses do not hold up the others") {
-    on_every_udp({163, 166, 167}, [](network& on) {
+TEST_CASE("[157] [163] [166] datagrams: those that the system refuses do not hold up the others") {
+    on_every_udp({157, 163, 166}, [](network& on) {
         int heard = 0;
         auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket&, batch in) {
                           heard += static_cast<int>(in.size());
@@ -234,6 +248,31 @@ TEST_CASE("[163] [166] datagrams: those that the system refuses do not hold up t
         CHECK_FALSE(client.send(data)); // nobody is connected
         CHECK(on.until([&] { return heard == 3; }));
         CHECK(client.is_open());
+    });
+}
+
+TEST_CASE("[167] datagrams: a thousand to nobody, and the loop goes on") {
+    on_every_udp({167}, [](network& on) {
+        const refusing_port nobody(on);
+        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        raw_datagrams client(on, server.local_endpoint().value());
+        auto lost = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        auto refused = datagram_socket::connect(on.loop(), nobody.name, {}, echo).value();
+        for (int i = 0; i < 1000; ++i) {
+            lost.send(sockeye::as_bytes("x"), nobody.name);
+            refused.send(sockeye::as_bytes("x"));
+        }
+        client.say("still there?");
+        CHECK(on.until([&] {
+            client.pump();
+            return client.heard.size() == 1;
+        }));
+        on.settle();
+        const auto events = on.loop().counters().events;
+        on.settle();
+        CHECK(on.loop().counters().events == events);
+        CHECK(lost.is_open());
+        CHECK(refused.is_open());
     });
 }
 
@@ -312,6 +351,86 @@ TEST_CASE("[155] datagrams: a connected socket hears its peer only") {
         CHECK(on.until([&] { return !heard.empty(); }));
         on.settle();
         CHECK(heard == std::vector<std::string>{"friend"});
+    });
+}
+
+TEST_CASE("[155] datagrams: a connected socket talks to its peer only, named or not") {
+    on_every_datagram({155}, [](network& on) {
+        std::vector<std::string> heard;
+        auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket& s, batch in) {
+                          for (const auto& one : in) {
+                              heard.emplace_back(sockeye::as_text(one.data));
+                          }
+                          CHECK(s.send(in) == in.size());
+                      }).value();
+        auto other = sockeye::serve(on.loop(), on.is_unix() ? on.local() + "2" : on.local(),
+                                    [](datagram_socket&, batch) { FAIL_CHECK("was heard"); })
+                         .value();
+        int answers = 0;
+        const auto where = server.local_endpoint().value();
+        auto client =
+            datagram_socket::connect(on.loop(), where, {}, [&](datagram_socket& s, batch in) {
+                // What came from the peer may go back to it by its name.
+                answers += static_cast<int>(in.size());
+                if (answers == 2) {
+                    CHECK(s.send(in) == in.size());
+                }
+            }).value();
+        const auto elsewhere = other.local_endpoint().value();
+        const std::array several = {datagram{.data = sockeye::as_bytes("plain")},
+                                    datagram{.data = sockeye::as_bytes("lost"), .peer = &elsewhere},
+                                    datagram{.data = sockeye::as_bytes("named"), .peer = &where}};
+        CHECK(client.send(several) == 2);
+        CHECK_FALSE(client.send(sockeye::as_bytes("lost"), elsewhere));
+        CHECK(on.loop().counters().datagrams_dropped == 2);
+        CHECK(on.until([&] { return answers >= 3; }));
+        CHECK(heard.size() >= 3);
+        CHECK(heard[0] == "plain");
+        CHECK(heard[1] == "named");
+    });
+}
+
+TEST_CASE("[88] [151] datagrams: an IPv6 socket leaves the port of IPv4 free") {
+    support::on_every_network({88, 151}, {"udp://[::]:0"}, [](network& on) {
+        auto six = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto name = sockeye::endpoint::parse("udp://127.0.0.1:0").value();
+        name.set_port(six.local_endpoint().value().port());
+        auto four = sockeye::serve(on.loop(), name, echo).value();
+        raw_datagrams client(on, name);
+        client.say("x");
+        CHECK(on.until([&] {
+            client.pump();
+            return client.heard.size() == 1;
+        }));
+    });
+}
+
+TEST_CASE("datagrams: more than the receive buffer holds are lost, and nothing else is") {
+    on_every_udp({}, [](network& on) {
+        std::vector<int> heard;
+        auto server = sockeye::serve(on.loop(), on.local(), {.receive_buffer = 8192},
+                                     [&](datagram_socket&, batch in) {
+                                         for (const auto& one : in) {
+                                             heard.push_back(std::stoi(
+                                                 std::string(sockeye::as_text(one.data))));
+                                         }
+                                     })
+                          .value();
+        raw_datagrams client(on, server.local_endpoint().value());
+        int said = 0;
+        for (; said < 5000; ++said) {
+            client.say(std::to_string(said));
+        }
+        on.settle();
+        CHECK(!heard.empty());
+        CHECK(heard.size() < 5000);
+        // When there is room again, they come as before.
+        CHECK(on.until([&] {
+            client.say(std::to_string(said++));
+            on.turn();
+            return heard.back() >= 5000;
+        }));
+        CHECK(std::ranges::adjacent_find(heard, std::greater_equal<>()) == heard.end());
     });
 }
 
