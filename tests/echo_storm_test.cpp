@@ -41,9 +41,9 @@ std::size_t random_size(std::mt19937_64& random) {
     return std::clamp<std::size_t>(static_cast<std::size_t>(std::exp2(exponent)), 1, size_max);
 }
 
-/// One client: says a message, hears it again, compares, and says the next one; of the ground's
-/// calls alone. One connection of a hundred ends in a reset, one of ten with a half-close before the
-/// answer is heard.
+/// One client: says a message, hears it again, compares, and says the next one; by the ground's
+/// calls alone. One connection of a hundred ends in a reset, one of ten with a half-close before
+/// the answer is heard.
 class storm_client {
 public:
     storm_client(sockeye::kernel& system, const sockeye::endpoint& server, std::mt19937_64& random)
@@ -96,7 +96,7 @@ private:
             peer_.reset();
             is_over_ = true;
         } else if (said_ == size_ && is_half_closed_) {
-            is_wrong_ = static_cast<bool>(system_.shutdown_write(peer_.fd()));
+            is_wrong_ = is_wrong_ || system_.shutdown_write(peer_.fd());
         }
         return true;
     }
