@@ -1,19 +1,13 @@
-#include "base/platform.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
-#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <sys/socket.h>
-#include <sys/un.h>
 
 using namespace std::chrono_literals;
 using sockeye::close_reason;
@@ -39,41 +33,20 @@ std::error_code failure_of(network& on, const script& told) {
     return told.info.error;
 }
 
-/// A listening Unix socket of system calls alone, whose backlog is full of `waiting` clients.
+/// A listener that accepts nobody, with as many clients waiting as it takes.
 struct full_backlog {
-    explicit full_backlog(const std::string& path) : listener(make_socket()) {
-        const auto address = address_of(path);
-        REQUIRE(::bind(listener.get(), as_address(address), sizeof address) == 0);
-        REQUIRE(::listen(listener.get(), 0) == 0);
-        for (;;) {
-            sockeye::unique_fd client(make_socket());
-            if (::connect(client.get(), as_address(address), sizeof address) != 0) {
-                REQUIRE(errno == EAGAIN);
-                break;
-            }
-            waiting.push_back(std::move(client));
-        }
+    full_backlog(network& on, const sockeye::endpoint& local) : listener(on.system(), local, 0) {
+        do {
+            waiting.emplace_back(on.system(), listener.local());
+            on.settle();
+        } while (waiting.back().is_up());
+        waiting.pop_back();
     }
+    explicit full_backlog(network& on)
+        : full_backlog(on, sockeye::endpoint::parse(on.local()).value()) {}
 
-    static sockeye::unique_fd make_socket() {
-        return sockeye::unique_fd(sockeye::platform::make_socket(AF_UNIX, SOCK_STREAM));
-    }
-    static sockaddr_un address_of(const std::string& path) {
-        sockaddr_un address = {};
-        address.sun_family = AF_UNIX;
-        std::memcpy(address.sun_path, path.c_str(), path.size());
-        return address;
-    }
-    static const sockaddr* as_address(const sockaddr_un& address) {
-        return reinterpret_cast<const sockaddr*>(&address);
-    }
-    sockeye::unique_fd accept_one() {
-        return sockeye::unique_fd(
-            sockeye::platform::accept_socket(listener.get(), nullptr, nullptr));
-    }
-
-    sockeye::unique_fd listener;
-    std::vector<sockeye::unique_fd> waiting;
+    support::raw_listener listener;
+    std::vector<support::raw_peer> waiting;
 };
 
 } // namespace
@@ -135,11 +108,10 @@ TEST_CASE("connect: shutdown and close before it is up") {
 TEST_CASE("[89] [90] [93] connect: what fails is told once, by on_close") {
     support::on_every_backend_with_tcp({89, 90}, [](network& on) {
         script told;
-        const auto closed = support::make_bound_tcp_socket();
-        sockeye::endpoint refused;
-        socklen_t size = sockeye::endpoint::room_size();
-        REQUIRE(::getsockname(closed.get(), refused.room(), &size) == 0);
-        refused.filled(sockeye::transport::tcp, size);
+        const auto closed =
+            support::make_bound(on.system(), sockeye::endpoint::parse(on.local()).value());
+        const auto refused =
+            on.system().local_endpoint(closed.get(), sockeye::transport::tcp).value();
         SUBCASE("a closed port") {
             auto client = connect_script(on, refused, told);
             client.write("lost");
@@ -172,85 +144,100 @@ namespace {
 /// Connects every socket from the very address that it connects to.
 class self_connecting_kernel final : public support::forwarding_kernel {
 public:
+    using forwarding_kernel::forwarding_kernel;
+
     std::error_code connect(int fd, const sockeye::endpoint& peer) override {
-        const auto error = sockeye::system_kernel().bind(fd, peer);
-        return error ? error : sockeye::system_kernel().connect(fd, peer);
+        const auto error = bind(fd, peer);
+        return error ? error : forwarding_kernel::connect(fd, peer);
     }
 };
 
 } // namespace
 
 TEST_CASE("[97] connect: a connection to itself is refused") {
-    for (const auto& entry : sockeye::backend_table()) {
-        if (entry.make == nullptr) {
-            continue;
-        }
-        SUBCASE(std::string(entry.name).c_str()) {
-            const support::rows covered({97}, entry.name);
-            self_connecting_kernel system;
-            auto loop = support::make_loop(system, entry);
+    support::on_every_altered_network<self_connecting_kernel>(
+        {97}, {"tcp://127.0.0.1:0"}, [](network& on, self_connecting_kernel&) {
             script told;
-            auto target = sockeye::endpoint::parse("tcp://127.0.0.1:0").value();
+            auto target = sockeye::endpoint::parse(on.local()).value();
             {
-                const auto free_port = support::make_bound_tcp_socket();
-                socklen_t size = sockeye::endpoint::room_size();
-                REQUIRE(::getsockname(free_port.get(), target.room(), &size) == 0);
+                const auto free_port = support::make_bound(on.system(), target);
+                target =
+                    on.system().local_endpoint(free_port.get(), sockeye::transport::tcp).value();
             }
-            auto client = sockeye::connect<support::hooked>(loop, target, {}, std::ref(told));
-            CHECK(support::turn_until([&] { return told.is_closed(); },
-                                      [&] { static_cast<void>(loop.run_once(1ms).value()); }));
+            auto client = connect_script(on, target, told);
+            CHECK(failure_of(on, told) == std::errc::connection_refused);
             CHECK(told.heard == std::vector<std::string>{"close"});
-            CHECK(told.info.error == std::errc::connection_refused);
-        }
-    }
+        });
 }
 
-TEST_CASE("[91] connect: the deadline ends it") {
-    support::on_every_network({91, 188, 189}, {"unix:"}, [](network& on) {
-        const full_backlog server(on.local().substr(5));
-        script told;
-        const auto start = std::chrono::steady_clock::now();
-        auto client = connect_script(on, on.local(), told, {.deadline = 60ms});
-        CHECK(failure_of(on, told) == std::errc::timed_out);
-        CHECK(std::chrono::steady_clock::now() - start >= 60ms);
-    });
+TEST_CASE("[91] connect: the deadline ends it, and not before") {
+    support::on_every_network(
+        {91, 188, 189}, {"unix:", "tcp://127.0.0.1:0", "tcp://[::1]:0"}, [](network& on) {
+            const full_backlog server(on);
+            const auto before = on.on().descriptors();
+            script told;
+            const auto start = on.now();
+            auto client = connect_script(on, server.listener.local(), told, {.deadline = 60ms});
+            CHECK(failure_of(on, told) == std::errc::timed_out);
+            CHECK(on.now() - start >= 60ms);
+            CHECK(on.on().descriptors() == before);
+        });
+}
+
+TEST_CASE("[92] connect: close and abort while nobody answers cancel it, once") {
+    support::on_every_network({92, 189}, {"unix:", "tcp://127.0.0.1:0", "tcp://[::1]:0"},
+                              [](network& on) {
+                                  const full_backlog server(on);
+                                  const auto before = on.on().descriptors();
+                                  script told;
+                                  auto client = connect_script(on, server.listener.local(), told);
+                                  client.write("lost");
+                                  on.settle();
+                                  CHECK(client.is_connecting());
+                                  CHECK(told.heard.empty());
+                                  SUBCASE("close") {
+                                      client.close();
+                                  }
+                                  SUBCASE("abort") {
+                                      client.abort();
+                                  }
+                                  CHECK(failure_of(on, told) == std::errc::operation_canceled);
+                                  CHECK(told.info.dropped_bytes == 4);
+                                  CHECK(on.on().descriptors() == before);
+                              });
 }
 
 TEST_CASE("[188] connect: a full backlog of a Unix socket is tried again, without spinning") {
     support::on_every_network({188, 189}, {"unix:"}, [](network& on) {
-        full_backlog server(on.local().substr(5));
+        full_backlog server(on);
         script told;
         auto client = connect_script(on, on.local(), told);
         client.write("patience");
         const auto events = on.loop().counters().events;
-        const auto until = std::chrono::steady_clock::now() + 50ms;
-        while (std::chrono::steady_clock::now() < until) {
-            on.turn();
-        }
+        on.pass(50ms);
         CHECK(on.loop().counters().events == events);
         CHECK(client.is_connecting());
-        std::vector<sockeye::unique_fd> accepted;
-        CHECK(on.until([&] {
-            for (auto fd = server.accept_one(); fd; fd = server.accept_one()) {
-                accepted.push_back(std::move(fd));
+        std::vector<support::raw_peer> accepted;
+        const auto accept_all = [&] {
+            while (auto one = server.listener.accept()) {
+                accepted.push_back(std::move(*one));
             }
+        };
+        CHECK(on.until([&] {
+            accept_all();
             return told.count("open") == 1;
         }));
-        std::string heard(8, '\0');
         CHECK(on.until([&] {
-            auto fd = server.accept_one();
-            if (fd) {
-                accepted.push_back(std::move(fd));
-            }
-            return ::recv(accepted.back().get(), heard.data(), 8, MSG_DONTWAIT) == 8;
+            accept_all();
+            accepted.back().pump();
+            return accepted.back().heard() == "patience";
         }));
-        CHECK(heard == "patience");
     });
 }
 
 TEST_CASE("[189] connect: many that wait for a full backlog are cancelled at once") {
     support::on_every_network({189}, {"unix:"}, [](network& on) {
-        const full_backlog server(on.local().substr(5));
+        const full_backlog server(on);
         script told;
         std::vector<sockeye::stream> clients;
         for (int i = 0; i < 20; ++i) {
@@ -266,25 +253,31 @@ TEST_CASE("[189] connect: many that wait for a full backlog are cancelled at onc
     });
 }
 
-TEST_CASE("[187] connect: to a missing path, a plain file and a dead socket") {
+TEST_CASE("[187] connect: to a missing path and to a dead socket") {
     support::on_every_network({187}, {"unix:"}, [](network& on) {
-        const auto path = on.local().substr(5);
         script told;
         auto expected = std::errc::connection_refused;
         SUBCASE("a missing path") {
             expected = std::errc::no_such_file_or_directory;
         }
-        SUBCASE("a plain file") {
-            std::ofstream(path) << "no socket";
-        }
         SUBCASE("a dead socket") {
-            const auto dead = full_backlog::make_socket();
-            const auto address = full_backlog::address_of(path);
-            REQUIRE(::bind(dead.get(), full_backlog::as_address(address), sizeof address) == 0);
+            support::make_bound(on.system(), sockeye::endpoint::parse(on.local()).value()).reset();
         }
         auto client = connect_script(on, on.local(), told);
         CHECK(failure_of(on, told) == expected);
     });
+}
+
+TEST_CASE("[187] connect: to a plain file") {
+    support::on_every_network(
+        {187}, {"unix:"},
+        [](network& on) {
+            std::ofstream(on.path()) << "no socket";
+            script told;
+            auto client = connect_script(on, on.local(), told);
+            CHECK(failure_of(on, told) == std::errc::connection_refused);
+        },
+        support::needs_real_system{"real files"});
 }
 
 TEST_CASE("[190] connect: the server goes in on_open of the client") {

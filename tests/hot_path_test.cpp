@@ -75,7 +75,7 @@ class chorus {
 public:
     explicit chorus(const sockeye::endpoint& server) {
         for (auto& peer : peers_) {
-            peer = support::raw_peer(server);
+            peer = support::raw_peer(sockeye::system_kernel(), server);
         }
         message_.fill('m');
     }
@@ -187,7 +187,7 @@ TEST_CASE("hot path: an idle connection holds at most 256 bytes of our memory") 
             const auto where = support::local_of(server);
             const auto connect = [&](std::size_t from, std::size_t to) {
                 for (auto i = from; i < to; ++i) {
-                    peers[i] = support::raw_peer(where);
+                    peers[i] = support::raw_peer(sockeye::system_kernel(), where);
                     if (i % 64 == 0 || i + 1 == to) {
                         while (server.connection_count() <= i) {
                             static_cast<void>(loop.run_once(1s).value());

@@ -54,8 +54,8 @@ const moment moments[] = {
      }},
 };
 
-raw_peer talking_peer(const sockeye::server& server) {
-    raw_peer peer(support::local_of(server));
+raw_peer talking_peer(network& on, const sockeye::server& server) {
+    raw_peer peer(on.system(), support::local_of(server));
     peer.say("hello");
     peer.finish();
     return peer;
@@ -86,8 +86,8 @@ TEST_CASE("[140] [142] server: may be destroyed in every handler of its sessions
                     is_done = true;
                 });
                 server.emplace(support::serve_script(on, told));
-                raw_peer idle(support::local_of(*server));
-                auto peer = talking_peer(*server);
+                raw_peer idle(on.system(), support::local_of(*server));
+                auto peer = talking_peer(on, *server);
                 CHECK(until(on, peer, [&] { return is_done; }));
                 on.settle();
                 CHECK(told.sessions == 0);
@@ -130,7 +130,7 @@ TEST_CASE("[111] stream: an owner's destructor is silent, and what was written i
     support::on_every_stream({111, 142}, [](network& on) {
         script told;
         std::optional<sockeye::server> server(support::serve_script(on, told));
-        raw_peer peer(support::local_of(*server));
+        raw_peer peer(on.system(), support::local_of(*server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto whole = pattern(10 * mebibyte);
         told.link->write(whole);
@@ -154,8 +154,8 @@ TEST_CASE("stream: a handler that throws closes its own connection and no other"
                 arm(told, [](sockeye::stream&) { throw std::runtime_error("on purpose"); });
                 auto server = support::serve_script(on, told);
                 auto calm_server = support::serve_script(on, calm);
-                raw_peer bystander(support::local_of(calm_server));
-                auto peer = talking_peer(server);
+                raw_peer bystander(on.system(), support::local_of(calm_server));
+                auto peer = talking_peer(on, server);
                 int thrown = 0;
                 const auto turn_until = [&](const std::function<bool()>& fact) {
                     for (int turns = 0; turns < 10'000 && !fact(); ++turns) {
@@ -195,7 +195,7 @@ TEST_CASE("stream: a constructor of a session that throws closes that connection
     support::on_every_backend_with_tcp({}, [](network& on) {
         int made = 0;
         auto server = sockeye::serve<moody>(on.loop(), on.local(), std::ref(made)).value();
-        raw_peer first(support::local_of(server));
+        raw_peer first(on.system(), support::local_of(server));
         int thrown = 0;
         for (int turns = 0; turns < 1000 && !first.is_over(); ++turns) {
             first.pump();
@@ -207,7 +207,7 @@ TEST_CASE("stream: a constructor of a session that throws closes that connection
         }
         CHECK(thrown == 1);
         CHECK(first.is_over());
-        raw_peer second(support::local_of(server));
+        raw_peer second(on.system(), support::local_of(server));
         second.say("hi");
         CHECK(until(on, second, [&] { return second.heard() == "hi"; }));
     });
@@ -228,7 +228,7 @@ TEST_CASE("stream: moved out of its session it is taken over, and takes a new se
                     CHECK(taken->is_open());
                 });
                 auto server = support::serve_script(on, told, {.connections_max = 1});
-                auto peer = talking_peer(server);
+                auto peer = talking_peer(on, server);
                 peer.say("more");
                 CHECK(until(on, peer, [&] { return told.is_closed(); }));
                 CHECK(told.info.reason == close_reason::taken);
@@ -245,7 +245,7 @@ TEST_CASE("stream: moved out of its session it is taken over, and takes a new se
                 CHECK(next.count("open") == 0);
 
                 // The server's limit counts only what is still its own.
-                raw_peer another(support::local_of(server));
+                raw_peer another(on.system(), support::local_of(server));
                 CHECK(until(on, another, [&] { return told.made == 2; }));
             });
         }
@@ -313,7 +313,7 @@ TEST_CASE("stream: one that is over cannot be taken, and on_close comes once all
             };
         }
         auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         CHECK(until(on, peer, [&] { return peer.is_over(); }));
         on.settle();
         CHECK(told.closes == 1);
@@ -323,49 +323,55 @@ TEST_CASE("stream: one that is over cannot be taken, and on_close comes once all
 }
 
 TEST_CASE("[107] [106] stream: a released descriptor is whole, and can be adopted again") {
-    support::on_every_stream({106, 107}, [](network& on) {
-        script told;
-        script next;
-        auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-        told.link->write("before");
-        auto fd = told.link->release();
-        REQUIRE(fd);
-        CHECK_FALSE(told.link->is_open());
-        CHECK(told.link->release().error() == std::errc::not_connected);
-        CHECK(on.until([&] { return told.is_closed(); }));
-        CHECK(told.info.reason == close_reason::taken);
-        peer.say("question");
-        peer.pump();
-        on.settle();
-        CHECK(told.data.empty());
+    support::on_every_stream(
+        {106, 107},
+        [](network& on) {
+            script told;
+            script next;
+            auto server = support::serve_script(on, told);
+            raw_peer peer(on.system(), support::local_of(server));
+            REQUIRE(on.until([&] { return told.link != nullptr; }));
+            told.link->write("before");
+            auto fd = told.link->release();
+            REQUIRE(fd);
+            CHECK_FALSE(told.link->is_open());
+            CHECK(told.link->release().error() == std::errc::not_connected);
+            CHECK(on.until([&] { return told.is_closed(); }));
+            CHECK(told.info.reason == close_reason::taken);
+            peer.say("question");
+            peer.pump();
+            on.settle();
+            CHECK(told.data.empty());
 
-        auto adopted = sockeye::adopt(on.loop(), std::move(*fd)).value();
-        on.settle();
-        adopted.attach<support::hooked>(std::ref(next));
-        CHECK(on.until([&] { return next.data == "question"; }));
-        adopted.write(" after");
-        CHECK(until(on, peer, [&] { return peer.heard() == "before after"; }));
-    });
+            auto adopted = sockeye::adopt(on.loop(), std::move(*fd)).value();
+            on.settle();
+            adopted.attach<support::hooked>(std::ref(next));
+            CHECK(on.until([&] { return next.data == "question"; }));
+            adopted.write(" after");
+            CHECK(until(on, peer, [&] { return peer.heard() == "before after"; }));
+        },
+        support::needs_real_system{"descriptors that change hands"});
 }
 
 TEST_CASE("[106] adopt: refuses what is no stream") {
-    support::on_every_backend_with_tcp({106}, [](network& on) {
-        CHECK(sockeye::adopt(on.loop(), support::make_pipe().first).error());
-        auto datagrams = support::make_refused_udp();
-        CHECK(sockeye::adopt(on.loop(), std::move(datagrams.first)).error() ==
-              sockeye::errc::service_mismatch);
-        CHECK(sockeye::adopt(on.loop(), sockeye::unique_fd()).error() ==
-              std::errc::bad_file_descriptor);
-    });
+    support::on_every_backend_with_tcp(
+        {106},
+        [](network& on) {
+            CHECK(sockeye::adopt(on.loop(), support::make_pipe().first).error());
+            auto datagrams = support::make_refused_udp();
+            CHECK(sockeye::adopt(on.loop(), std::move(datagrams.first)).error() ==
+                  sockeye::errc::service_mismatch);
+            CHECK(sockeye::adopt(on.loop(), sockeye::unique_fd()).error() ==
+                  std::errc::bad_file_descriptor);
+        },
+        support::needs_real_system{"descriptors that change hands"});
 }
 
 TEST_CASE("stream_ref: finds a living connection; a post for a dead one is dropped") {
     support::on_every_backend_with_tcp({}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto ref = told.link->ref();
         CHECK(on.loop().find(sockeye::stream_ref()) == nullptr);
@@ -390,7 +396,7 @@ TEST_CASE("detach: servers and streams live on until they are closed, and run() 
         script told;
         auto server = support::serve_script(on, told, {.connections_max = 1});
         const auto where = support::local_of(server);
-        raw_peer peer(where);
+        raw_peer peer(on.system(), where);
         told.on_data = [](sockeye::stream& link, sockeye::bytes in) {
             link.write(in);
             link.close();
@@ -404,6 +410,7 @@ TEST_CASE("detach: servers and streams live on until they are closed, and run() 
         }
         SUBCASE("it goes with the loop") {
             server.detach();
+            on.leaves_to_the_loop(1); // the listening socket
             peer.say("answer me");
             CHECK(until(on, peer, [&] { return peer.heard() == "answer me"; }));
         }
@@ -414,10 +421,10 @@ TEST_CASE("server: drain stops accepting and aborts what is left at the deadline
     support::on_every_backend_with_tcp({}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        raw_peer quick(support::local_of(server));
-        raw_peer slow(support::local_of(server));
+        raw_peer quick(on.system(), support::local_of(server));
+        raw_peer slow(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.made == 2; }));
-        const auto start = std::chrono::steady_clock::now();
+        const auto start = on.now();
         server.drain(50ms);
         CHECK_FALSE(server.is_listening());
         told.on_end = [](sockeye::stream& link) { link.close(); };
@@ -426,8 +433,8 @@ TEST_CASE("server: drain stops accepting and aborts what is left at the deadline
         CHECK(told.info.reason == close_reason::closed);
         CHECK(until(on, slow, [&] { return told.closes == 2; }));
         CHECK(told.info.reason == close_reason::aborted);
-        CHECK(std::chrono::steady_clock::now() - start >= 50ms);
+        CHECK(on.now() - start >= 50ms);
         CHECK(until(on, slow, [&] { return slow.is_over(); }));
-        CHECK(slow.error() == ECONNRESET);
+        CHECK(slow.error() == std::errc::connection_reset);
     });
 }

@@ -77,7 +77,7 @@ void say_specially(int fd, bool is_unix) {
 TEST_CASE("[79] [178] stream: echo gives every byte back in order, whatever the sizes") {
     support::on_every_stream({79, 178}, [](network& on) {
         auto server = sockeye::serve(on.loop(), on.local(), echo).value();
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         const auto whole = pattern(3 * mebibyte);
         SUBCASE("small pieces") {
             converse(on, peer, whole.substr(0, 200'000), 300);
@@ -98,7 +98,7 @@ TEST_CASE("[108] [196] stream: 120 MB both ways at once, against a peer that rea
     const auto whole = pattern(120 * mebibyte);
     support::on_every_backend_with_tcp({108, 196}, [&](network& on) {
         auto server = sockeye::serve(on.loop(), on.local(), echo).value();
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         peer.say(whole);
         peer.is_deaf = true;
         int turns = 0;
@@ -125,7 +125,7 @@ TEST_CASE(
             CHECK(link.write(big) == write_status::above_high_mark);
             CHECK(link.queued_bytes() > mebibyte);
         };
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         CHECK(on.loop().counters().queued_bytes == told.link->queued_bytes());
         CHECK(on.until([&] {
@@ -155,7 +155,7 @@ TEST_CASE("[111] stream: ten thousand small writes leave in order, and few calls
                 expected += line;
             }
         };
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         CHECK(on.until([&] {
             peer.pump();
             return !expected.empty() && peer.heard().size() >= expected.size();
@@ -169,7 +169,7 @@ TEST_CASE("[112] stream: a write of nothing is nothing") {
     support::on_every_stream({112}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         CHECK(told.link->write("") == write_status::ok);
         on.settle();
@@ -183,7 +183,7 @@ TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark 
     support::on_every_stream({120, 121}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told, {.limits = {.queue_max = 64 * mebibyte}});
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto written = fill(*told.link);
         peer.say("hello");
@@ -210,7 +210,7 @@ TEST_CASE("stream: a user's pause outlasts that of the queue") {
     support::on_every_stream({}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto written = fill(*told.link);
         told.link->pause();
@@ -234,8 +234,8 @@ TEST_CASE("[122] stream: past the hard limit a write is refused and that stream 
         auto others =
             sockeye::serve<support::hooked>(on.loop(), "tcp://127.0.0.1:0", std::ref(other))
                 .value();
-        raw_peer peer(support::local_of(server));
-        raw_peer bystander(support::local_of(others));
+        raw_peer peer(on.system(), support::local_of(server));
+        raw_peer bystander(on.system(), support::local_of(others));
         REQUIRE(on.until([&] { return told.link != nullptr && other.link != nullptr; }));
         CHECK(told.link->write(pattern(16 * mebibyte)) == write_status::above_high_mark);
         CHECK(told.link->queued_bytes() > 100'000);
@@ -263,7 +263,7 @@ TEST_CASE("[123] stream: paused, it makes no receive call and loses nothing") {
         script told;
         auto server = support::serve_script(on, told);
         told.on_open = [](sockeye::stream& link) { link.pause(); };
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         const auto whole = pattern(100'000);
         peer.say(whole);
         peer.pump();
@@ -286,7 +286,7 @@ TEST_CASE("[124] [125] stream: pause and resume inside on_data") {
     support::on_every_stream({124, 125}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
+        raw_peer peer(on.system(), support::local_of(server));
         const auto whole = pattern(3 * mebibyte);
         peer.say(whole);
         peer.finish();
@@ -295,7 +295,7 @@ TEST_CASE("[124] [125] stream: pause and resume inside on_data") {
             bool is_paused = false;
             told.on_data = [&](sockeye::stream& link, sockeye::bytes in) {
                 calls_after_pause += is_paused ? 1 : 0;
-                told.data += support::text_of(in);
+                told.data += sockeye::as_text(in);
                 link.pause();
                 is_paused = true;
             };
@@ -315,7 +315,7 @@ TEST_CASE("[124] [125] stream: pause and resume inside on_data") {
                 CHECK(++depth == 1);
                 link.pause();
                 link.resume();
-                told.data += support::text_of(in);
+                told.data += sockeye::as_text(in);
                 --depth;
             };
             CHECK(on.until([&] {
@@ -328,61 +328,56 @@ TEST_CASE("[124] [125] stream: pause and resume inside on_data") {
 }
 
 TEST_CASE("stream: the loop's limit of queued bytes pauses all reading, and relief resumes it") {
-    for (const auto& entry : sockeye::backend_table()) {
-        if (entry.make == nullptr) {
-            continue;
-        }
-        SUBCASE(std::string(entry.name).c_str()) {
-            sockeye::loop_options options;
-            options.backend = entry.kind;
-            options.queued_bytes_max = mebibyte;
-            sockeye::loop loop(std::move(options));
-            const auto until = [&](const std::function<bool()>& fact) {
-                for (int turns = 0; turns < 20'000 && !fact(); ++turns) {
-                    static_cast<void>(loop.run_once(1ms).value());
-                }
-                return fact();
-            };
-            script slow;
-            script eager;
-            auto server =
-                sockeye::serve<support::hooked>(loop, "tcp://127.0.0.1:0", std::ref(slow)).value();
-            auto other =
-                sockeye::serve<support::hooked>(loop, "tcp://127.0.0.1:0", std::ref(eager)).value();
-            raw_peer reader(support::local_of(server));
-            raw_peer writer(support::local_of(other));
-            REQUIRE(until([&] { return slow.link != nullptr && eager.link != nullptr; }));
-            const auto big = pattern(16 * mebibyte);
-            slow.link->write(big);
-            writer.say("held back");
-            writer.pump();
-            raw_peer newcomer(support::local_of(other));
-            for (int turns = 0; turns < 20; ++turns) {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        sockeye::loop_options options;
+        options.queued_bytes_max = mebibyte;
+        auto loop = on.on().make_loop(std::move(options));
+        const auto until = [&](const std::function<bool()>& fact) {
+            return on.until([&] {
                 static_cast<void>(loop.run_once(1ms).value());
-            }
-            CHECK(eager.data.empty());
-            CHECK(eager.made == 1);
-            CHECK(until([&] {
-                reader.pump();
-                return reader.heard().size() == big.size();
-            }));
-            CHECK(until([&] { return eager.data == "held back" && eager.made == 2; }));
+                return fact();
+            });
+        };
+        script slow;
+        script eager;
+        auto server = sockeye::serve<support::hooked>(loop, on.local(), std::ref(slow)).value();
+        auto other = sockeye::serve<support::hooked>(loop, on.local(), std::ref(eager)).value();
+        raw_peer reader(on.system(), support::local_of(server));
+        raw_peer writer(on.system(), support::local_of(other));
+        REQUIRE(until([&] { return slow.link != nullptr && eager.link != nullptr; }));
+        const auto big = pattern(16 * mebibyte);
+        slow.link->write(big);
+        writer.say("held back");
+        writer.pump();
+        raw_peer newcomer(on.system(), support::local_of(other));
+        for (int turns = 0; turns < 20; ++turns) {
+            static_cast<void>(loop.run_once(1ms).value());
         }
-    }
+        CHECK(eager.data.empty());
+        CHECK(eager.made == 1);
+        CHECK(until([&] {
+            reader.pump();
+            return reader.heard().size() == big.size();
+        }));
+        CHECK(until([&] { return eager.data == "held back" && eager.made == 2; }));
+    });
 }
 
 TEST_CASE("[144] [195] stream: what came behind urgent data or descriptors is not left lying") {
-    support::on_every_stream({144, 195}, [](network& on) {
-        script told;
-        auto server = support::serve_script(on, told);
-        raw_peer peer(support::local_of(server));
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-        const auto before = support::open_descriptors().size();
-        say_specially(peer.fd(), on.is_unix());
-        peer.say("after");
-        peer.pump();
-        CHECK(on.until([&] { return told.data.ends_with("after"); }));
-        CHECK(told.data == "beforeafter");
-        CHECK(support::open_descriptors().size() == before);
-    });
+    support::on_every_stream(
+        {144, 195},
+        [](network& on) {
+            script told;
+            auto server = support::serve_script(on, told);
+            raw_peer peer(on.system(), support::local_of(server));
+            REQUIRE(on.until([&] { return told.link != nullptr; }));
+            const auto before = support::open_descriptors().size();
+            say_specially(peer.fd(), on.is_unix());
+            peer.say("after");
+            peer.pump();
+            CHECK(on.until([&] { return told.data.ends_with("after"); }));
+            CHECK(told.data == "beforeafter");
+            CHECK(support::open_descriptors().size() == before);
+        },
+        support::needs_real_system{"descriptors and urgent data in messages"});
 }

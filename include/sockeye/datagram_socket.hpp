@@ -47,7 +47,8 @@ public:
     ~datagram_socket();
 
     /// Sends each datagram to its peer, in order; `send(in)` is an echo. Returns how many were
-    /// taken: sent, or queued because the system was full. The others were dropped and counted.
+    /// taken: sent, or queued because the system was full. The others were dropped and counted,
+    /// as is what a connected socket is to send to somebody else than its peer.
     std::size_t send(std::span<const datagram> out);
     /// Sends one; true when it was taken.
     bool send(bytes data, const endpoint& peer);

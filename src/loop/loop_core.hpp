@@ -48,6 +48,7 @@ public:
     /// What run() waits for.
     void add_life() noexcept { ++lives_; }
     void drop_life() noexcept { --lives_; }
+    [[nodiscard]] std::size_t lives() const noexcept { return lives_; }
 
     /// Calls a handler of the user. False when it threw: the exception is kept for on_exception or
     /// for run(), and the caller closes its object.

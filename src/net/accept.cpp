@@ -8,6 +8,8 @@ namespace sockeye {
 namespace {
 
 constexpr int accepts_per_turn = 64;
+/// Others who accept from the same socket may be faster now and then, but not for ever.
+constexpr int empty_wakes_max = 16;
 constexpr duration back_off_min = std::chrono::milliseconds(10);
 constexpr duration back_off_max = std::chrono::seconds(1);
 
@@ -139,6 +141,7 @@ void server_core::accept_some() {
         auto fd = core.system().accept(where->fd, carrier, peer);
         if (fd) {
             back_off = duration::zero();
+            empty_wakes = 0;
             welcome(std::move(fd.value()));
         } else if (!may_accept_on(fd.error())) {
             return;
@@ -177,6 +180,10 @@ void server_core::welcome(owned_fd fd) {
 /// shortage concerns all of them.
 bool server_core::may_accept_on(std::error_code error) {
     if (error == std::errc::operation_would_block) {
+        // A Unix socket that somebody shut down is ready for ever, of which select tells no more.
+        if (++empty_wakes > empty_wakes_max) {
+            wait_a_while();
+        }
         return false;
     }
     ++core.io().counters().accept_errors;
@@ -204,10 +211,14 @@ void server_core::shed_one() {
 }
 
 void server_core::wait_for_descriptors() {
+    core.short_of_descriptors.push_back(listening);
+    wait_a_while();
+}
+
+void server_core::wait_a_while() {
     is_paused_by_shortage = true;
     back_off = std::clamp(back_off * 2, back_off_min, back_off_max);
     retry = core.start_timer(back_off, {on_retry, this, 0});
-    core.short_of_descriptors.push_back(listening);
     update_interest();
 }
 

@@ -6,6 +6,7 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <deque>
 #include <memory>
@@ -48,6 +49,7 @@ struct datagram_core {
     datagram_socket::handler on_datagrams;
     transport carrier;
     socket_file file;
+    std::optional<endpoint> peer; ///< the one that it is connected to
     std::deque<waiting_datagram> queue;
     std::size_t queued_bytes = 0;
     timer_id retry = 0;
@@ -99,6 +101,7 @@ public:
                                          datagram_socket::handler on_datagrams);
     static void stop(slot& place) noexcept;
     static std::size_t send(slot& place, std::span<const datagram> out);
+    static std::size_t send_to_peer(slot& place, std::span<const datagram> out);
     static void update_interest(slot& place);
 
 private:
@@ -152,7 +155,7 @@ result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& 
                                                const datagram_options& options,
                                                datagram_socket::handler on_datagrams) {
     auto made = std::unique_ptr<datagram_core>(
-        new datagram_core{core, options, std::move(on_datagrams), where.kind(), {}, {}});
+        new datagram_core{core, options, std::move(on_datagrams), where.kind(), {}, {}, {}});
     auto& place = core.io().allocate(operations);
     auto& state = place.emplace<datagram_state>();
     // Written over and not assigned: this one object is the slot's identity, not an owner.
@@ -287,6 +290,27 @@ std::size_t datagram_access::send(slot& place, std::span<const datagram> out) {
         }
     } else {
         update_interest(place);
+    }
+    return taken;
+}
+
+/// A connected socket has one peer. Its name is left out, because some systems refuse it; what is
+/// for others is dropped, because others would send it.
+std::size_t datagram_access::send_to_peer(slot& place, std::span<const datagram> out) {
+    auto& self = *place.as<datagram_state>().core;
+    std::size_t taken = 0;
+    while (!out.empty()) {
+        std::array<datagram, datagrams_per_call> unnamed;
+        const auto chunk = out.first(std::min(out.size(), unnamed.size()));
+        out = out.subspan(chunk.size());
+        std::size_t count = 0;
+        for (const auto& one : chunk) {
+            if (one.peer == nullptr || *one.peer == *self.peer) {
+                unnamed[count++].data = one.data;
+            }
+        }
+        self.core.io().counters().datagrams_dropped += chunk.size() - count;
+        taken += send(place, {unnamed.data(), count});
     }
     return taken;
 }
@@ -491,8 +515,13 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
     if (const auto error = core.system().connect(fd->get(), where)) {
         return error;
     }
-    return datagram_access::start(core, where, std::move(fd.value()), options,
-                                  std::move(on_datagrams));
+    auto name = core.system().peer_endpoint(fd->get(), where.kind());
+    auto made = datagram_access::start(core, where, std::move(fd.value()), options,
+                                       std::move(on_datagrams));
+    if (made) {
+        datagram_access::core(*made)->peer = name ? *name : where;
+    }
+    return made;
 }
 
 datagram_socket::datagram_socket(datagram_socket&& other) noexcept {
@@ -520,7 +549,14 @@ datagram_socket::~datagram_socket() {
 
 std::size_t datagram_socket::send(std::span<const datagram> out) {
     auto* const place = datagram_access::place(*this);
-    return place == nullptr ? 0 : datagram_access::send(*place, out);
+    if (place == nullptr) {
+        return 0;
+    }
+    const bool has_names =
+        std::ranges::any_of(out, [](const datagram& one) { return one.peer != nullptr; });
+    return has_names && datagram_access::core(*this)->peer
+               ? datagram_access::send_to_peer(*place, out)
+               : datagram_access::send(*place, out);
 }
 
 bool datagram_socket::send(bytes data, const endpoint& peer) {

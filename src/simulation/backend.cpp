@@ -29,14 +29,6 @@ const backend_entry& simulated_entry() noexcept {
     return row;
 }
 
-backend::backend(host& of, backend_features features) : host_(of), features_(features) {
-    host_.attach(*this);
-}
-
-backend::~backend() {
-    host_.detach(*this);
-}
-
 std::error_code backend::add(int fd, interest wanted, std::uint64_t key) {
     if (const auto error = table_.check_add(fd, wanted, features_.edge)) {
         return error;
@@ -47,8 +39,7 @@ std::error_code backend::add(int fd, interest wanted, std::uint64_t key) {
     if (!host_.is_pollable(fd)) {
         return make_error_code(errc::not_pollable);
     }
-    // Whatever is ready now is news to who begins to watch.
-    table_.insert(fd, wanted, key).position = host_.look_at(fd).changes - 1;
+    note_news(fd, table_.insert(fd, wanted, key));
     return {};
 }
 
@@ -58,8 +49,11 @@ std::error_code backend::modify(int fd, interest wanted, std::uint64_t key) {
     }
     auto& entry = *table_.find(fd);
     if (entry.wanted != wanted) {
+        if (!host_.is_open(fd)) {
+            return failure(EBADF);
+        }
         entry.is_muted = false;
-        entry.position = host_.look_at(fd).changes - 1;
+        note_news(fd, entry);
     }
     entry.wanted = wanted;
     entry.key = key;
@@ -74,14 +68,18 @@ std::error_code backend::remove(int fd) {
     return {};
 }
 
-void backend::forget(int fd) noexcept {
-    if (table_.find(fd) != nullptr) {
-        table_.erase(fd);
-    }
+/// Whatever is ready now is news to who begins to watch.
+void backend::note_news(int fd, watched& entry) {
+    entry.position = host_.look_at(fd).changes - 1;
+    serials_.resize(static_cast<std::size_t>(table_.limit()));
+    serials_[static_cast<std::size_t>(fd)] = host_.serial_of(fd);
 }
 
 /// What there is to tell of a descriptor, if anything.
 bool backend::is_news(int fd, const watched& entry, event& told) noexcept {
+    if (host_.serial_of(fd) != serials_[static_cast<std::size_t>(fd)]) {
+        return false; // closed before it was removed: the kernel has forgotten it
+    }
     const auto seen = host_.look_at(fd);
     const bool has_ended = seen.hangup || seen.error;
     if (has(entry.wanted, interest::edge) && seen.changes == entry.position) {

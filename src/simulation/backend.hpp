@@ -4,13 +4,15 @@
 #include "kernel/watch_table.hpp"
 #include "simulation/host.hpp"
 
+#include <cstdint>
+#include <vector>
+
 namespace sockeye::simulated {
 
 /// The multiplexer of a simulated host. With `features` it can be made as poor as select.
 class backend final : public sockeye::backend {
 public:
-    backend(host& of, backend_features features);
-    ~backend() override;
+    backend(host& of, backend_features features) : host_(of), features_(features) {}
 
     std::error_code add(int fd, interest wanted, std::uint64_t key) override;
     std::error_code modify(int fd, interest wanted, std::uint64_t key) override;
@@ -19,12 +21,11 @@ public:
     /// Errors: resource_deadlock_would_occur where nothing can ever happen.
     result<std::size_t> wait(std::span<event> ready, std::optional<duration> timeout) override;
 
-    /// The descriptor was closed: what is watched of it is forgotten.
-    void forget(int fd) noexcept;
     /// Whether a wait would bring anything.
     [[nodiscard]] bool is_ready() noexcept;
 
 private:
+    void note_news(int fd, watched& entry);
     [[nodiscard]] bool is_news(int fd, const watched& entry, event& told) noexcept;
     std::size_t collect(std::span<event> ready);
     void tell(int fd, watched& entry, const event& told, std::span<event> ready,
@@ -35,6 +36,7 @@ private:
     host& host_;
     backend_features features_;
     watch_table table_;
+    std::vector<std::uint64_t> serials_; ///< what each descriptor stood for when it was watched
     int first_ = 0; ///< where the next round begins, so that a short `ready` starves nobody
     std::uint64_t progress_ = 0; ///< of the host, at the last wait that brought anything
     unsigned vain_wake_ups_ = 0;

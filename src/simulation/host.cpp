@@ -1,7 +1,6 @@
 #include "simulation/host.hpp"
 
 #include "kernel/signal_hub.hpp"
-#include "simulation/backend.hpp"
 #include "simulation/failure.hpp"
 
 #include <sockeye/error.hpp>
@@ -43,6 +42,7 @@ result<owned_fd> host::open(entry made) {
         fd = free_.top(); // the lowest one, as POSIX has it
         free_.pop();
     }
+    made.serial = ++opened_;
     table_[static_cast<std::size_t>(fd)] = made;
     ++open_;
     return owned_fd(*this, fd);
@@ -98,9 +98,6 @@ void host::close(int fd) noexcept {
     const auto was = std::exchange(*found, {});
     free_.push(fd);
     --open_;
-    for (auto* const source : backends_) {
-        source->forget(fd);
-    }
     if (was.what == holds::socket) {
         if (auto* const it = world_.find(was.id)) {
             close_socket(*it);
@@ -110,11 +107,6 @@ void host::close(int fd) noexcept {
 
 void host::crash() noexcept {
     is_up_ = false;
-    for (std::size_t fd = first_descriptor; fd < table_.size(); ++fd) {
-        for (auto* const source : backends_) {
-            source->forget(static_cast<int>(fd));
-        }
-    }
     table_.resize(first_descriptor);
     free_ = {};
     open_ = 0;

@@ -15,8 +15,6 @@
 
 namespace sockeye::simulated {
 
-class backend;
-
 /// What a multiplexer may say of a descriptor.
 struct look {
     bool readable = false;
@@ -87,9 +85,11 @@ public:
     [[nodiscard]] bool is_pollable(int fd) const noexcept;
     [[nodiscard]] look look_at(int fd) noexcept;
 
-    void attach(backend& source) { backends_.push_back(&source); }
-    void detach(backend& source) noexcept { std::erase(backends_, &source); }
-    [[nodiscard]] const std::vector<backend*>& backends() const noexcept { return backends_; }
+    /// Names what is open there, also after its number was given to something else; 0 for nothing.
+    [[nodiscard]] std::uint64_t serial_of(int fd) const noexcept {
+        const auto* const found = entry_of(fd);
+        return found == nullptr ? 0 : found->serial;
+    }
 
     /// The moment of the network at which this host's clock shows `local`.
     [[nodiscard]] time_point network_time(time_point local) const noexcept;
@@ -117,6 +117,7 @@ private:
         socket_id id = 0;
         bool is_signalled = false;
         std::uint32_t changes = 0;
+        std::uint64_t serial = 0;
     };
     struct file {
         socket_id id = 0;
@@ -206,12 +207,12 @@ private:
     std::vector<entry> table_;
     std::priority_queue<int, std::vector<int>, std::greater<>> free_;
     std::size_t open_ = 0;
+    std::uint64_t opened_ = 0; ///< ever
     std::map<std::uint32_t, std::vector<socket_id>> ports_;
     std::map<std::string, file, std::less<>> files_;
     std::uint64_t names_given_ = 0;
     unsigned next_port_;
     std::vector<signal_listener> signals_;
-    std::vector<backend*> backends_;
     std::uint64_t progress_ = 0;
     bool is_spinning_ = false;
     bool is_up_ = true;

@@ -41,25 +41,6 @@ private:
     scratch_folder folder_;
 };
 
-void run_on(ground& on, std::initializer_list<int> numbers,
-            const std::function<void(ground&, rows&)>& body,
-            const std::optional<needs_real_system>& need) {
-    rows covered(numbers, on.name());
-    if (need && on.is_simulated()) {
-        covered.do_not_apply(need->reason);
-        return;
-    }
-    const auto before = on.descriptors();
-    try {
-        body(on, covered);
-    } catch (const std::exception& error) {
-        FAIL_CHECK("threw: " << error.what());
-    } catch (...) {
-        // A failed REQUIRE, which is reported already. The others go on.
-    }
-    CHECK(on.descriptors() == before);
-}
-
 sockeye::endpoint any_local(sockeye::transport kind) {
     return sockeye::endpoint::parse(kind == sockeye::transport::tcp ? "tcp://127.0.0.1:0"
                                                                     : "unix:@")
@@ -75,8 +56,12 @@ void throw_if(std::error_code error) {
 } // namespace
 
 sockeye::loop ground::make_loop(sockeye::loop_options options) {
+    return make_loop(system(), std::move(options));
+}
+
+sockeye::loop ground::make_loop(sockeye::kernel& altered, sockeye::loop_options options) {
     auto core =
-        std::make_unique<sockeye::loop_core>(system(), make_backend(), entry(), std::move(options));
+        std::make_unique<sockeye::loop_core>(altered, make_backend(), entry(), std::move(options));
     throw_if(core->start());
     return sockeye::loop_access::make(std::move(core));
 }
@@ -86,20 +71,18 @@ void ground::pass() {
     CHECK(make_backend()->wait(ready, std::chrono::milliseconds(1)).value() == 0);
 }
 
-void on_every_ground(std::initializer_list<int> numbers,
-                     const std::function<void(ground&, rows&)>& body,
-                     const std::optional<needs_real_system>& need) {
+void for_each_ground(const std::function<void(ground&)>& visit) {
     for (const auto& entry : sockeye::backend_table()) {
         if (entry.make != nullptr) {
             SUBCASE(std::string(entry.name).c_str()) {
                 real_ground on(entry);
-                run_on(on, numbers, body, need);
+                visit(on);
             }
         }
     }
     SUBCASE("simulation") {
         const auto on = make_simulated_ground();
-        run_on(*on, numbers, body);
+        visit(*on);
     }
 }
 
@@ -124,6 +107,33 @@ stream_pair pair_source::make() {
                    [&] { accepted = system_.accept(listening_.get(), kind_, peer); }));
     made.second = std::move(accepted.value());
     return made;
+}
+
+bool run_guarded(const std::function<void()>& body) {
+    try {
+        body();
+        return true;
+    } catch (const std::exception& error) {
+        FAIL_CHECK("threw: " << error.what());
+    } catch (...) {
+        // A failed REQUIRE, which is reported already. The others go on.
+    }
+    return false;
+}
+
+void on_every_ground(std::initializer_list<int> numbers,
+                     const std::function<void(ground&, rows&)>& body,
+                     const std::optional<needs_real_system>& need) {
+    for_each_ground([&](ground& on) {
+        rows covered(numbers, on.name());
+        if (need && on.is_simulated()) {
+            covered.do_not_apply(need->reason);
+            return;
+        }
+        const auto before = on.descriptors();
+        run_guarded([&] { body(on, covered); });
+        CHECK(on.descriptors() == before);
+    });
 }
 
 stream_pair make_stream_pair(sockeye::kernel& system, sockeye::transport kind) {

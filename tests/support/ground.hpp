@@ -41,12 +41,21 @@ public:
 
     [[nodiscard]] std::string_view name() const noexcept { return entry().name; }
     [[nodiscard]] sockeye::loop make_loop(sockeye::loop_options options = {});
+    /// The same over `altered`, which passes on to system() what it does not change.
+    [[nodiscard]] sockeye::loop make_loop(sockeye::kernel& altered,
+                                          sockeye::loop_options options = {});
 };
 
 /// Why a test cannot run on the simulation: what it uses beside the kernel interface.
 struct needs_real_system {
     std::string reason;
 };
+
+/// Calls `visit` with every ground there is, each in a subcase of its name.
+void for_each_ground(const std::function<void(ground&)>& visit);
+
+/// Runs `body`. What it throws is a failure of this ground alone; false when it threw.
+bool run_guarded(const std::function<void()>& body);
 
 /// Runs `body` on every ground, as a subcase of its name, and notes the rows. Whatever the body
 /// does, no descriptor is left open. A body that needs the real system does not run on the

@@ -1,19 +1,16 @@
 #include "support/network.hpp"
 
+#include "net/connection.hpp"
 #include "support/support.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <exception>
 #include <system_error>
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace support {
 namespace {
@@ -22,14 +19,10 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::seconds generous_deadline(20);
 
-[[noreturn]] void refuse(const char* call) {
-    throw std::system_error(errno, std::system_category(), call);
-}
-
-sockeye::loop_options options_for(const sockeye::backend_entry& entry) {
-    sockeye::loop_options options;
-    options.backend = entry.kind;
-    return options;
+void throw_if(std::error_code error, const char* call) {
+    if (error) {
+        throw std::system_error(error, call);
+    }
 }
 
 void note(std::vector<std::string>& heard, std::string_view what) {
@@ -38,45 +31,39 @@ void note(std::vector<std::string>& heard, std::string_view what) {
     }
 }
 
-std::string shown(const std::vector<int>& numbers) {
-    std::string text;
-    for (const int one : numbers) {
-        text += std::to_string(one) + ' ';
-    }
-    return text;
-}
-
-void run_on(const sockeye::backend_entry& entry, std::string_view local, rows& covered,
-            const std::function<void(network&)>& body) {
-    const auto before = open_descriptors();
-    {
-        const scratch_folder folder;
-        const bool is_path = local.ends_with(':');
-        network on(entry, std::string(local) + (is_path ? folder.path("socket") : ""), covered);
-        try {
-            body(on);
-        } catch (const std::exception& error) {
-            FAIL_CHECK("threw: " << error.what());
-        } catch (...) {
-            // A failed REQUIRE, which is reported already. The others go on.
-        }
-    }
-    CHECK(shown(open_descriptors()) == shown(before));
-}
-
 } // namespace
 
-network::network(const sockeye::backend_entry& entry, std::string local, rows& covered)
-    : entry_(entry), loop_(options_for(entry)), local_(std::move(local)), covered_(covered) {}
+network::network(ground& on, std::string local, rows& covered)
+    : network(on, std::move(local), covered, on.system()) {}
+
+network::network(ground& on, std::string local, rows& covered, sockeye::kernel& altered)
+    : ground_(on), loop_(on.make_loop(altered)), local_(std::move(local)), covered_(covered),
+      own_slots_(core().io().slots().used()) {}
+
+sockeye::loop_core& network::core() noexcept {
+    return sockeye::loop_access::core(loop_);
+}
+
+std::string network::path() const {
+    return std::string(sockeye::endpoint::parse(local_).value().path());
+}
+
+bool network::has_file(std::string_view path) {
+    return static_cast<bool>(system().identify(path));
+}
+
+int network::fd_of(const sockeye::stream& link) {
+    return sockeye::stream_access::place(link)->fd;
+}
 
 void network::turn() {
     static_cast<void>(loop_.run_once(1ms).value());
 }
 
 bool network::until(const std::function<bool()>& fact) {
-    const auto deadline = std::chrono::steady_clock::now() + generous_deadline;
+    const auto deadline = now() + generous_deadline;
     while (!fact()) {
-        if (std::chrono::steady_clock::now() > deadline) {
+        if (now() > deadline) {
             return false;
         }
         turn();
@@ -90,50 +77,114 @@ void network::settle() {
     }
 }
 
-void on_every_network(std::initializer_list<int> numbers,
-                      std::initializer_list<std::string_view> locals,
-                      const std::function<void(network&)>& body) {
-    for (const auto& entry : sockeye::backend_table()) {
-        if (entry.make == nullptr) {
-            continue;
-        }
-        for (const auto local : locals) {
-            SUBCASE((std::string(entry.name) + " " + std::string(local)).c_str()) {
-                rows covered(numbers, entry.name);
-                run_on(entry, local, covered, body);
-            }
-        }
+void network::pass(sockeye::duration time) {
+    const auto end = now() + time;
+    while (now() < end) {
+        turn();
     }
 }
 
-void on_every_stream(std::initializer_list<int> numbers,
-                     const std::function<void(network&)>& body) {
-    on_every_network(numbers, {"tcp://127.0.0.1:0", "tcp://[::1]:0", "unix:"}, body);
+void network::check_nothing_is_left() {
+    const auto expected = own_slots_ + left_;
+    CHECK(until([&] {
+        return core().io().slots().used() <= expected && (left_ != 0 || !core().next_deadline());
+    }));
+    CHECK(core().io().slots().used() == expected);
+    CHECK(core().lives() == left_);
+    const auto& counters = loop_.counters();
+    CHECK(counters.queued_bytes == 0);
+    CHECK(counters.opened - counters.closed <= left_);
+}
+
+void on_every_network(std::initializer_list<int> numbers,
+                      std::initializer_list<std::string_view> locals,
+                      const std::function<void(ground&, std::string, rows&)>& run,
+                      const std::optional<needs_real_system>& need) {
+    for_each_ground([&](ground& on) {
+        for (const auto local : locals) {
+            SUBCASE(std::string(local).c_str()) {
+                rows covered(numbers, on.name());
+                if (need && on.is_simulated()) {
+                    covered.do_not_apply(std::string(need->reason));
+                    continue;
+                }
+                const auto before = on.descriptors();
+                const bool is_path = local.ends_with(':');
+                run_guarded([&] {
+                    run(on, std::string(local) + (is_path ? on.path("socket") : ""), covered);
+                });
+                CHECK(on.descriptors() == before);
+            }
+        }
+    });
+}
+
+void on_every_network(std::initializer_list<int> numbers,
+                      std::initializer_list<std::string_view> locals,
+                      const std::function<void(network&)>& body,
+                      const std::optional<needs_real_system>& need) {
+    on_every_network(
+        numbers, locals,
+        [&](ground& on, std::string local, rows& covered) {
+            network here(on, std::move(local), covered);
+            if (run_guarded([&] { body(here); })) {
+                here.check_nothing_is_left();
+            }
+        },
+        need);
+}
+
+void on_every_stream(std::initializer_list<int> numbers, const std::function<void(network&)>& body,
+                     const std::optional<needs_real_system>& need) {
+    on_every_network(numbers, {"tcp://127.0.0.1:0", "tcp://[::1]:0", "unix:"}, body, need);
 }
 
 void on_every_backend_with_tcp(std::initializer_list<int> numbers,
-                               const std::function<void(network&)>& body) {
-    on_every_network(numbers, {"tcp://127.0.0.1:0"}, body);
+                               const std::function<void(network&)>& body,
+                               const std::optional<needs_real_system>& need) {
+    on_every_network(numbers, {"tcp://127.0.0.1:0"}, body, need);
 }
 
-raw_peer::raw_peer(const sockeye::endpoint& server)
-    : fd_(::socket(server.family(), SOCK_STREAM, 0)) {
-    if (!fd_ || ::connect(fd_.get(), server.data(), server.size()) != 0) {
-        refuse("connect");
+raw_peer::raw_peer(sockeye::kernel& system, const sockeye::endpoint& server)
+    : system_(&system), fd_(system.socket(server.kind(), server.family()).value()),
+      server_(server) {
+    start();
+    throw_if(error_, "connect");
+}
+
+/// A Unix socket whose listener is full is not connecting at all: it has to be asked again.
+void raw_peer::start() {
+    const auto error = system_->connect(fd_.get(), server_);
+    if (error == std::errc::operation_in_progress) {
+        is_ = state::in_progress;
+    } else if (error == std::errc::operation_would_block) {
+        is_ = state::to_be_tried;
+    } else {
+        is_ = state::up;
+        error_ = error;
     }
-    if (::fcntl(fd_.get(), F_SETFL, O_NONBLOCK) != 0 ||
-        ::fcntl(fd_.get(), F_SETFD, FD_CLOEXEC) != 0) {
-        refuse("fcntl");
+}
+
+bool raw_peer::is_up() {
+    if (is_ == state::to_be_tried) {
+        start();
     }
+    if (is_ == state::in_progress) {
+        error_ = system_->pending_error(fd_.get());
+        if (!error_ && system_->peer_endpoint(fd_.get(), server_.kind())) {
+            is_ = state::up;
+        }
+    }
+    return is_ == state::up && !error_;
 }
 
 void raw_peer::reset() {
-    reset_on_close(fd_.get());
+    throw_if(system_->set_option(fd_.get(), sockeye::socket_option::linger_reset, 1), "linger");
     fd_.reset();
 }
 
 void raw_peer::pump() {
-    if (fd_) {
+    if (fd_ && is_up()) {
         push();
         if (!is_deaf && !is_over()) {
             pull();
@@ -144,32 +195,58 @@ void raw_peer::pump() {
 void raw_peer::push() {
     while (sent_ < unsent_.size()) {
         const auto sent =
-            ::send(fd_.get(), unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN) {
+            system_->send(fd_.get(), sockeye::as_bytes(std::string_view(unsent_).substr(sent_)));
+        if (!sent && sent.error() == std::errc::operation_would_block) {
             return;
         }
-        sent_ = sent < 0 ? unsent_.size() : sent_ + static_cast<std::size_t>(sent);
+        sent_ = sent ? sent_ + *sent : unsent_.size();
     }
     unsent_.clear();
     sent_ = 0;
     if (wants_fin_) {
         wants_fin_ = false;
-        ::shutdown(fd_.get(), SHUT_WR);
+        static_cast<void>(system_->shutdown_write(fd_.get()));
     }
 }
 
 void raw_peer::pull() {
-    static std::array<char, 256 * 1024> room;
+    static std::array<std::byte, 256 * 1024> room;
     for (int budget = 0; budget < 16; ++budget) {
-        const auto got = ::recv(fd_.get(), room.data(), room.size(), 0);
-        if (got > 0) {
-            heard_.append(room.data(), static_cast<std::size_t>(got));
+        const auto got = system_->receive(fd_.get(), room);
+        if (got && *got != 0) {
+            heard_ += sockeye::as_text(sockeye::bytes(room).first(*got));
             continue;
         }
-        has_ended_ = got == 0;
-        error_ = got < 0 && errno != EAGAIN ? errno : 0;
+        has_ended_ = static_cast<bool>(got);
+        if (!got && got.error() != std::errc::operation_would_block) {
+            error_ = got.error();
+        }
         return;
     }
+}
+
+raw_listener::raw_listener(sockeye::kernel& system, const sockeye::endpoint& local, int backlog)
+    : system_(system), kind_(local.kind()), fd_(make_bound(system, local)) {
+    throw_if(system.listen(fd_.get(), backlog), "listen");
+}
+
+sockeye::endpoint raw_listener::local() const {
+    return system_.local_endpoint(fd_.get(), kind_).value();
+}
+
+std::optional<raw_peer> raw_listener::accept() {
+    sockeye::endpoint peer;
+    auto fd = system_.accept(fd_.get(), kind_, peer);
+    if (!fd) {
+        return {};
+    }
+    return raw_peer(system_, std::move(*fd));
+}
+
+sockeye::owned_fd make_bound(sockeye::kernel& system, const sockeye::endpoint& local) {
+    auto made = system.socket(local.kind(), local.family()).value();
+    throw_if(system.bind(made.get(), local), "bind");
+    return made;
 }
 
 int script::count(std::string_view what) const {
@@ -189,7 +266,7 @@ void hooked::on_data(sockeye::stream& link, sockeye::bytes in) {
     if (told_.on_data) {
         told_.on_data(link, in);
     } else {
-        told_.data += text_of(in);
+        told_.data += sockeye::as_text(in);
     }
 }
 
@@ -223,10 +300,6 @@ sockeye::server serve_script(network& on, script& told, const sockeye::serve_opt
 
 sockeye::endpoint local_of(const sockeye::server& of) {
     return of.local_endpoint().value();
-}
-
-std::string_view text_of(sockeye::bytes data) noexcept {
-    return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
 
 std::string pattern(std::size_t size, std::uint64_t seed) {

@@ -20,7 +20,9 @@ public:
         return std::make_unique<sockeye::simulated::backend>(machine_, entry().features);
     }
     std::size_t descriptors() override { return machine_.descriptors(); }
+    std::size_t room() override { return machine_.descriptors_max - machine_.descriptors() - 32; }
     std::string path(std::string_view name) override { return "/simulated/" + std::string(name); }
+    void raise(int signal) override { static_cast<void>(machine_.raise(signal)); }
 
 private:
     sockeye::simulated::network world_{1};
