@@ -5,126 +5,126 @@
 namespace support {
 
 sockeye::result<sockeye::owned_fd> forwarding_kernel::socket(sockeye::transport kind, int family) {
-    return sockeye::system_kernel().socket(kind, family);
+    return inner_.socket(kind, family);
 }
 
 std::error_code forwarding_kernel::bind(int fd, const sockeye::endpoint& local) {
-    return sockeye::system_kernel().bind(fd, local);
+    return inner_.bind(fd, local);
 }
 
 std::error_code forwarding_kernel::listen(int fd, int backlog) {
-    return sockeye::system_kernel().listen(fd, backlog);
+    return inner_.listen(fd, backlog);
 }
 
 sockeye::result<sockeye::owned_fd> forwarding_kernel::accept(int fd, sockeye::transport kind,
                                                              sockeye::endpoint& peer) {
-    return sockeye::system_kernel().accept(fd, kind, peer);
+    return inner_.accept(fd, kind, peer);
 }
 
 std::error_code forwarding_kernel::connect(int fd, const sockeye::endpoint& peer) {
-    return sockeye::system_kernel().connect(fd, peer);
+    return inner_.connect(fd, peer);
 }
 
 std::error_code forwarding_kernel::shutdown_write(int fd) {
-    return sockeye::system_kernel().shutdown_write(fd);
+    return inner_.shutdown_write(fd);
 }
 
 void forwarding_kernel::close(int fd) noexcept {
-    return sockeye::system_kernel().close(fd);
+    return inner_.close(fd);
 }
 
 sockeye::result<std::size_t> forwarding_kernel::receive(int fd, std::span<std::byte> target) {
-    return sockeye::system_kernel().receive(fd, target);
+    return inner_.receive(fd, target);
 }
 
 sockeye::result<std::size_t> forwarding_kernel::send(int fd, sockeye::bytes source) {
-    return sockeye::system_kernel().send(fd, source);
+    return inner_.send(fd, source);
 }
 
 sockeye::result<std::size_t>
 forwarding_kernel::send_gathered(int fd, std::span<const sockeye::bytes> sources) {
-    return sockeye::system_kernel().send_gathered(fd, sources);
+    return inner_.send_gathered(fd, sources);
 }
 
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
                                                                   sockeye::datagram_batch& batch) {
-    return sockeye::system_kernel().receive_datagrams(fd, kind, batch);
+    return inner_.receive_datagrams(fd, kind, batch);
 }
 
 sockeye::result<std::size_t>
 forwarding_kernel::send_datagrams(int fd, std::span<const sockeye::datagram> sources) {
-    return sockeye::system_kernel().send_datagrams(fd, sources);
+    return inner_.send_datagrams(fd, sources);
 }
 
 std::error_code forwarding_kernel::set_option(int fd, sockeye::socket_option option, int value) {
-    return sockeye::system_kernel().set_option(fd, option, value);
+    return inner_.set_option(fd, option, value);
 }
 
 sockeye::result<int> forwarding_kernel::get_option(int fd, sockeye::socket_option option) {
-    return sockeye::system_kernel().get_option(fd, option);
+    return inner_.get_option(fd, option);
 }
 
 std::error_code forwarding_kernel::pending_error(int fd) {
-    return sockeye::system_kernel().pending_error(fd);
+    return inner_.pending_error(fd);
 }
 
 sockeye::result<sockeye::endpoint> forwarding_kernel::local_endpoint(int fd,
                                                                      sockeye::transport kind) {
-    return sockeye::system_kernel().local_endpoint(fd, kind);
+    return inner_.local_endpoint(fd, kind);
 }
 
 sockeye::result<sockeye::endpoint> forwarding_kernel::peer_endpoint(int fd,
                                                                     sockeye::transport kind) {
-    return sockeye::system_kernel().peer_endpoint(fd, kind);
+    return inner_.peer_endpoint(fd, kind);
 }
 
 sockeye::result<sockeye::transport> forwarding_kernel::transport_of(int fd) {
-    return sockeye::system_kernel().transport_of(fd);
+    return inner_.transport_of(fd);
 }
 
 std::error_code forwarding_kernel::prepare(int fd) {
-    return sockeye::system_kernel().prepare(fd);
+    return inner_.prepare(fd);
 }
 
 sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_view path) {
-    return sockeye::system_kernel().identify(path);
+    return inner_.identify(path);
 }
 
 std::error_code forwarding_kernel::remove_file(std::string_view path) {
-    return sockeye::system_kernel().remove_file(path);
+    return inner_.remove_file(path);
 }
 
 sockeye::result<sockeye::owned_fd> forwarding_kernel::reserve() {
-    return sockeye::system_kernel().reserve();
+    return inner_.reserve();
 }
 
 sockeye::time_point forwarding_kernel::now() {
-    return sockeye::system_kernel().now();
+    return inner_.now();
 }
 
 sockeye::result<sockeye::wake_channel> forwarding_kernel::make_wake_channel() {
-    return sockeye::system_kernel().make_wake_channel();
+    return inner_.make_wake_channel();
 }
 
 void forwarding_kernel::wake(int write_end) noexcept {
-    return sockeye::system_kernel().wake(write_end);
+    return inner_.wake(write_end);
 }
 
 void forwarding_kernel::drain(int reader) noexcept {
-    return sockeye::system_kernel().drain(reader);
+    return inner_.drain(reader);
 }
 
 unsigned forwarding_kernel::fork_count() {
-    return sockeye::system_kernel().fork_count();
+    return inner_.fork_count();
 }
 
 std::error_code forwarding_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                               int write_end) {
-    return sockeye::system_kernel().add_signal(signal, pending, write_end);
+    return inner_.add_signal(signal, pending, write_end);
 }
 
 void forwarding_kernel::remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept {
-    return sockeye::system_kernel().remove_signal(signal, pending);
+    return inner_.remove_signal(signal, pending);
 }
 
 sockeye::loop make_loop(sockeye::kernel& system, const sockeye::backend_entry& entry) {

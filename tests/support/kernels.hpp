@@ -7,10 +7,11 @@
 
 namespace support {
 
-/// Passes every call on to the kernel of this machine: a test overrides what it wants to see or
-/// to change.
+/// Passes every call on to another kernel: a test overrides what it wants to see or to change.
 class forwarding_kernel : public sockeye::kernel {
 public:
+    explicit forwarding_kernel(sockeye::kernel& inner = sockeye::system_kernel()) : inner_(inner) {}
+
     sockeye::result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
     std::error_code listen(int fd, int backlog) override;
@@ -45,6 +46,9 @@ public:
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
+
+private:
+    sockeye::kernel& inner_;
 };
 
 /// A loop over `system` and the backend of `entry`. Throws where the system refuses.
