@@ -163,9 +163,10 @@ result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> 
 
 result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
                                                      datagram_batch& batch) {
+    const auto before = plan.met();
     auto said = answer(seam_call::receive_datagrams, fd,
                        [&] { return forwarding_kernel::receive_datagrams(fd, kind, batch); });
-    if (is_would_block(error_of(said))) {
+    if (plan.met() != before && is_would_block(error_of(said))) {
         owe(fd, interest::readable);
     }
     return said;

@@ -25,7 +25,7 @@ public:
     bool is_deaf = false;
 
     [[nodiscard]] const std::string& heard() const noexcept { return heard_; }
-    [[nodiscard]] bool has_said_all() const noexcept { return unsent_.empty(); }
+    void forget() noexcept { heard_.clear(); }
     /// The stream ended, in good order or with error().
     [[nodiscard]] bool is_over() const noexcept { return has_ended_ || error_; }
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
