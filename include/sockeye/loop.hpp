@@ -29,7 +29,7 @@ struct loop_options {
     /// `automatic` takes what SOCKEYE_BACKEND names, or else the best one of this machine.
     backend_kind backend = backend_kind::automatic;
     /// Hears of exceptions that left a handler. Without it they leave run(), which may be called
-    /// again.
+    /// again; of several in one turn the first.
     unique_function<void(std::exception_ptr)> on_exception;
     /// Posted tasks that wait; above it post() says false.
     std::size_t posted_tasks_max = std::size_t{1} << 21;

@@ -123,7 +123,9 @@ private:
 
 /// How connect is to go about it.
 struct connect_options {
-    /// From the call to the established connection. 0: as long as the system tries.
+    /// From the call to the established connection: then it fails with timed_out, or with
+    /// operation_would_block where the backlog of a Unix listener is still full. 0: as long as
+    /// the system tries.
     duration deadline = std::chrono::seconds(30);
     stream_limits limits = {};
 };

@@ -1,4 +1,5 @@
 #include "net/server_core.hpp"
+#include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -8,8 +9,7 @@ namespace sockeye {
 namespace {
 
 constexpr int accepts_per_turn = 64;
-/// Others who accept from the same socket may be faster now and then, but not for ever.
-constexpr int empty_wakes_max = 16;
+constexpr int told_in_vain_max = 64;
 constexpr duration back_off_min = std::chrono::milliseconds(10);
 constexpr duration back_off_max = std::chrono::seconds(1);
 
@@ -19,8 +19,7 @@ server_core& server_of(slot& place) noexcept {
 
 bool is_shortage(std::error_code error) noexcept {
     return error == std::errc::too_many_files_open ||
-           error == std::errc::too_many_files_open_in_system ||
-           error == std::errc::no_buffer_space || error == std::errc::not_enough_memory;
+           error == std::errc::too_many_files_open_in_system || is_memory_shortage(error);
 }
 
 } // namespace
@@ -140,8 +139,8 @@ void server_core::accept_some() {
         endpoint peer;
         auto fd = core.system().accept(where->fd, carrier, peer);
         if (fd) {
+            told_in_vain = 0;
             back_off = duration::zero();
-            empty_wakes = 0;
             welcome(std::move(fd.value()));
         } else if (!may_accept_on(fd.error())) {
             return;
@@ -180,9 +179,11 @@ void server_core::welcome(owned_fd fd) {
 /// shortage concerns all of them.
 bool server_core::may_accept_on(std::error_code error) {
     if (error == std::errc::operation_would_block) {
-        // A Unix socket that somebody shut down is ready for ever, of which select tells no more.
-        if (++empty_wakes > empty_wakes_max) {
-            wait_a_while();
+        // Now and then where others accept from the same socket; for ever where it is a Unix one
+        // that somebody shut down, of which select has no hint.
+        if (++told_in_vain > told_in_vain_max) {
+            retry_later();
+            update_interest();
         }
         return false;
     }
@@ -211,15 +212,16 @@ void server_core::shed_one() {
 }
 
 void server_core::wait_for_descriptors() {
+    retry_later();
     core.short_of_descriptors.push_back(listening);
-    wait_a_while();
+    update_interest();
 }
 
-void server_core::wait_a_while() {
+void server_core::retry_later() {
     is_paused_by_shortage = true;
     back_off = std::clamp(back_off * 2, back_off_min, back_off_max);
+    core.timers().cancel(retry);
     retry = core.start_timer(back_off, {on_retry, this, 0});
-    update_interest();
 }
 
 void server_core::wait_for_memory() {
@@ -250,8 +252,10 @@ void server_core::on_relief(slot& place) {
 void server_core::update_interest() {
     if (auto* const where = place()) {
         const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
-        static_cast<void>(
-            core.io().change(*where, is_paused ? interest::none : interest::readable));
+        const auto wanted = is_paused ? interest::none : interest::readable;
+        if (core.io().change(*where, wanted) && !core.timers().is_armed(retry)) {
+            retry_later();
+        }
     }
 }
 

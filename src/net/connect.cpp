@@ -16,8 +16,9 @@ void fail(slot& place, std::error_code error) noexcept {
 
 void on_deadline(void* core, std::uint64_t key) {
     if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        connection(*place).state().timer = 0;
-        fail(*place, make_error_code(std::errc::timed_out));
+        auto& state = connection(*place).state();
+        state.timer = 0;
+        fail(*place, make_error_code(state.connecting->late));
     }
 }
 
@@ -32,6 +33,7 @@ void on_retry(void* core, std::uint64_t key) {
 /// The listener's backlog is full: a Unix socket is then not connecting at all, so that waiting
 /// for it to be writable would be wrong. See: connect(2), EAGAIN.
 void try_again_later(loop_core& core, slot& place, connecting_state& state) {
+    state.late = std::errc::operation_would_block;
     core.start_timer(state.retry_delay, {on_retry, &core, key_of(place)});
     state.retry_delay = std::min(state.retry_delay * 2, retry_delay_max);
 }
@@ -91,6 +93,7 @@ void connecting_state::attempt(slot& place) {
         fail(place, error);
         return;
     }
+    state.late = std::errc::timed_out;
     if (const auto refused = link.watch()) {
         fail(place, refused);
     } else if (!error) {

@@ -10,6 +10,8 @@ namespace sockeye {
 struct connecting_state {
     endpoint peer;
     duration retry_delay = std::chrono::milliseconds(1);
+    /// What the deadline means: would-block where the last try found a full backlog.
+    std::errc late = std::errc::timed_out;
 
     /// The socket may be connected: finds out, and opens the connection or ends it.
     static void check(slot& place);

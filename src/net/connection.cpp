@@ -1,6 +1,7 @@
 #include "net/connection.hpp"
 
 #include "net/connecting.hpp"
+#include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -348,7 +349,8 @@ void connection::on_half_closed_look(void* core, std::uint64_t key) {
 /// After the peer's FIN, a read says 0 for ever, even when a reset has come; sending nothing tells.
 void connection::look_for_reset() {
     const auto sent = core_.system().send(place_.fd, {});
-    if (!sent && sent.error() != std::errc::operation_would_block) {
+    if (!sent && sent.error() != std::errc::operation_would_block &&
+        !is_memory_shortage(sent.error())) {
         end(close_reason::failed, sent.error() == std::errc::broken_pipe
                                       ? make_error_code(std::errc::connection_reset)
                                       : sent.error());

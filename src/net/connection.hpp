@@ -6,6 +6,7 @@
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -43,6 +44,15 @@ enum stream_flag : std::uint16_t {
     flag_doomed = 1 << 12,     ///< the session goes when its handler has returned
     flag_silent = 1 << 13,     ///< its owner is gone: on_close is not called
     flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
+    flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
+};
+
+/// What the kernel did not take yet, and how long it has had no memory for it.
+struct unsent_output : write_queue {
+    static constexpr duration retry_delay_min = std::chrono::milliseconds(1);
+
+    duration retry_delay = retry_delay_min;
+    duration waited = duration::zero();
 };
 
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
@@ -52,7 +62,7 @@ struct stream_state {
     void* session = nullptr;
     std::uint32_t pending_offset = 0; ///< in the output arena
     std::uint32_t pending_size = 0;
-    write_queue* queue = nullptr; ///< set while the kernel takes no more
+    unsent_output* queue = nullptr; ///< set while the kernel takes no more
 
     std::uint32_t previous = 0; ///< in the group's list; indices plus one
     std::uint32_t next = 0;
@@ -171,6 +181,8 @@ private:
     static void on_relief(slot& place);
     static void on_linger_over(void* core, std::uint64_t key);
     static void on_half_closed_look(void* core, std::uint64_t key);
+    static void on_send_again(void* core, std::uint64_t key);
+    static void on_read_again(void* core, std::uint64_t key);
 
     [[nodiscard]] interest wanted() const noexcept;
     [[nodiscard]] bool uses_edge() const noexcept;
@@ -186,6 +198,8 @@ private:
     void queue_rest(bytes data);
     void output_sent();
     void wait_for_memory();
+    void send_later(std::error_code shortage);
+    void read_later();
     void resume_reading();
     void drop_output() noexcept;
     void destroy_session() noexcept;

@@ -1,5 +1,6 @@
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
+#include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -13,6 +14,18 @@ namespace {
 /// Above it a write goes to the kernel at once: copying it would cost more than it saves.
 constexpr std::size_t copied_bytes_max = 16 * 1024;
 
+constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
+/// A send for which the system has had no memory for so long has failed.
+constexpr duration send_shortage_max = std::chrono::seconds(10);
+
+/// What the system had no memory for: it says so, or takes nothing at all.
+std::error_code shortage_of(const result<std::size_t>& sent) noexcept {
+    if (sent) {
+        return *sent == 0 ? make_error_code(std::errc::no_buffer_space) : std::error_code();
+    }
+    return is_memory_shortage(sent.error()) ? sent.error() : std::error_code();
+}
+
 } // namespace
 
 interest connection::wanted() const noexcept {
@@ -21,7 +34,8 @@ interest connection::wanted() const noexcept {
         // the start and never changed.
         return interest::readable | interest::writable | interest::edge;
     }
-    const bool is_stuck = state_.queue != nullptr || is(flag_connecting);
+    const bool is_full = state_.queue != nullptr && !is(flag_send_later);
+    const bool is_stuck = is_full || is(flag_connecting);
     return (can_read() ? interest::readable : interest::none) |
            (is_stuck ? interest::writable : interest::none);
 }
@@ -60,7 +74,7 @@ void connection::on_ready(slot& place, const event& told) {
         connecting_state::check(place);
         return;
     }
-    if (told.writable && link.state_.queue != nullptr) {
+    if (told.writable && link.state_.queue != nullptr && !link.is(flag_send_later)) {
         link.drain_queue();
     }
     if (link.is(flag_read_ended)) {
@@ -107,6 +121,10 @@ void connection::read_once() {
     ++counters.reads;
     const auto got = core_.system().receive(place_.fd, buffer);
     if (!got) {
+        if (is_memory_shortage(got.error())) {
+            read_later();
+            return;
+        }
         if (got.error() != std::errc::operation_would_block) {
             end(close_reason::failed, got.error());
             return;
@@ -141,6 +159,20 @@ void connection::wait_for_memory() {
     set(flag_paused_by_memory);
     update_interest();
     core_.short_of_memory.push_back(key_of(place_));
+}
+
+/// The system had no memory for it: what has arrived waits.
+void connection::read_later() {
+    set(flag_paused_by_memory);
+    update_interest();
+    core_.start_timer(shortage_pause, {on_read_again, &core_, key_of(place_)});
+}
+
+void connection::on_read_again(void* core, std::uint64_t key) {
+    auto* const place = static_cast<loop_core*>(core)->io().find(key);
+    if (place != nullptr && !connection(*place).is(flag_terminal)) {
+        on_relief(*place);
+    }
 }
 
 void connection::on_relief(slot& place) {
@@ -215,7 +247,8 @@ void connection::send_now(bytes data) {
     const auto sent = pending.empty() || data.empty()
                           ? core_.system().send(place_.fd, pending.empty() ? data : pending)
                           : core_.system().send_gathered(place_.fd, parts);
-    if (!sent && sent.error() != std::errc::operation_would_block) {
+    const auto shortage = shortage_of(sent);
+    if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += pending.size() + data.size();
         write_failed(sent.error());
         return;
@@ -226,12 +259,16 @@ void connection::send_now(bytes data) {
         output_sent();
         return;
     }
-    io.counters().would_blocks += sent ? 0 : 1;
+    io.counters().would_blocks += sent || shortage ? 0 : 1;
     const auto of_pending = std::min(count, pending.size());
     try {
         queue_rest(pending.subspan(of_pending));
         queue_rest(data.subspan(count - of_pending));
-        update_interest();
+        if (shortage) {
+            send_later(shortage);
+        } else {
+            update_interest();
+        }
     } catch (const std::bad_alloc&) {
         // What is lost here would be a hole in the stream.
         write_failed(make_error_code(std::errc::not_enough_memory));
@@ -243,7 +280,7 @@ void connection::queue_rest(bytes data) {
         return;
     }
     if (state_.queue == nullptr) {
-        state_.queue = new write_queue;
+        state_.queue = new unsent_output;
     }
     state_.queue->append(data);
     core_.io().counters().queued_bytes += data.size();
@@ -256,6 +293,10 @@ void connection::drain_queue() {
     const auto wanted_bytes = queue.size();
     ++io.counters().writes;
     const auto sent = core_.system().send(place_.fd, queue.front());
+    if (const auto shortage = shortage_of(sent)) {
+        send_later(shortage);
+        return;
+    }
     if (!sent) {
         if (sent.error() == std::errc::operation_would_block) {
             ++io.counters().would_blocks;
@@ -267,6 +308,8 @@ void connection::drain_queue() {
     io.counters().bytes_written += *sent;
     io.counters().queued_bytes -= *sent;
     queue.consume(*sent);
+    queue.retry_delay = unsent_output::retry_delay_min;
+    queue.waited = duration::zero();
     if (*sent == wanted_bytes) {
         delete std::exchange(state_.queue, nullptr);
         update_interest();
@@ -278,6 +321,35 @@ void connection::drain_queue() {
         if (state_.session != nullptr && kind_.table->on_writable != nullptr && !is(flag_closing)) {
             deliver([&] { kind_.table->on_writable(state_.session, state_.self); });
         }
+    }
+}
+
+/// The system has no memory for what is to be sent: tries again, later and later. Being writable
+/// says nothing now, and is not asked for.
+void connection::send_later(std::error_code shortage) {
+    auto& output = *state_.queue;
+    if (output.waited >= send_shortage_max) {
+        write_failed(shortage);
+        return;
+    }
+    core_.start_timer(output.retry_delay, {on_send_again, &core_, key_of(place_)});
+    output.waited += output.retry_delay;
+    output.retry_delay = std::min(output.retry_delay * 2, send_retry_delay_max);
+    set(flag_send_later);
+    update_interest();
+}
+
+void connection::on_send_again(void* core, std::uint64_t key) {
+    auto* const place = static_cast<loop_core*>(core)->io().find(key);
+    if (place == nullptr) {
+        return;
+    }
+    connection link(*place);
+    link.clear(flag_send_later);
+    if (link.state_.queue != nullptr) {
+        link.drain_queue();
+        // A new view: on_writable may have given the connection another session.
+        connection(*place).update_interest();
     }
 }
 

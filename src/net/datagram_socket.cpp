@@ -1,6 +1,7 @@
 #include <sockeye/datagram_socket.hpp>
 
 #include "loop/loop_core.hpp"
+#include "net/shortage.hpp"
 #include "net/socket_file.hpp"
 
 #include <sockeye/error.hpp>
@@ -60,6 +61,8 @@ struct datagram_core {
     std::optional<endpoint> deaf;
     bool is_paused = false;
     bool is_readable = false;
+    bool is_short_of_memory = false;
+    timer_id pause = 0; ///< after which what the system refused is asked for again
 };
 
 /// What is in the slot.
@@ -110,6 +113,8 @@ private:
     static void on_finish(slot& place);
     static void on_loop_end(slot& place) noexcept;
     static void on_retry(void* core, std::uint64_t key);
+    static void on_pause_over(void* core, std::uint64_t key);
+    static void ask_later(slot& place);
     static void receive_once(slot& place);
     static void drain(slot& place);
     struct progress {
@@ -143,12 +148,34 @@ interest datagram_access::wanted(const datagram_core& self) noexcept {
     if (features.edge && features.early_close) {
         return interest::readable | interest::edge | out;
     }
-    return out | (self.is_paused ? interest::none : interest::readable);
+    const bool is_waiting = self.is_paused || self.is_short_of_memory;
+    return out | (is_waiting ? interest::none : interest::readable);
 }
 
 void datagram_access::update_interest(slot& place) {
     auto& self = *place.as<datagram_state>().core;
-    static_cast<void>(self.core.io().change(place, wanted(self)));
+    if (self.core.io().change(place, wanted(self))) {
+        ask_later(place);
+    }
+}
+
+/// What is watched could not be changed, or the system had no memory for a receive call.
+void datagram_access::ask_later(slot& place) {
+    auto& self = *place.as<datagram_state>().core;
+    if (self.pause == 0) {
+        self.pause =
+            self.core.start_timer(shortage_pause, {on_pause_over, &self.core, key_of(place)});
+    }
+}
+
+void datagram_access::on_pause_over(void* core, std::uint64_t key) {
+    if (auto* const place = find(*static_cast<loop_core*>(core), key)) {
+        auto& self = *place->as<datagram_state>().core;
+        self.pause = 0;
+        self.is_short_of_memory = false;
+        update_interest(*place);
+        self.core.io().queue_resume(*place);
+    }
 }
 
 result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& where, owned_fd fd,
@@ -177,6 +204,7 @@ void datagram_access::stop(slot& place) noexcept {
     auto* const self = std::exchange(place.as<datagram_state>().core, nullptr);
     auto& core = self->core;
     core.timers().cancel(self->retry);
+    core.timers().cancel(self->pause);
     core.io().counters().queued_bytes -= self->queued_bytes;
     core.io().counters().datagrams_dropped += self->queue.size();
     core.io().close(place);
@@ -231,7 +259,7 @@ void datagram_access::on_resume(slot& place) {
 void datagram_access::receive_once(slot& place) {
     auto& state = place.as<datagram_state>();
     auto& self = *state.core;
-    if (!self.is_readable || self.is_paused) {
+    if (!self.is_readable || self.is_paused || self.is_short_of_memory) {
         return;
     }
     auto& io = self.core.io();
@@ -247,6 +275,10 @@ void datagram_access::receive_once(slot& place) {
         }
         if (is_about_the_socket(got.error())) {
             stop(place);
+        } else if (is_memory_shortage(got.error())) {
+            self.is_short_of_memory = true;
+            update_interest(place);
+            ask_later(place);
         } else {
             ++io.counters().datagram_errors;
             io.queue_resume(place);

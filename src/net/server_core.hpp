@@ -28,8 +28,8 @@ struct server_core {
     bool is_paused_by_limit = false;
     bool is_paused_by_shortage = false;
     bool is_detached = false;
+    int told_in_vain = 0; ///< ready, and nothing to accept: how often in a row
     duration back_off = duration::zero();
-    int empty_wakes = 0; ///< in a row: told that somebody waits, and nobody did
     timer_id retry = 0;
     timer_id drain = 0;
 
@@ -49,7 +49,7 @@ private:
     [[nodiscard]] bool may_accept_on(std::error_code error);
     void shed_one();
     void wait_for_descriptors();
-    void wait_a_while();
+    void retry_later();
     void wait_for_memory();
     void go_on();
 

@@ -246,6 +246,10 @@ std::error_code host::add_signal(int signal, std::atomic<std::uint64_t>& pending
     if (signal <= 0 || signal > 64 || signal == SIGKILL || signal == SIGSTOP) {
         return failure(EINVAL);
     }
+    constexpr std::size_t listeners_max = 256; // as in signal_hub.cpp
+    if (signals_.size() >= listeners_max) {
+        return failure(EAGAIN);
+    }
     signals_.push_back({signal, &pending, write_end});
     return {};
 }

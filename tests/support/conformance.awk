@@ -30,6 +30,14 @@ BEGIN {
     group("K fork", 259, 264, 1)
     group("L names", 265, 274, 1)
     group("M coroutines", 275, 289, 1)
+    # The rows of the fault matrix are numbered from 1000 on.
+    group("faults: set-up", 1001, 1025, 1)
+    group("faults: accept", 1026, 1039, 1)
+    group("faults: connect", 1040, 1054, 1)
+    group("faults: read", 1055, 1076, 1)
+    group("faults: write", 1077, 1094, 1)
+    group("faults: wait", 1095, 1121, 1)
+    group("faults: close", 1122, 1138, 1)
     weight["inapplicable"] = 1
     weight["passed"] = 2
     weight["failed"] = 3
@@ -46,6 +54,11 @@ $1 in weight {
         found[$2, $3] = $1
         reason[$2, $3] = $4
     }
+}
+
+# As the pages that number them write it.
+function shown(row) {
+    return row < 1000 ? row : "F" row - 1000
 }
 
 # What holds for a row on a backend, where that was found for all of them too.
@@ -96,14 +109,14 @@ function print_row(g, row,    b, cause, line, told) {
         cause = why(row, backends[b])
         if (outcome(row, backends[b]) == "inapplicable" && !(cause in told)) {
             told[cause] = 1
-            print "  row " row " does not apply (" those(row, "inapplicable", cause) "): " cause
+            print "  row " shown(row) " does not apply (" those(row, "inapplicable", cause) "): " cause
         }
     }
     if ((line = those(row, "failed")) != "") {
-        print "  row " row " FAILED (" line ")"
+        print "  row " shown(row) " FAILED (" line ")"
     }
     if (complete[g] && !is_partial && (line = those(row, "")) != "") {
-        print "  row " row " is not tested (" line ")"
+        print "  row " shown(row) " is not tested (" line ")"
     }
 }
 

@@ -97,8 +97,8 @@ REGISTER_LISTENER("conformance", 1, recorder);
 
 } // namespace
 
-rows::rows(std::initializer_list<int> numbers, std::string_view backend)
-    : numbers_(numbers), backend_(backend), failures_before_(book().failures) {}
+rows::rows(std::vector<int> numbers, std::string_view backend)
+    : numbers_(std::move(numbers)), backend_(backend), failures_before_(book().failures) {}
 
 rows::~rows() {
     const bool has_failed = book().failures != failures_before_ || std::uncaught_exceptions() > 0;
@@ -115,6 +115,12 @@ rows::~rows() {
 
 exemption::exemption(int number, std::string reason) {
     book().exempted.emplace(number, std::move(reason));
+}
+
+exemption::exemption(std::initializer_list<int> numbers, const std::string& reason) {
+    for (const int number : numbers) {
+        book().exempted.emplace(number, reason);
+    }
 }
 
 } // namespace support

@@ -7,6 +7,11 @@
 
 namespace support {
 
+/// The number of a row of the fault matrix, beside those of the specification.
+[[nodiscard]] constexpr int fault_row(int number) noexcept {
+    return 1000 + number;
+}
+
 /// The rows of the specification that the test code in one scope holds one backend to.
 ///
 /// A row has passed where no assertion failed between construction and destruction, in all scopes
@@ -16,7 +21,7 @@ namespace support {
 class rows {
 public:
     /// For rows that have to do with no backend `backend` is "all".
-    explicit rows(std::initializer_list<int> numbers, std::string_view backend = "all");
+    explicit rows(std::vector<int> numbers, std::string_view backend = "all");
     rows(const rows&) = delete;
     rows& operator=(const rows&) = delete;
     ~rows();
@@ -35,6 +40,7 @@ private:
 class exemption {
 public:
     exemption(int number, std::string reason);
+    exemption(std::initializer_list<int> numbers, const std::string& reason);
 };
 
 } // namespace support

@@ -9,7 +9,10 @@ namespace {
 
 class simulated_ground final : public ground {
 public:
-    simulated_ground() { machine_.descriptors_max = 20000; }
+    simulated_ground() {
+        machine_.descriptors_max = 20000;
+        machine_.socket_buffer = 212992;
+    }
 
     const sockeye::backend_entry& entry() const noexcept override {
         return sockeye::simulated::simulated_entry();

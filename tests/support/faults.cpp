@@ -1,0 +1,55 @@
+#include "support/faults.hpp"
+
+namespace support {
+
+std::string_view name_of(seam_call call) noexcept {
+    constexpr std::array<std::string_view, seam_calls> names = {"socket",
+                                                                "bind",
+                                                                "listen",
+                                                                "accept",
+                                                                "connect",
+                                                                "shutdown_write",
+                                                                "close",
+                                                                "receive",
+                                                                "send",
+                                                                "send_gathered",
+                                                                "receive_datagrams",
+                                                                "send_datagrams",
+                                                                "set_option",
+                                                                "get_option",
+                                                                "pending_error",
+                                                                "local_endpoint",
+                                                                "peer_endpoint",
+                                                                "transport_of",
+                                                                "prepare",
+                                                                "identify",
+                                                                "remove_file",
+                                                                "reserve",
+                                                                "make_wake_channel",
+                                                                "wake",
+                                                                "drain",
+                                                                "add_signal",
+                                                                "remove_signal",
+                                                                "add",
+                                                                "modify",
+                                                                "remove",
+                                                                "wait"};
+    return names[static_cast<std::size_t>(call)];
+}
+
+const fault* fault_plan::meet(seam_call where, int fd) {
+    ++counts_[static_cast<std::size_t>(where)];
+    const fault* found = nullptr;
+    for (auto& [what, matched] : planned_) {
+        if (what.where != where || (what.fd != any_descriptor && what.fd != fd)) {
+            continue;
+        }
+        ++matched;
+        const bool is_met = matched >= what.nth && matched - what.nth < what.times;
+        found = is_met && found == nullptr ? &what : found;
+    }
+    met_ += found == nullptr ? 0 : 1;
+    return found;
+}
+
+} // namespace support

@@ -1,0 +1,419 @@
+#include "support/faulty_kernel.hpp"
+
+#include "loop/loop_core.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <type_traits>
+
+namespace support {
+
+using namespace sockeye;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::error_code error_of(std::error_code said) noexcept {
+    return said;
+}
+
+template <typename T>
+std::error_code error_of(const result<T>& said) noexcept {
+    return said ? std::error_code() : said.error();
+}
+
+/// The front part of `sources` that has at most `limit` bytes.
+std::vector<bytes> front_of(std::span<const bytes> sources, std::size_t limit) {
+    std::vector<bytes> parts;
+    for (const auto part : sources) {
+        parts.push_back(part.first(std::min(part.size(), limit)));
+        limit -= parts.back().size();
+    }
+    return parts;
+}
+
+/// A loop that spins is stopped, so that the test that made it spin ends.
+constexpr std::size_t waits_max = 50'000;
+
+bool is_would_block(const std::error_code& error) noexcept {
+    return error == std::errc::operation_would_block;
+}
+
+} // namespace
+
+/// Makes the call, unless an error is planned for it.
+template <typename Call>
+auto faulty_kernel::answer(seam_call where, int fd, Call&& call) -> decltype(call()) {
+    const auto* const met = plan.meet(where, fd);
+    if (met != nullptr && met->error) {
+        return met->error;
+    }
+    auto said = call();
+    note_stray(where, error_of(said));
+    return said;
+}
+
+void faulty_kernel::note_stray(seam_call where, std::error_code error) {
+    if (error == std::errc::bad_file_descriptor || error == std::errc::not_a_socket) {
+        strays_.emplace_back(name_of(where));
+    }
+}
+
+void faulty_kernel::owe(int fd, interest direction) {
+    owed_[fd] = owed_[fd] | direction;
+}
+
+owned_fd faulty_kernel::own(owned_fd made) {
+    open_.push_back(made.get());
+    return {*this, made.release()};
+}
+
+result<owned_fd> faulty_kernel::socket(transport kind, int family) {
+    auto made = answer(seam_call::socket, any_descriptor,
+                       [&] { return forwarding_kernel::socket(kind, family); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+std::error_code faulty_kernel::bind(int fd, const endpoint& local) {
+    return answer(seam_call::bind, fd, [&] { return forwarding_kernel::bind(fd, local); });
+}
+
+std::error_code faulty_kernel::listen(int fd, int backlog) {
+    return answer(seam_call::listen, fd, [&] { return forwarding_kernel::listen(fd, backlog); });
+}
+
+result<owned_fd> faulty_kernel::accept(int fd, transport kind, endpoint& peer) {
+    auto made =
+        answer(seam_call::accept, fd, [&] { return forwarding_kernel::accept(fd, kind, peer); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+/// Interrupted, the call has been made all the same.
+std::error_code faulty_kernel::connect(int fd, const endpoint& peer) {
+    const auto* const met = plan.meet(seam_call::connect, fd);
+    if (met != nullptr && met->error && met->error != std::errc::operation_in_progress) {
+        return met->error;
+    }
+    const auto said = forwarding_kernel::connect(fd, peer);
+    note_stray(seam_call::connect, said);
+    return met != nullptr && met->error && !said ? met->error : said;
+}
+
+std::error_code faulty_kernel::shutdown_write(int fd) {
+    return answer(seam_call::shutdown_write, fd,
+                  [&] { return forwarding_kernel::shutdown_write(fd); });
+}
+
+void faulty_kernel::close(int fd) noexcept {
+    plan.meet(seam_call::close, fd);
+    owed_.erase(fd);
+    std::erase(open_, fd);
+    forwarding_kernel::close(fd);
+}
+
+result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) {
+    const auto* const met = plan.meet(seam_call::receive, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::receive(fd, target);
+        note_stray(seam_call::receive, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::readable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return forwarding_kernel::receive(fd, target.first(std::min(target.size(), met->at_most)));
+}
+
+result<std::size_t> faulty_kernel::send(int fd, bytes source) {
+    const std::array sources = {source};
+    const auto* const met = plan.meet(seam_call::send, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::send(fd, source);
+        note_stray(seam_call::send, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::writable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return met->at_most == 0 ? 0 : forwarding_kernel::send(fd, front_of(sources, met->at_most)[0]);
+}
+
+result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> sources) {
+    const auto* const met = plan.meet(seam_call::send_gathered, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::send_gathered(fd, sources);
+        note_stray(seam_call::send_gathered, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::writable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    const auto parts = front_of(sources, met->at_most);
+    return met->at_most == 0 ? 0 : forwarding_kernel::send_gathered(fd, parts);
+}
+
+result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
+                                                     datagram_batch& batch) {
+    const auto before = plan.met();
+    auto said = answer(seam_call::receive_datagrams, fd,
+                       [&] { return forwarding_kernel::receive_datagrams(fd, kind, batch); });
+    if (plan.met() != before && is_would_block(error_of(said))) {
+        owe(fd, interest::readable);
+    }
+    return said;
+}
+
+result<std::size_t> faulty_kernel::send_datagrams(int fd, std::span<const datagram> sources) {
+    const auto* const met = plan.meet(seam_call::send_datagrams, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::send_datagrams(fd, sources);
+        note_stray(seam_call::send_datagrams, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::writable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return forwarding_kernel::send_datagrams(fd,
+                                             sources.first(std::min(sources.size(), met->at_most)));
+}
+
+std::error_code faulty_kernel::set_option(int fd, socket_option option, int value) {
+    return answer(seam_call::set_option, fd,
+                  [&] { return forwarding_kernel::set_option(fd, option, value); });
+}
+
+result<int> faulty_kernel::get_option(int fd, socket_option option) {
+    return answer(seam_call::get_option, fd,
+                  [&] { return forwarding_kernel::get_option(fd, option); });
+}
+
+std::error_code faulty_kernel::pending_error(int fd) {
+    return answer(seam_call::pending_error, fd,
+                  [&] { return forwarding_kernel::pending_error(fd); });
+}
+
+result<endpoint> faulty_kernel::local_endpoint(int fd, transport kind) {
+    return answer(seam_call::local_endpoint, fd,
+                  [&] { return forwarding_kernel::local_endpoint(fd, kind); });
+}
+
+/// Who was told that it is not connected yet is told again when it is.
+result<endpoint> faulty_kernel::peer_endpoint(int fd, transport kind) {
+    const auto before = plan.met();
+    auto said = answer(seam_call::peer_endpoint, fd,
+                       [&] { return forwarding_kernel::peer_endpoint(fd, kind); });
+    if (plan.met() != before && error_of(said) == std::errc::not_connected) {
+        owe(fd, interest::writable);
+    }
+    return said;
+}
+
+result<transport> faulty_kernel::transport_of(int fd) {
+    return answer(seam_call::transport_of, fd, [&] { return forwarding_kernel::transport_of(fd); });
+}
+
+std::error_code faulty_kernel::prepare(int fd) {
+    return answer(seam_call::prepare, fd, [&] { return forwarding_kernel::prepare(fd); });
+}
+
+result<file_identity> faulty_kernel::identify(std::string_view path) {
+    return answer(seam_call::identify, any_descriptor,
+                  [&] { return forwarding_kernel::identify(path); });
+}
+
+std::error_code faulty_kernel::remove_file(std::string_view path) {
+    return answer(seam_call::remove_file, any_descriptor,
+                  [&] { return forwarding_kernel::remove_file(path); });
+}
+
+result<owned_fd> faulty_kernel::reserve() {
+    auto made =
+        answer(seam_call::reserve, any_descriptor, [&] { return forwarding_kernel::reserve(); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+time_point faulty_kernel::now() {
+    return time_ == told_time::inner ? forwarding_kernel::now() : stands_at_;
+}
+
+result<wake_channel> faulty_kernel::make_wake_channel() {
+    auto made = answer(seam_call::make_wake_channel, any_descriptor,
+                       [&] { return forwarding_kernel::make_wake_channel(); });
+    if (!made) {
+        return made.error();
+    }
+    wake_channel channel;
+    channel.reader = own(std::move(made->reader));
+    if (made->writer) {
+        channel.writer = own(std::move(made->writer));
+    }
+    return channel;
+}
+
+void faulty_kernel::wake(int write_end) noexcept {
+    plan.meet(seam_call::wake, write_end);
+    forwarding_kernel::wake(write_end);
+}
+
+void faulty_kernel::drain(int reader) noexcept {
+    plan.meet(seam_call::drain, reader);
+    forwarding_kernel::drain(reader);
+}
+
+std::error_code faulty_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,
+                                          int write_end) {
+    return answer(seam_call::add_signal, any_descriptor,
+                  [&] { return forwarding_kernel::add_signal(signal, pending, write_end); });
+}
+
+void faulty_kernel::remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept {
+    plan.meet(seam_call::remove_signal);
+    forwarding_kernel::remove_signal(signal, pending);
+}
+
+std::error_code faulty_backend::add(int fd, interest wanted, std::uint64_t key) {
+    const auto* const met = system_.plan.meet(seam_call::add, fd);
+    return met != nullptr && met->error ? met->error : wrapped_backend::add(fd, wanted, key);
+}
+
+std::error_code faulty_backend::modify(int fd, interest wanted, std::uint64_t key) {
+    const auto* const met = system_.plan.meet(seam_call::modify, fd);
+    return met != nullptr && met->error ? met->error : wrapped_backend::modify(fd, wanted, key);
+}
+
+/// What cannot be removed is gone all the same: that is what the errors of removing mean.
+std::error_code faulty_backend::remove(int fd) {
+    const auto* const met = system_.plan.meet(seam_call::remove, fd);
+    const auto said = wrapped_backend::remove(fd);
+    return met != nullptr && met->error ? met->error : said;
+}
+
+result<std::size_t> faulty_backend::wait(std::span<event> ready, std::optional<duration> timeout) {
+    if (system_.plan.count(seam_call::wait) > waits_max) {
+        return std::errc::resource_deadlock_would_occur;
+    }
+    if (const auto* const met = system_.plan.meet(seam_call::wait)) {
+        if (met->error) {
+            return met->error;
+        }
+        if (met->at_most == 0) {
+            return 0;
+        }
+        ready = ready.first(std::min(ready.size(), met->at_most));
+    }
+    std::vector<event> again;
+    for (const auto& [fd, direction] : system_.take_owed()) {
+        const auto known = members_.find(fd);
+        const auto told =
+            known == members_.end() ? interest::none : known->second.wanted & direction;
+        if (told != interest::none) {
+            again.push_back({.key = known->second.key,
+                             .readable = has(told, interest::readable),
+                             .writable = has(told, interest::writable)});
+        }
+    }
+    auto count = look(ready, again.empty() ? timeout : duration::zero());
+    for (const auto& owed : again) {
+        const auto told = ready.first(count ? *count : 0);
+        const auto same = std::ranges::find(told, owed.key, &event::key);
+        if (same != told.end()) {
+            same->readable |= owed.readable;
+            same->writable |= owed.writable;
+        } else if (count && *count < ready.size()) {
+            ready[*count] = owed;
+            count = *count + 1;
+        }
+    }
+    return count;
+}
+
+/// What was sent over loopback is there when the call returns, but on a busy machine for a moment
+/// at times: before much time is skipped, it gets that moment.
+result<std::size_t> faulty_backend::look(std::span<event> ready, std::optional<duration> timeout) {
+    if (system_.time() == told_time::inner) {
+        return inner_->wait(ready, timeout);
+    }
+    auto count = inner_->wait(ready, duration::zero());
+    const auto left = timeout.value_or(1h);
+    if (count && *count == 0 && left >= 500ms) {
+        count = inner_->wait(ready, 2ms);
+    }
+    if (count && *count == 0) {
+        system_.skip(left);
+    }
+    return count;
+}
+
+namespace {
+
+sockeye::loop make_faulty_loop(ground& on, faulty_kernel& system, loop_options options,
+                               const std::vector<fault>& planned) {
+    for (const auto& one : planned) {
+        system.plan.inject(one);
+    }
+    auto core = std::make_unique<loop_core>(
+        system, std::make_unique<faulty_backend>(on.make_backend(), system), on.entry(),
+        std::move(options));
+    if (const auto error = core->start()) {
+        throw std::system_error(error);
+    }
+    return loop_access::make(std::move(core));
+}
+
+} // namespace
+
+faulty_loop::faulty_loop(ground& on, loop_options options, const std::vector<fault>& planned)
+    : system(on.system(), on.is_simulated() ? told_time::inner : told_time::skipped),
+      loop(make_faulty_loop(on, system, std::move(options), planned)) {}
+
+void faulty_loop::turn() {
+    const auto events = loop.counters().events;
+    const auto ran = loop.run_once(0s);
+    if (ran && *ran == 0 && loop.counters().events == events) {
+        const auto left = loop.next_deadline().value_or(time_point::max()) - system.now();
+        static_cast<void>(loop.run_once(std::min<duration>(left, 1s)));
+    }
+}
+
+bool faulty_loop::until(const std::function<bool()>& fact, duration limit) {
+    const auto end = system.now() + limit;
+    for (int turns = 0; turns < 2000 && system.now() < end; ++turns) {
+        if (fact()) {
+            return true;
+        }
+        turn();
+    }
+    return fact();
+}
+
+void faulty_loop::settle() {
+    for (int turns = 0; turns < 5; ++turns) {
+        static_cast<void>(loop.run_once(0s));
+    }
+}
+
+std::size_t faulty_loop::slots() {
+    return core_of(loop).io().slots().used() - 1;
+}
+
+std::size_t faulty_loop::timers() {
+    return core_of(loop).timers().size();
+}
+
+std::size_t faulty_loop::queued_bytes() {
+    return loop.counters().queued_bytes;
+}
+
+} // namespace support
