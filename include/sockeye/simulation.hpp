@@ -41,9 +41,10 @@ public:
     /// Requires: is_up().
     [[nodiscard]] sockeye::loop& loop() noexcept;
 
-    /// Everything on it is gone at once, and no other host is told.
+    /// Everything on it is gone at once, and no other host is told. Called by a handler, it
+    /// happens when the turn is over.
     void crash();
-    /// Begins anew with a fresh loop: its programs run once more.
+    /// Begins anew with a fresh loop: its programs run once more. By a handler, as crash().
     void restart();
     [[nodiscard]] bool is_up() const noexcept;
     /// Stands still until resume(), as after SIGSTOP; what arrives waits.
@@ -118,6 +119,8 @@ public:
     /// The links of hosts that nobody said anything about.
     void set_default_link(const link_options& options);
     void set_faults(const fault_options& faults);
+    [[nodiscard]] const link_options& default_link() const noexcept;
+    [[nodiscard]] const fault_options& faults() const noexcept;
     /// Draws from the seed which faults happen and how often, how links are and what multiplexers
     /// can do. Call before the hosts are made.
     void swarm();
@@ -134,6 +137,7 @@ public:
 
     /// Calls `action` when the simulation has run for `moment`, between the turns of its hosts.
     void at(duration moment, unique_function<void()> action);
+    /// Requires: no handler is running.
     void run_for(duration length);
     /// Runs until nothing is left that could happen, or for `limit`.
     simulation_report run_until_idle(duration limit);

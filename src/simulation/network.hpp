@@ -86,6 +86,7 @@ public:
     link_options default_link;
     fault_options faults;
     fault_counters injected;
+    bool is_turning = false; ///< a host's handlers may be running
     bool shuffles = false; ///< events of one wait come in any order
 
     /// True with that probability, and counted.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <system_error>
 
 namespace sockeye {
@@ -117,11 +118,21 @@ sockeye::loop& simulated_host::loop() noexcept {
 }
 
 void simulated_host::crash() {
+    auto& world = inside_->machine.world();
+    if (world.is_turning) {
+        world.after(duration::zero(), [this] { crash(); });
+        return;
+    }
     inside_->machine.crash();
     inside_->stop();
 }
 
 void simulated_host::restart() {
+    auto& world = inside_->machine.world();
+    if (world.is_turning) {
+        world.after(duration::zero(), [this] { restart(); });
+        return;
+    }
     if (is_up()) {
         crash();
     }
@@ -199,6 +210,12 @@ void simulation::inside::report_problem(const simulated_host& of, const std::str
 }
 
 void simulation::inside::turn(simulated_host& which) {
+    struct turning {
+        bool& flag;
+        explicit turning(bool& of) : flag(of) { flag = true; }
+        ~turning() { flag = false; }
+    };
+    const turning guard(world.is_turning);
     auto& content = *which.inside_;
     if (const auto outcome = content.owner->run_once(duration::zero()); !outcome) {
         report_problem(which, "has a loop that failed: " + outcome.error().message());
@@ -236,6 +253,7 @@ std::optional<time_point> simulation::inside::next() const {
 
 /// True where nothing is left to happen.
 bool simulation::inside::run_until(time_point end) {
+    assert(!world.is_turning);
     while (world.now() < end) {
         world.advance_to(world.now());
         if (turn_hosts()) {
@@ -292,6 +310,14 @@ void simulation::set_default_link(const link_options& options) {
 
 void simulation::set_faults(const fault_options& faults) {
     inside_->world.faults = faults;
+}
+
+const link_options& simulation::default_link() const noexcept {
+    return inside_->world.default_link;
+}
+
+const fault_options& simulation::faults() const noexcept {
+    return inside_->world.faults;
 }
 
 link_options simulation::inside::draw_link() {
