@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <set>
@@ -416,6 +417,8 @@ TEST_CASE("simulation: a loop of its own cannot be turned by its program") {
 
 TEST_CASE("simulation: a second thread ends the process with an explanation") {
     CHECK(support::run_in_child([] {
+              std::signal(SIGABRT, SIG_DFL);
+              std::fclose(stderr);
               simulation world(1);
               auto& host = world.host("host");
               host.run([](sockeye::loop&) {});
