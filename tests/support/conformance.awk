@@ -91,19 +91,32 @@ function those(row, wanted, cause,    b, n, line) {
     return n == count ? "all" : line
 }
 
-function print_row(g, row,    b, cause, line, told) {
+# Rows that share what is told of them make one line, at the place of the first one.
+function tell(row, told) {
+    if (!(told in rows_told)) {
+        lines[++line_count] = told
+        rows_told[told] = row
+    } else if (last_told[told] == row - 1) {
+        sub(/(-[0-9]+)?$/, "-" row, rows_told[told])
+    } else {
+        rows_told[told] = rows_told[told] ", " row
+    }
+    last_told[told] = row
+}
+
+function judge(g, row,    b, cause, line, known) {
     for (b = 1; b <= count; b++) {
         cause = why(row, backends[b])
-        if (outcome(row, backends[b]) == "inapplicable" && !(cause in told)) {
-            told[cause] = 1
-            print "  row " row " does not apply (" those(row, "inapplicable", cause) "): " cause
+        if (outcome(row, backends[b]) == "inapplicable" && !(cause in known)) {
+            known[cause] = 1
+            tell(row, "not applicable (" those(row, "inapplicable", cause) "): " cause)
         }
     }
     if ((line = those(row, "failed")) != "") {
-        print "  row " row " FAILED (" line ")"
+        tell(row, "FAILED (" line ")")
     }
     if (complete[g] && !is_partial && (line = those(row, "")) != "") {
-        print "  row " row " is not tested (" line ")"
+        tell(row, "not tested (" line ")")
     }
 }
 
@@ -114,7 +127,10 @@ END {
     print_counts()
     for (g = 1; g <= groups; g++) {
         for (row = first_of[g]; row <= last_of[g]; row++) {
-            print_row(g, row)
+            judge(g, row)
         }
+    }
+    for (i = 1; i <= line_count; i++) {
+        print "  " rows_told[lines[i]] " " lines[i]
     }
 }

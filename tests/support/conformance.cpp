@@ -113,8 +113,10 @@ rows::~rows() {
     }
 }
 
-exemption::exemption(int number, std::string reason) {
-    book().exempted.emplace(number, std::move(reason));
+exemption::exemption(std::initializer_list<int> numbers, const std::string& reason) {
+    for (const int number : numbers) {
+        book().exempted.emplace(number, reason);
+    }
 }
 
 } // namespace support
