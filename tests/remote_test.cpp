@@ -75,6 +75,13 @@ void rest(unsigned spins) {
     }
 }
 
+/// Lasts the longer the larger `count` is: up to a microsecond or so.
+void delay(int count) {
+    for (int i = 0; i < count; ++i) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+}
+
 /// A kernel whose sleepers spin: between a post and a loop that goes to sleep nothing is left but
 /// our own instructions, so that they meet a million times in a second.
 class spinning_kernel final : public support::forwarding_kernel {
@@ -273,14 +280,16 @@ TEST_CASE("remote: [230] many posts from many threads all run, in the order of e
         support::needs_real_system{"there are no threads"});
 }
 
-TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
-    on_every_ground({230}, [](ground& on, rows&) {
+TEST_CASE("remote: [230] [232] posts that come between two turns cost one wake-up, and run in "
+          "their order") {
+    on_every_ground({230, 232}, [](ground& on, rows&) {
         support::test_kernel system(on.system());
         auto owner = support::make_loop(system, on.make_backend(), on.entry());
         const auto box = owner.remote();
         int ran = 0;
+        int out_of_order = 0;
         for (int i = 0; i < 1000; ++i) {
-            box.post([&] { ++ran; });
+            box.post([&, i] { out_of_order += ran++ == i ? 0 : 1; });
         }
         CHECK(system.wakes() == 1);
         CHECK(support::turn(owner, 0s) == 1000);
@@ -288,6 +297,7 @@ TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
         CHECK(system.wakes() == 2);
         CHECK(support::turn(owner, 0s) == 1);
         CHECK(ran == 1001);
+        CHECK(out_of_order == 0);
     });
 }
 
@@ -295,18 +305,20 @@ TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
     on_every_loop(
         {231},
         [](ground&, sockeye::loop& owner) {
-            // Each post answers the one before, so that one lost wake-up would stop both for ever.
-            std::atomic<int> asked = 0;
+            // A lost wake-up would stop both sides for ever.
+            std::atomic<int> answered = 0;
             std::atomic<bool> is_over = false;
             std::thread poster([&, box = owner.remote()] {
                 for (int i = 1; i <= races * 10; ++i) {
-                    box.post([&, i] { asked = i; });
-                    while (asked < i && !is_over) {
+                    // The second one meets the loop where it takes the first one.
+                    box.post([&] { ++answered; });
+                    box.post([&] { ++answered; });
+                    while (answered < 2 * i && !is_over) {
                         std::this_thread::yield();
                     }
                 }
             });
-            const bool is_done = support::turn_until([&] { return asked == races * 10; },
+            const bool is_done = support::turn_until([&] { return answered == races * 20; },
                                                      [&] { static_cast<void>(owner.run_once()); });
             CHECK(is_done);
             is_over = true;
@@ -326,20 +338,21 @@ TEST_CASE("remote: [231] no post is lost in millions of races with the way to sl
     std::atomic<bool> is_over = false;
     std::thread poster([&, box = owner.remote()] {
         const auto deadline = sockeye::clock::now() + races_time_max;
-        int posted = 0;
-        while (posted < spinning_races &&
-               (posted % 1024 != 0 || sockeye::clock::now() < deadline)) {
-            ++posted;
-            box.post([&, posted] { answered.store(posted, std::memory_order_release); });
-            for (unsigned spins = 0; answered.load(std::memory_order_acquire) < posted; ++spins) {
+        for (int done = 0; done < spinning_races;) {
+            // The second one meets the loop where it takes the first one, or goes to sleep again.
+            for (int i = 0; i < 2; ++i) {
+                box.post([&] { answered.fetch_add(1, std::memory_order_release); });
+                delay(done % 256);
+            }
+            done += 2;
+            for (unsigned spins = 0; answered.load(std::memory_order_acquire) < done; ++spins) {
                 if (is_over) {
                     return;
                 }
                 rest(spins);
             }
-            // The loop is now on its way to sleep: the next one meets it a little later each time.
-            for (int i = posted % 128; i > 0; --i) {
-                std::atomic_signal_fence(std::memory_order_seq_cst);
+            if (done % 1024 == 0 && sockeye::clock::now() > deadline) {
+                break;
             }
         }
         box.post([&] { owner.stop(); });
