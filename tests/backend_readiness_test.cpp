@@ -22,7 +22,7 @@ constexpr auto both = interest::readable | interest::writable;
 constexpr auto edge = interest::edge;
 
 const support::exemption no_one_shot(
-    32,
+    {32},
     "one-shot is no part of the contract: no backend offers it, so that none has to imitate it");
 
 /// The one event of the next wait that tells anything.

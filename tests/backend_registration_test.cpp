@@ -29,7 +29,8 @@ constexpr auto both = interest::readable | interest::writable;
 constexpr auto unknown_bits = static_cast<interest>(0x40);
 
 const support::exemption no_close_verb(
-    54, "a backend has no close verb: its destructor is the close, and nothing is left to misuse");
+    {54},
+    "a backend has no close verb: its destructor is the close, and nothing is left to misuse");
 
 unique_fd open_path(const std::string& path, int flags) {
     unique_fd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0600));

@@ -1,3 +1,4 @@
+#include <sockeye/datagram_socket.hpp>
 #include <sockeye/error.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/serve.hpp>
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -51,12 +53,30 @@ bool is_readable(int fd) {
     return ::poll(&question, 1, 0) == 1;
 }
 
+const support::exemption
+    no_unref({70, 71},
+             "there is no unref: whatever is started counts for run() until it ends, and a remote, "
+             "which does not count, starts nothing");
+const support::exemption no_coroutines({275, 276, 277, 278, 279, 280, 281, 282, 283, 284, 285, 286,
+                                        287, 288, 289},
+                                       "there are no coroutines yet");
+
 std::size_t resident_pages() {
     std::ifstream facts("/proc/self/statm");
     std::size_t all = 0;
     std::size_t resident = 0;
     facts >> all >> resident;
     return resident;
+}
+
+/// Threads of this process; 0 where the system does not say.
+std::size_t thread_count() {
+    std::size_t count = 0;
+    std::error_code unknown;
+    for (const auto& one : std::filesystem::directory_iterator("/proc/self/task", unknown)) {
+        count += one.is_directory() ? 1 : 0;
+    }
+    return count;
 }
 
 } // namespace
@@ -194,7 +214,7 @@ TEST_CASE("loop: [65] run inside a handler is refused, and the loop goes on") {
     });
 }
 
-TEST_CASE("loop: [66] a loop that goes closes what is left, in silence") {
+TEST_CASE("loop: [66] [67] a loop that goes closes what is left, in silence") {
     on_every_ground({66, 67}, [](ground& on, rows&) {
         const auto token = std::make_shared<int>(0);
         const auto shout = [token] { FAIL_CHECK("a handler ran"); };
@@ -324,6 +344,66 @@ TEST_CASE("loop: [60] a backend that is not there is an error, not another backe
     CHECK(::unsetenv("SOCKEYE_BACKEND") == 0);
     CHECK(sockeye::loop({.backend = sockeye::backend_kind::select}).backend() ==
           sockeye::backend_kind::select);
+}
+
+TEST_CASE("loop: [72] one handler may destroy everything of its loop, of every kind") {
+    on_every_loop({72}, [](ground& on, sockeye::loop& owner) {
+        struct everything {
+            std::vector<support::stream_pair> pairs; // first, so that they go last
+            std::vector<sockeye::watch> watches;
+            std::vector<timer> timers;
+            std::vector<sockeye::signal_set> signals;
+            std::vector<sockeye::stream> streams;
+            std::vector<sockeye::server> servers;
+            std::vector<sockeye::datagram_socket> datagrams;
+        };
+        std::optional<everything> all(std::in_place);
+        int heard = 0;
+        const auto end = [&] {
+            ++heard;
+            all.reset();
+        };
+        for (int i = 0; i < 8; ++i) {
+            auto& pair = all->pairs.emplace_back(support::make_stream_pair(on.system()));
+            all->watches.push_back(
+                owner.watch(pair.first.get(), interest::readable, [&](readiness) { end(); })
+                    .value());
+            all->timers.emplace_back(owner).start(0s, end);
+            all->signals.push_back(
+                sockeye::signal_set::open(owner, {SIGUSR1}, [&](int) { end(); }).value());
+            all->servers.push_back(
+                sockeye::serve(owner, "tcp://127.0.0.1:0", [&](sockeye::stream&, sockeye::bytes) {
+                    end();
+                }).value());
+            const auto where = all->servers.back().local_endpoint().value();
+            all->streams.push_back(sockeye::connect<silent_session>(owner, where, {}));
+            all->streams.back().write("hello");
+            all->datagrams.push_back(
+                sockeye::serve(
+                    owner, "udp://127.0.0.1:0",
+                    [&](sockeye::datagram_socket&, std::span<const sockeye::datagram>) { end(); })
+                    .value());
+        }
+        SUBCASE("a watch") {
+            for (const auto& pair : all->pairs) {
+                support::put(on.system(), pair.second.get());
+            }
+        }
+        SUBCASE("a timer") {}
+        SUBCASE("a signal") {
+            for (auto& one : all->timers) {
+                one.cancel();
+            }
+            on.raise(SIGUSR1);
+        }
+        SUBCASE("a session") {
+            for (auto& one : all->timers) {
+                one.cancel();
+            }
+        }
+        CHECK_FALSE(owner.run());
+        CHECK(heard == 1);
+    });
 }
 
 TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in this order") {
@@ -494,6 +574,21 @@ TEST_CASE("loop: [77] an idle loop makes no turns") {
     });
 }
 
+TEST_CASE("loop: [77] ten idle seconds are one wait") {
+    on_every_clocked_loop({77}, [](clocked_loop& on) {
+        const auto pair = support::make_stream_pair(on.system);
+        auto idle = on.loop.watch(pair.first.get(), interest::readable, [](readiness) {});
+        REQUIRE(idle);
+        auto server =
+            sockeye::serve(on.loop, "tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
+        REQUIRE(server);
+        const auto before = on.loop.counters();
+        CHECK(support::turn(on.loop, 10s) == 0);
+        CHECK(on.loop.counters().waits - before.waits == 1);
+        CHECK(on.loop.counters().events == before.events);
+    });
+}
+
 TEST_CASE("loop: [78] counts what it does") {
     on_every_loop({78}, [](ground& on, sockeye::loop& owner) {
         const auto pair = support::make_stream_pair(on.system());
@@ -533,6 +628,27 @@ TEST_CASE("loop: [78] the longest handler is known to within the seven before it
     });
 }
 
+TEST_CASE("loop: [265] a numeric address is known at once and starts no thread") {
+    on_every_loop({265}, [](ground&, sockeye::loop& owner) {
+        struct session {
+            explicit session(std::thread::id& told) : opened_on(told) {}
+            void on_open(sockeye::stream&) { opened_on = std::this_thread::get_id(); }
+            void on_data(sockeye::stream&, sockeye::bytes) {}
+            std::thread::id& opened_on;
+        };
+        const auto before = thread_count();
+        for (const char* where : {"tcp://127.0.0.1:0", "tcp://[::1]:0"}) {
+            auto server = sockeye::serve(owner, where, [](sockeye::stream&, sockeye::bytes) {});
+            REQUIRE(server);
+            std::thread::id opened_on;
+            auto link = sockeye::connect<session>(
+                owner, server->local_endpoint().value().to_string(), {}, std::ref(opened_on));
+            CHECK(turn_until(owner, [&] { return opened_on == std::this_thread::get_id(); }));
+        }
+        CHECK(thread_count() == before);
+    });
+}
+
 TEST_CASE("loop: a guard holds run until it goes") {
     on_every_loop(
         {},
@@ -568,9 +684,10 @@ TEST_CASE("loop: what waits for another turn keeps run going") {
     });
 }
 
-TEST_CASE("loop: says in a forked child that it does not work there, and leaves the parent's be") {
+TEST_CASE("loop: [260] [261] says in a forked child that it does not work there, and leaves the "
+          "parent's be") {
     on_every_loop(
-        {},
+        {260, 261},
         [](ground&, sockeye::loop& owner) {
             const auto pipe = support::make_pipe();
             int heard = 0;

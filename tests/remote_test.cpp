@@ -2,12 +2,18 @@
 #include <sockeye/serve.hpp>
 #include <sockeye/timer.hpp>
 
+#include "support/backends.hpp"
+#include "support/kernels.hpp"
 #include "support/loops.hpp"
 #include "support/support.hpp"
+#include "support/test_backends.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -21,6 +27,7 @@
 using namespace std::chrono_literals;
 using sockeye::remote;
 using support::ground;
+using support::on_every_backend;
 using support::on_every_ground;
 using support::on_every_loop;
 using support::rows;
@@ -32,11 +39,15 @@ namespace {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr int posts_per_thread = 12'500;
 constexpr int races = 300;
+constexpr int spinning_races = 500'000;
 #else
 constexpr int posts_per_thread = 125'000;
 constexpr int races = 2'000;
+constexpr int spinning_races = 10'000'000;
 #endif
 constexpr int thread_count = 8;
+/// Where the machine is slow or busy, there are fewer races.
+constexpr auto races_time_max = 20s;
 
 /// Says when it dies, and on which thread.
 struct mourned {
@@ -55,6 +66,93 @@ struct mourned {
             CHECK(std::this_thread::get_id() == where);
         }
     }
+};
+
+/// Lets others run now and then, should the processor have nothing else for them.
+void rest(unsigned spins) {
+    if (spins % 512 == 511) {
+        std::this_thread::yield();
+    }
+}
+
+/// Lasts the longer the larger `count` is: up to a microsecond or so.
+void delay(int count) {
+    for (int i = 0; i < count; ++i) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+}
+
+/// A kernel whose sleepers spin: between a post and a loop that goes to sleep nothing is left but
+/// our own instructions, so that they meet a million times in a second.
+class spinning_kernel final : public support::forwarding_kernel {
+public:
+    void wake(int) noexcept override { is_told.store(true, std::memory_order_release); }
+    void drain(int) noexcept override {}
+
+    std::atomic<bool> is_told = false;
+    int sleeps = 0; ///< waits that really had to wait
+};
+
+class spinning_backend final : public sockeye::backend {
+public:
+    explicit spinning_backend(spinning_kernel& system) : system_(system) {}
+
+    std::error_code add(int, sockeye::interest, std::uint64_t key) override {
+        key_ = key;
+        return {};
+    }
+    std::error_code modify(int, sockeye::interest, std::uint64_t) override { return {}; }
+    std::error_code remove(int) override { return {}; }
+    sockeye::result<std::size_t> wait(std::span<sockeye::event> ready,
+                                      std::optional<sockeye::duration> timeout) override {
+        unsigned spins = 0;
+        while (!system_.is_told.exchange(false, std::memory_order_acq_rel)) {
+            if (timeout && *timeout == sockeye::duration::zero()) {
+                return 0;
+            }
+            system_.sleeps += spins == 0 ? 1 : 0;
+            if (++spins > patience) {
+                return std::errc::timed_out;
+            }
+            rest(spins);
+        }
+        ready[0] = {.key = key_, .readable = true};
+        return 1;
+    }
+
+private:
+    static constexpr unsigned patience = 50'000'000;
+
+    spinning_kernel& system_;
+    std::uint64_t key_ = 0;
+};
+
+/// Says what a test wants of the first descriptor that was added, or of the wait itself.
+class failing_backend final : public support::wrapped_backend {
+public:
+    using wrapped_backend::wrapped_backend;
+
+    std::error_code add(int fd, sockeye::interest wanted, std::uint64_t key) override {
+        first_ = first_ == 0 ? key : first_;
+        return wrapped_backend::add(fd, wanted, key);
+    }
+    sockeye::result<std::size_t> wait(std::span<sockeye::event> ready,
+                                      std::optional<sockeye::duration> timeout) override {
+        if (error) {
+            return error;
+        }
+        if (breaks_channel) {
+            ready[0] = {.key = first_, .readable = true, .error = true};
+            return 1;
+        }
+        return wrapped_backend::wait(ready, timeout);
+    }
+
+    bool breaks_channel = false;
+    std::error_code error;
+
+private:
+    std::uint64_t first_ = 0;
 };
 
 } // namespace
@@ -98,15 +196,26 @@ TEST_CASE("remote: [228] a task posted before run, and one from another thread, 
         support::needs_real_system{"there are no threads"});
 }
 
-TEST_CASE("remote: [229] a post ends a wait that has no end of its own") {
+TEST_CASE("remote: [229] a post ends a wait that has no end of its own, within a millisecond") {
     on_every_loop(
         {229},
         [](ground&, sockeye::loop& owner) {
-            for (int i = 0; i < 50; ++i) {
-                std::thread poster([box = owner.remote()] { box.post([] {}); });
-                CHECK(support::turn(owner) == 1);
-                poster.join();
-            }
+            const auto typical_latency = [&] {
+                std::vector<sockeye::duration> all;
+                for (int i = 0; i < 50; ++i) {
+                    std::thread poster([&, box = owner.remote()] {
+                        box.post([&all, posted = sockeye::clock::now()] {
+                            all.push_back(sockeye::clock::now() - posted);
+                        });
+                    });
+                    CHECK(support::turn(owner) == 1);
+                    poster.join();
+                }
+                std::ranges::sort(all);
+                return all[all.size() / 2];
+            };
+            // Other programs may take the processor away: only the best of some rounds is ours.
+            CHECK(support::turn_until([&] { return typical_latency() < 1ms; }, [] {}));
         },
         support::needs_real_system{"there are no threads"});
 }
@@ -171,14 +280,16 @@ TEST_CASE("remote: [230] many posts from many threads all run, in the order of e
         support::needs_real_system{"there are no threads"});
 }
 
-TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
-    on_every_ground({230}, [](ground& on, rows&) {
+TEST_CASE("remote: [230] [232] posts that come between two turns cost one wake-up, and run in "
+          "their order") {
+    on_every_ground({230, 232}, [](ground& on, rows&) {
         support::test_kernel system(on.system());
         auto owner = support::make_loop(system, on.make_backend(), on.entry());
         const auto box = owner.remote();
         int ran = 0;
+        int out_of_order = 0;
         for (int i = 0; i < 1000; ++i) {
-            box.post([&] { ++ran; });
+            box.post([&, i] { out_of_order += ran++ == i ? 0 : 1; });
         }
         CHECK(system.wakes() == 1);
         CHECK(support::turn(owner, 0s) == 1000);
@@ -186,6 +297,7 @@ TEST_CASE("remote: [230] posts that come between two turns cost one wake-up") {
         CHECK(system.wakes() == 2);
         CHECK(support::turn(owner, 0s) == 1);
         CHECK(ran == 1001);
+        CHECK(out_of_order == 0);
     });
 }
 
@@ -193,24 +305,149 @@ TEST_CASE("remote: [231] no post is lost to a loop that falls asleep") {
     on_every_loop(
         {231},
         [](ground&, sockeye::loop& owner) {
-            // Each post answers the one before, so that one lost wake-up would stop both for ever.
-            std::atomic<int> asked = 0;
+            // A lost wake-up would stop both sides for ever.
+            std::atomic<int> answered = 0;
             std::atomic<bool> is_over = false;
             std::thread poster([&, box = owner.remote()] {
                 for (int i = 1; i <= races * 10; ++i) {
-                    box.post([&, i] { asked = i; });
-                    while (asked < i && !is_over) {
+                    // The second one meets the loop where it takes the first one.
+                    box.post([&] { ++answered; });
+                    box.post([&] { ++answered; });
+                    while (answered < 2 * i && !is_over) {
                         std::this_thread::yield();
                     }
                 }
             });
-            const bool is_done = support::turn_until([&] { return asked == races * 10; },
+            const bool is_done = support::turn_until([&] { return answered == races * 20; },
                                                      [&] { static_cast<void>(owner.run_once()); });
             CHECK(is_done);
             is_over = true;
             poster.join();
         },
         support::needs_real_system{"there are no threads"});
+}
+
+TEST_CASE("remote: [231] no post is lost in millions of races with the way to sleep") {
+    const support::rows covered({231});
+    spinning_kernel system;
+    auto source = std::make_unique<spinning_backend>(system);
+    const sockeye::backend_entry row = {.kind = sockeye::backend_kind::automatic};
+    auto owner = support::make_loop(system, std::move(source), row);
+    const auto guard = owner.hold();
+    std::atomic<int> answered = 0;
+    std::atomic<bool> is_over = false;
+    std::thread poster([&, box = owner.remote()] {
+        const auto deadline = sockeye::clock::now() + races_time_max;
+        for (int done = 0; done < spinning_races;) {
+            // The second one meets the loop where it takes the first one, or goes to sleep again.
+            for (int i = 0; i < 2; ++i) {
+                box.post([&] { answered.fetch_add(1, std::memory_order_release); });
+                delay(done % 256);
+            }
+            done += 2;
+            for (unsigned spins = 0; answered.load(std::memory_order_acquire) < done; ++spins) {
+                if (is_over) {
+                    return;
+                }
+                rest(spins);
+            }
+            if (done % 1024 == 0 && sockeye::clock::now() > deadline) {
+                break;
+            }
+        }
+        box.post([&] { owner.stop(); });
+    });
+    const auto error = owner.run();
+    is_over = true; // where a post was lost, its answer never comes
+    poster.join();
+    CHECK_FALSE(error);
+    MESSAGE(answered.load() << " races, " << system.sleeps << " sleeps");
+    CHECK(answered >= 100'000);
+    CHECK(system.sleeps > answered / 1000);
+}
+
+TEST_CASE("remote: [236] a channel that is full is readable, and no error") {
+    on_every_backend({236}, [](support::subject& on) {
+        const auto channel = on.system().make_wake_channel().value();
+        REQUIRE_FALSE(on->add(channel.reader.get(), sockeye::interest::readable, 1));
+        // More than a pipe has room for.
+        for (int i = 0; i < 20'000; ++i) {
+            on.system().wake(channel.write_end());
+        }
+        CHECK(support::keys_of(on.await()) == support::keys{1});
+        on.system().drain(channel.reader.get());
+        CHECK(on.is_silent());
+        on.system().wake(channel.write_end());
+        CHECK(support::keys_of(on.await()) == support::keys{1});
+    });
+}
+
+TEST_CASE("remote: [237] what is wrong with the wake-up channel or the wait is reported") {
+    on_every_ground({237}, [](ground& on, rows&) {
+        auto source = std::make_unique<failing_backend>(on.make_backend());
+        auto& failing = *source;
+        auto owner = support::make_loop(on.system(), std::move(source), on.entry());
+        const auto guard = owner.hold();
+        SUBCASE("the channel is broken") {
+            failing.breaks_channel = true;
+            const auto waits = owner.counters().waits;
+            CHECK(owner.run() == std::errc::io_error);
+            CHECK(owner.run() == std::errc::io_error);
+            CHECK(owner.counters().waits - waits == 2);
+            // What is left of it does not spin.
+            failing.breaks_channel = false;
+            const auto events = owner.counters().events;
+            CHECK(owner.run_once(5ms).error() == std::errc::io_error);
+            CHECK(owner.counters().events == events);
+        }
+        SUBCASE("the wait fails") {
+            failing.error = std::make_error_code(std::errc::not_enough_memory);
+            CHECK(owner.run() == std::errc::not_enough_memory);
+            CHECK(owner.counters().waits == 1);
+            failing.error.clear();
+            owner.remote().post([&] { owner.stop(); });
+            CHECK_FALSE(owner.run());
+        }
+    });
+}
+
+TEST_CASE("remote: [238] what another thread does without a post is caught by an assertion") {
+    on_every_ground(
+        {238},
+        [](ground& on, rows& covered) {
+#if defined(NDEBUG)
+            static_cast<void>(on);
+            covered.do_not_apply("this build has no assertions");
+#else
+            static_cast<void>(covered);
+            using call = std::function<void(sockeye::watch&, sockeye::timer&)>;
+            const call bad[] = {
+                [](sockeye::watch& one, sockeye::timer&) { one.cancel(); },
+                [](sockeye::watch& one, sockeye::timer&) {
+                    static_cast<void>(one.modify(sockeye::interest::none));
+                },
+                [](sockeye::watch&, sockeye::timer& one) { one.start(1ms, [] {}); },
+            };
+            for (const auto& what : bad) {
+                CHECK(support::run_in_child([&] {
+                          support::silence_errors();
+                          sockeye::loop owner({.backend = on.entry().kind});
+                          const auto pair = support::make_pair();
+                          auto reading = owner.watch(pair.first.get(), sockeye::interest::readable,
+                                                     [](sockeye::readiness) {});
+                          sockeye::timer soon(owner);
+                          std::optional<std::thread> other;
+                          owner.remote().post([&] {
+                              other.emplace([&] { what(reading.value(), soon); });
+                              other->join();
+                          });
+                          static_cast<void>(owner.run_once());
+                          return 0;
+                      }) == 128 + SIGABRT);
+            }
+#endif
+        },
+        support::needs_real_system{"the assertion ends a child"});
 }
 
 TEST_CASE("remote: [233] a task that a task posts runs in the next turn, not inside it") {

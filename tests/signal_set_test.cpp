@@ -462,6 +462,24 @@ TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
         dispositions);
 }
 
+TEST_CASE("signal_set: [225] SIGPIPE does not end a process that sends to a peer that is gone") {
+    on_every_loop({225}, [](ground& on, sockeye::loop&) {
+        expect_let_go(on, SIGPIPE);
+        for (const auto kind : {sockeye::transport::tcp, sockeye::transport::unix_stream}) {
+            auto pair = support::make_stream_pair(on.system(), kind);
+            pair.second.reset();
+            const auto is_refused = [&] {
+                const auto sent = on.system().send(pair.first.get(), sockeye::as_bytes("x"));
+                return sent.error() == std::errc::broken_pipe;
+            };
+            CHECK(support::turn_until(is_refused, [&] { on.pass(); }));
+            const sockeye::bytes parts[] = {sockeye::as_bytes("x"), sockeye::as_bytes("y")};
+            CHECK(on.system().send_gathered(pair.first.get(), parts).error() ==
+                  std::errc::broken_pipe);
+        }
+    });
+}
+
 TEST_CASE("signal_set: the table of listeners is bounded, and says when it is full") {
     on_every_loop({}, [](ground&, sockeye::loop& owner) {
         std::vector<signal_set> sets;

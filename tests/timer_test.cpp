@@ -3,10 +3,13 @@
 #include "support/loops.hpp"
 #include "support/support.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,7 +22,9 @@ using sockeye::timer;
 using support::clocked_loop;
 using support::ground;
 using support::on_every_clocked_loop;
+using support::on_every_ground;
 using support::on_every_loop;
+using support::rows;
 
 namespace {
 
@@ -386,5 +391,102 @@ TEST_CASE("timer: [209] hundreds due at once leave descriptors their turn") {
             CHECK(fired - before <= 256);
         }
         CHECK(seen.size() >= 2000 / 256);
+    });
+}
+
+TEST_CASE("timer: [211] the clock is steady, so that the time of day may be set") {
+    on_every_clocked_loop({211}, [](clocked_loop& on) {
+        static_assert(sockeye::clock::is_steady);
+        // What reads another clock than the kernel's would notice that this one stands still.
+        timer once(on.loop);
+        int fired = 0;
+        const auto start = on.system.now();
+        once.start(24h, [&] { ++fired; });
+        CHECK(support::turn(on.loop, 1h) == 0);
+        CHECK(on.system.now() == start + 1h);
+        CHECK(support::turn(on.loop) == 1);
+        CHECK(on.system.now() == start + 24h);
+        CHECK(fired == 1);
+    });
+}
+
+TEST_CASE("timer: [213] what is ready in the turn of a deadline is told first, and may cancel it") {
+    on_every_clocked_loop({213}, [](clocked_loop& on) {
+        const auto pair = support::make_stream_pair(on.system);
+        std::vector<std::string> told;
+        timer deadline(on.loop);
+        bool cancels = false;
+        auto reading =
+            on.loop.watch(pair.first.get(), sockeye::interest::readable, [&](sockeye::readiness) {
+                told.emplace_back("data");
+                support::take(on.system, pair.first.get());
+                if (cancels) {
+                    deadline.cancel();
+                }
+            });
+        REQUIRE(reading);
+        std::vector<std::string> expected = {"data", "timer"};
+        SUBCASE("both") {}
+        SUBCASE("one of them") {
+            cancels = true;
+            expected.pop_back();
+        }
+        deadline.start(1ms, [&] { told.emplace_back("timer"); });
+        support::put(on.system, pair.second.get());
+        on.advance(5ms); // the deadline has passed for long when the loop comes to look
+        CHECK(support::turn(on.loop, 0s) == expected.size());
+        CHECK(support::turn(on.loop, 10ms) == 0);
+        CHECK(told == expected);
+    });
+}
+
+TEST_CASE("timer: [215] an empty handler is a bug of the caller, and an assertion says so") {
+    on_every_ground(
+        {215},
+        [](ground& on, rows& covered) {
+#if defined(NDEBUG)
+            static_cast<void>(on);
+            covered.do_not_apply("this build has no assertions");
+#else
+            static_cast<void>(covered);
+            for (const bool repeats : {false, true}) {
+                CHECK(support::run_in_child([&] {
+                          support::silence_errors();
+                          sockeye::loop owner({.backend = on.entry().kind});
+                          timer empty(owner);
+                          if (repeats) {
+                              empty.start_every(1ms, {});
+                          } else {
+                              empty.start(1ms, {});
+                          }
+                          return 0;
+                      }) == 128 + SIGABRT);
+            }
+#endif
+        },
+        support::needs_real_system{"the assertion ends a child"});
+}
+
+TEST_CASE("timer: [216] an idle loop is late by less than two milliseconds") {
+    on_every_loop({216}, [](ground& on, sockeye::loop& owner) {
+        const auto kind = owner.backend();
+        // Where a wait counts milliseconds one of them may be lost to rounding.
+        const bool is_exact = kind == sockeye::backend_kind::select && !on.is_simulated();
+        const duration limit = is_exact ? duration(1ms) : duration(2ms);
+        constexpr std::size_t count = 100;
+        timer once(owner);
+        const auto lateness_of_99_in_100 = [&] {
+            std::vector<duration> late;
+            while (late.size() < count) {
+                const auto start = on.system().now();
+                once.start(1500us, [&] { late.push_back(on.system().now() - start - 1500us); });
+                static_cast<void>(owner.run());
+            }
+            std::ranges::sort(late);
+            CHECK(late.front() >= duration::zero());
+            return late[count - 2];
+        };
+        // Other programs may take the processor away: only the best of some rounds is ours.
+        CHECK(support::turn_until([&] { return lateness_of_99_in_100() < limit; }, [] {}));
     });
 }

@@ -132,8 +132,8 @@ public:
     ///
     /// Servers, connections, watches, armed timers, signal sets and held guards count; a remote
     /// does not. Errors: errc::loop_running inside a handler, errc::loop_forked in a forked
-    /// child, and what the backend's wait reports. Throws what a handler threw, where there is no
-    /// on_exception.
+    /// child, io_error when somebody else closed the loop's own descriptors, and what the
+    /// backend's wait reports. Throws what a handler threw, where there is no on_exception.
     std::error_code run();
 
     /// Waits for events once, at most for `timeout`, and returns how many handlers ran.

@@ -14,7 +14,9 @@ struct timer_state;
 /// Calls a handler after a time, once or again and again. Its destructor cancels.
 ///
 /// On the steady clock, in nanoseconds, never early. Repeats from the plan, not from the delay:
-/// ticks that a busy loop missed are skipped, never made up in a burst.
+/// ticks that a busy loop missed are skipped, never made up in a burst. Setting the time of day
+/// changes nothing. Where a steady clock stops while the machine sleeps (Linux), timers do too.
+/// What is ready in the turn of a deadline is told before the timer, and may cancel it.
 /// Lifetime: dies before its loop. A handler may restart, cancel or destroy its own timer.
 class timer {
 public:

@@ -86,9 +86,14 @@ void loop_core::belongs_to(loop& owner) noexcept {
     handle_ = &owner;
 }
 
-void loop_core::on_wake(slot& place, const event&) {
+/// The channel breaks only where somebody closed what is not theirs. A loop that hears no posts
+/// any more must say so, and must not wake up for it for ever.
+void loop_core::on_wake(slot& place, const event& told) {
     const auto& state = place.as<wake_state>();
-    if (!state.is_left_unread) {
+    if (told.error || told.hangup) {
+        state.core->reactor_.unwatch(place);
+        state.core->broken_ = make_error_code(std::errc::io_error);
+    } else if (!state.is_left_unread) {
         state.core->system().drain(place.fd);
     }
 }
@@ -156,13 +161,19 @@ result<std::size_t> loop_core::run_once(std::optional<duration> timeout) {
 
 std::error_code loop_core::turn(std::optional<duration> timeout) {
     struct turning {
-        bool& flag;
-        explicit turning(bool& f) : flag(f) { flag = true; }
-        ~turning() { flag = false; }
+        loop_core& core;
+        explicit turning(loop_core& owner) : core(owner) {
+            core.is_turning_ = true;
+            core.reactor_.runs_on(std::this_thread::get_id());
+        }
+        ~turning() {
+            core.is_turning_ = false;
+            core.reactor_.runs_on({});
+        }
     };
     std::error_code error;
     {
-        const turning guard(is_turning_);
+        const turning guard(*this);
         error = work(timeout);
     }
     retired_.clear();
@@ -173,8 +184,9 @@ std::error_code loop_core::work(std::optional<duration> timeout) {
     ++reactor_.counters().turns;
     // What was written between turns must not wait for the next event.
     reactor_.flush();
-    const auto error = reactor_.dispatch(time_to_wait(timeout));
+    auto error = reactor_.dispatch(time_to_wait(timeout));
     if (!error) {
+        error = broken_;
         run_timers();
         run_signals();
         run_posts();
@@ -203,6 +215,7 @@ std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout)
 }
 
 timer_id loop_core::start_timer(duration delay, const timer_target& target) {
+    assert(reactor_.is_own_thread());
     const auto now = system().now();
     const auto longest = time_point::max() - now;
     return timers_.start(now + std::clamp(delay, duration::zero(), longest), target);

@@ -137,6 +137,7 @@ private:
     std::vector<retired_object> retired_;
     unique_function<void(std::exception_ptr)> on_exception_;
     std::exception_ptr kept_;
+    std::error_code broken_; ///< what became of the wake-up channel; every turn reports it
     std::size_t queued_bytes_max_;
     std::size_t lives_ = 0;
     std::size_t handlers_run_ = 0;

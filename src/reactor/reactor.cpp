@@ -116,6 +116,7 @@ void reactor::finish() {
 }
 
 void reactor::queue(slot& place, slot_mark mark, std::vector<slot_key>& line) {
+    assert(is_own_thread());
     if (!place.has(mark)) {
         line.push_back(key_of(place));
         place.set(mark);
@@ -128,6 +129,7 @@ void reactor::release(slot& place) noexcept {
 }
 
 std::error_code reactor::watch(slot& place, interest wanted) {
+    assert(is_own_thread());
     if (is_forked()) {
         return make_error_code(errc::loop_forked);
     }
@@ -142,6 +144,7 @@ std::error_code reactor::watch(slot& place, interest wanted) {
 }
 
 std::error_code reactor::change(slot& place, interest wanted) {
+    assert(is_own_thread());
     if (place.wanted == wanted || !place.has(slot_mark::watched)) {
         return {};
     }
@@ -158,6 +161,7 @@ std::error_code reactor::change(slot& place, interest wanted) {
 }
 
 void reactor::unwatch(slot& place) noexcept {
+    assert(is_own_thread());
     if (!place.has(slot_mark::watched)) {
         return;
     }

@@ -8,8 +8,10 @@
 #include <sockeye/loop_counters.hpp>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 namespace sockeye {
@@ -41,6 +43,14 @@ public:
     /// True where the next turn has work without waiting.
     [[nodiscard]] bool has_work() const noexcept {
         return !ring_.empty() || !output_.empty() || !finish_.empty();
+    }
+
+    /// Says which thread turns the loop from now on; none between turns.
+    void runs_on(std::thread::id thread) noexcept { thread_ = thread; }
+    /// Whether no other thread is turning the loop: what is no post from there is a bug.
+    [[nodiscard]] bool is_own_thread() const noexcept {
+        const auto running = thread_.load();
+        return running == std::thread::id() || running == std::this_thread::get_id();
     }
 
     slot& allocate(const slot_operations& operations) { return slots_.allocate(operations); }
@@ -105,6 +115,7 @@ private:
     time_point measured_;
     unsigned unmeasured_ = 0;
     unsigned forks_;
+    std::atomic<std::thread::id> thread_;
 };
 
 } // namespace sockeye

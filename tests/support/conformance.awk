@@ -4,7 +4,7 @@
 #   awk -f tests/support/conformance.awk FILE
 #
 # Each line of FILE is: passed, failed or inapplicable; row; backend, or "all"; reason. Separated by
-# tabs. A line "partial" says that a program left test cases out: then nothing is missed.
+# tabs.
 
 # Name, first and last row of a group; of a complete one, rows that nobody tests are listed.
 function group(name, first, last, is_complete) {
@@ -42,8 +42,6 @@ BEGIN {
     weight["passed"] = 2
     weight["failed"] = 3
 }
-
-$1 == "partial" { is_partial = 1 }
 
 $1 in weight {
     if ($3 != "all" && !($3 in seen)) {
@@ -104,19 +102,32 @@ function those(row, wanted, cause,    b, n, line) {
     return n == count ? "all" : line
 }
 
-function print_row(g, row,    b, cause, line, told) {
+# Rows that share what is told of them make one line, at the place of the first one.
+function tell(row, told) {
+    if (!(told in rows_told)) {
+        lines[++line_count] = told
+        rows_told[told] = shown(row)
+    } else if (last_told[told] == row - 1) {
+        sub(/(-F?[0-9]+)?$/, "-" shown(row), rows_told[told])
+    } else {
+        rows_told[told] = rows_told[told] ", " shown(row)
+    }
+    last_told[told] = row
+}
+
+function judge(g, row,    b, cause, line, known) {
     for (b = 1; b <= count; b++) {
         cause = why(row, backends[b])
-        if (outcome(row, backends[b]) == "inapplicable" && !(cause in told)) {
-            told[cause] = 1
-            print "  row " shown(row) " does not apply (" those(row, "inapplicable", cause) "): " cause
+        if (outcome(row, backends[b]) == "inapplicable" && !(cause in known)) {
+            known[cause] = 1
+            tell(row, "not applicable (" those(row, "inapplicable", cause) "): " cause)
         }
     }
     if ((line = those(row, "failed")) != "") {
-        print "  row " shown(row) " FAILED (" line ")"
+        tell(row, "FAILED (" line ")")
     }
-    if (complete[g] && !is_partial && (line = those(row, "")) != "") {
-        print "  row " shown(row) " is not tested (" line ")"
+    if (complete[g] && (line = those(row, "")) != "") {
+        tell(row, "not tested (" line ")")
     }
 }
 
@@ -127,7 +138,11 @@ END {
     print_counts()
     for (g = 1; g <= groups; g++) {
         for (row = first_of[g]; row <= last_of[g]; row++) {
-            print_row(g, row)
+            judge(g, row)
         }
+    }
+    for (i = 1; i <= line_count; i++) {
+        line = rows_told[lines[i]]
+        print "  row" (line ~ /[,-]/ ? "s " : " ") line " " lines[i]
     }
 }

@@ -36,10 +36,9 @@ private:
     int failures_before_;
 };
 
-/// Declared at namespace scope: a row that has no meaning on any backend, and why.
+/// Declared at namespace scope: rows that have no meaning on any backend, and why.
 class exemption {
 public:
-    exemption(int number, std::string reason);
     exemption(std::initializer_list<int> numbers, const std::string& reason);
 };
 

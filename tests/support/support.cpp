@@ -276,6 +276,15 @@ int run_in_child(const std::function<int()>& body) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void silence_errors() {
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere < 0 || ::dup2(nowhere, STDERR_FILENO) < 0) {
+        refuse("dup2");
+    }
+    ::close(nowhere);
+    ::signal(SIGABRT, SIG_DFL); // the test program has a handler of its own, which would report
+}
+
 scratch_folder::scratch_folder() {
     std::string name = (std::filesystem::temp_directory_path() / "sockeye-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {

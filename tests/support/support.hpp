@@ -81,5 +81,7 @@ private:
 /// Runs `body` in a forked child and returns the exit status it gives; 128 + n for signal n.
 /// Requires: no other thread is running.
 [[nodiscard]] int run_in_child(const std::function<int()>& body);
+/// For a child whose end is expected: what it says of it is not the test's.
+void silence_errors();
 
 } // namespace support
