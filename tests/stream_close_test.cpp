@@ -290,6 +290,12 @@ TEST_CASE("[138] stream: abort drops the queue and sends a reset") {
             queued = 3;
             told.link->abort();
         }
+        SUBCASE("after shutdown") {
+            told.link->write(pattern(20 * mebibyte));
+            queued = told.link->queued_bytes();
+            told.link->shutdown();
+            told.link->abort();
+        }
         SUBCASE("while it closes") {
             told.link->write(pattern(20 * mebibyte));
             queued = told.link->queued_bytes();
@@ -329,6 +335,44 @@ TEST_CASE(
         const bool is_named = told.info.error == std::errc::broken_pipe ||
                               told.info.error == std::errc::connection_reset;
         CHECK(is_named);
+    });
+}
+
+TEST_CASE("[139] stream: who closes with input unread resets; who reads to the end does not") {
+    support::on_every_backend_with_tcp({139}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        told.on_open = [](sockeye::stream& link) { link.pause(); };
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        peer.say("unread");
+        peer.pump();
+        on.settle();
+        SUBCASE("close") {
+            told.link->close();
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.is_over();
+            }));
+            CHECK(peer.error() == std::errc::connection_reset);
+        }
+        SUBCASE("shutdown, then to the end") {
+            told.link->write("goodbye");
+            told.link->shutdown();
+            told.link->resume();
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.has_ended();
+            }));
+            CHECK(peer.heard() == "goodbye");
+            peer.finish();
+            CHECK(on.until([&] {
+                peer.pump();
+                return told.is_closed();
+            }));
+            CHECK(told.data == "unread");
+            CHECK(told.info.reason == close_reason::ended);
+        }
     });
 }
 

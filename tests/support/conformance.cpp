@@ -25,10 +25,10 @@ struct group {
     }
 };
 constexpr group groups[] = {
-    {"A backends", 1, 60, true}, {"B loop", 61, 78},       {"C TCP", 79, 150},
-    {"D UDP", 151, 177},         {"E Unix", 178, 199},     {"F timers", 200, 216},
-    {"G signals", 217, 227},     {"H wake-ups", 228, 239}, {"I shutdown", 240, 247},
-    {"J exhaustion", 248, 258},  {"K fork", 259, 264},     {"L names", 265, 274},
+    {"A backends", 1, 60, true},      {"B loop", 61, 78},         {"C TCP", 79, 150, true},
+    {"D UDP", 151, 177, true},        {"E Unix", 178, 199, true}, {"F timers", 200, 216},
+    {"G signals", 217, 227},          {"H wake-ups", 228, 239},   {"I shutdown", 240, 247, true},
+    {"J exhaustion", 248, 258, true}, {"K fork", 259, 264},       {"L names", 265, 274},
     {"M coroutines", 275, 289},
 };
 
