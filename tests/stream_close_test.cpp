@@ -404,6 +404,61 @@ TEST_CASE("[128] stream: what arrived before a failed write is still delivered")
     });
 }
 
+TEST_CASE("[135] stream: shutdown after a reset is harmless, and the reset is what is told") {
+    support::on_every_backend_with_tcp({135}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        told.on_close = [](sockeye::stream& link, const sockeye::close_info&) { link.shutdown(); };
+        peer.reset();
+        // No turn in between: only the kernel knows of the reset.
+        told.link->shutdown();
+        told.link->shutdown();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(told.info.reason == close_reason::failed);
+        CHECK(told.info.error == std::errc::connection_reset);
+        CHECK(told.heard == std::vector<std::string>{"open", "close"});
+    });
+}
+
+TEST_CASE("[197] stream: a half-closed Unix stream whose peer goes is noticed without a read") {
+    support::on_every_network({197}, {"unix:"}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.finish();
+        CHECK(on.until([&] {
+            peer.pump();
+            return told.count("end") == 1;
+        }));
+        on.settle();
+        CHECK_FALSE(told.is_closed());
+        peer.close();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(told.info.reason == close_reason::failed);
+        CHECK(told.info.error == std::errc::connection_reset);
+        CHECK(told.heard == std::vector<std::string>{"open", "end", "close"});
+    });
+}
+
+TEST_CASE("[147] stream: the addresses of one that connected go with it") {
+    support::on_every_stream({147}, [](network& on) {
+        script remote;
+        auto server = support::serve_script(on, remote);
+        script told;
+        auto client = sockeye::connect<support::hooked>(on.loop(), support::local_of(server), {},
+                                                        std::ref(told));
+        REQUIRE(on.until([&] { return told.link != nullptr && remote.link != nullptr; }));
+        CHECK(client.peer_endpoint().value() == support::local_of(server));
+        CHECK(client.local_endpoint().value() == remote.link->peer_endpoint().value());
+        client.close();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(client.peer_endpoint().error() == std::errc::not_connected);
+        CHECK(client.local_endpoint().error() == std::errc::not_connected);
+    });
+}
+
 TEST_CASE("[147] stream: addresses are known while it lives and are errors afterwards") {
     support::on_every_stream({147}, [](network& on) {
         script told;
@@ -444,6 +499,17 @@ TEST_CASE("[140] stream: close inside each of its handlers") {
         SUBCASE("on_data") {
             told.on_data = [](sockeye::stream& link, sockeye::bytes) { link.close(); };
             expected = {"open", "data", "close"};
+        }
+        sockeye::timer clock(on.loop());
+        SUBCASE("that of a timer") {
+            // In the turn that brings the data, before they are read or after.
+            told.on_open = [&](sockeye::stream& link) {
+                link.pause();
+                clock.start(0ms, [&] {
+                    told.link->resume();
+                    told.link->close();
+                });
+            };
         }
         SUBCASE("on_end") {
             told.on_end = close;
