@@ -49,6 +49,9 @@ struct full_backlog {
     std::vector<support::raw_peer> waiting;
 };
 
+const support::exemption
+    connects_once({95}, "each connect makes a stream of its own; there is no verb to do it again");
+
 } // namespace
 
 TEST_CASE("[94] [148] connect: what is written before it is up is sent first, in order") {
@@ -105,8 +108,8 @@ TEST_CASE("connect: shutdown and close before it is up") {
     });
 }
 
-TEST_CASE("[89] [90] [93] connect: what fails is told once, by on_close") {
-    support::on_every_backend_with_tcp({89, 90}, [](network& on) {
+TEST_CASE("[89] connect: what fails is told once, by on_close") {
+    support::on_every_backend_with_tcp({89}, [](network& on) {
         script told;
         const auto closed =
             support::make_bound(on.system(), sockeye::endpoint::parse(on.local()).value());
@@ -137,6 +140,94 @@ TEST_CASE("[89] [90] [93] connect: what fails is told once, by on_close") {
             CHECK(failure_of(on, told));
         }
     });
+}
+
+namespace {
+
+/// Answers of the network that no loopback gives.
+class lying_kernel final : public support::forwarding_kernel {
+public:
+    using forwarding_kernel::forwarding_kernel;
+
+    std::error_code connect(int fd, const sockeye::endpoint& peer) override {
+        return at_once ? at_once : forwarding_kernel::connect(fd, peer);
+    }
+    std::error_code pending_error(int fd) override {
+        const auto error = forwarding_kernel::pending_error(fd);
+        return error ? error : later;
+    }
+
+    std::error_code at_once;
+    std::error_code later;
+};
+
+} // namespace
+
+TEST_CASE("[90] [96] [254] connect: what the network says counts, at once or later, once") {
+    support::on_every_altered_network<lying_kernel>(
+        {90, 96, 254}, {"tcp://127.0.0.1:0", "tcp://[::1]:0"},
+        [](network& on, lying_kernel& system) {
+            script remote;
+            auto server = support::serve_script(on, remote);
+            remote.on_end = [](sockeye::stream& link) { link.close(); };
+            const auto attempt = [&] {
+                script told;
+                auto client = connect_script(on, support::local_of(server), told);
+                return failure_of(on, told);
+            };
+            for (const auto error :
+                 {std::errc::network_unreachable, std::errc::address_not_available}) {
+                system.at_once = std::make_error_code(error);
+                CHECK(attempt() == error);
+                system.at_once.clear();
+                // The socket is writable, which alone means nothing.
+                system.later = std::make_error_code(error);
+                CHECK(attempt() == error);
+                system.later.clear();
+            }
+            script told;
+            auto client = connect_script(on, support::local_of(server), told);
+            CHECK(on.until([&] { return told.count("open") == 1; }));
+            client.write("works again");
+            CHECK(on.until([&] { return remote.data == "works again"; }));
+        });
+}
+
+TEST_CASE("[93] [149] connect: unspecified, wildcard and mapped addresses lead to this machine") {
+    struct way {
+        const char* name;
+        const char* served;
+        const char* wanted;
+        bool leads_there;
+    };
+    static constexpr way ways[] = {
+        {"to the unspecified address", "tcp://127.0.0.1:0", "tcp://*:0", true},
+        {"to the unspecified address of IPv6", "tcp://[::1]:0", "tcp://[::]:0", true},
+        {"by the wildcard", "tcp://*:0", "tcp://127.0.0.1:0", true},
+        {"by the wildcard, another loopback", "tcp://*:0", "tcp://127.0.0.2:0", true},
+        {"by the wildcard of IPv6", "tcp://[::]:0", "tcp://[::1]:0", true},
+        {"not another loopback", "tcp://127.0.0.1:0", "tcp://127.0.0.2:0", false},
+        {"mapped", "tcp://127.0.0.1:0", "tcp://[::ffff:127.0.0.1]:0", true},
+        {"never mapped to the wildcard of IPv6", "tcp://[::]:0", "tcp://127.0.0.1:0", false},
+    };
+    for (const auto& each : ways) {
+        SUBCASE(each.name) {
+            support::on_every_network({93, 149}, {each.served}, [&](network& on) {
+                script remote;
+                auto server = support::serve_script(on, remote);
+                remote.on_open = [](sockeye::stream& link) { link.write("welcome"); };
+                auto where = sockeye::endpoint::parse(each.wanted).value();
+                where.set_port(support::local_of(server).port());
+                script told;
+                auto client = connect_script(on, where, told);
+                if (each.leads_there) {
+                    CHECK(on.until([&] { return told.data == "welcome"; }));
+                } else {
+                    CHECK(failure_of(on, told) == std::errc::connection_refused);
+                }
+            });
+        }
+    }
 }
 
 namespace {

@@ -28,53 +28,10 @@ void echo(sockeye::stream& link, sockeye::bytes in) {
     link.write(in);
 }
 
-/// Leaves this process room for `spare` more descriptors, as long as it lives.
-class lowered_descriptor_limit {
-public:
-    explicit lowered_descriptor_limit(int spare) {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        // UBSan opens a pipe when it first meets a type behind a virtual call; it shall be now.
-        CHECK(std::error_code(EMFILE, std::system_category()) == std::errc::too_many_files_open);
-        const auto used = static_cast<rlim_t>(support::open_descriptors().back() + 1);
-        // Numbers below the highest one may be free: they are filled.
-        do {
-            fill_.emplace_back(::dup(0));
-        } while (static_cast<rlim_t>(fill_.back().get()) < used);
-        fill_.pop_back();
-        rlimit lowered = before_;
-        lowered.rlim_cur = used + static_cast<rlim_t>(spare);
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &lowered) == 0);
-    }
-    lowered_descriptor_limit(const lowered_descriptor_limit&) = delete;
-    lowered_descriptor_limit& operator=(const lowered_descriptor_limit&) = delete;
-    ~lowered_descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_ = {};
-    std::vector<sockeye::unique_fd> fill_;
-};
-
-std::vector<raw_peer> many_peers(network& on, std::size_t count, const sockeye::endpoint& server) {
-    std::vector<raw_peer> peers;
-    for (std::size_t i = 0; i < count; ++i) {
-        peers.emplace_back(on.system(), server);
-    }
-    return peers;
-}
-
-/// Which of `peers` were closed by the server.
-std::size_t closed_of(std::vector<raw_peer>& peers) {
-    std::size_t closed = 0;
-    for (auto& peer : peers) {
-        peer.pump();
-        closed += peer.is_over() ? 1 : 0;
-    }
-    return closed;
-}
-
 const support::exemption
-    always_bound(84, "a server always binds: who does not mind which port asks for port 0, row 80");
-const support::exemption listens_once(85, "a server listens once, where it is made");
+    always_bound({84},
+                 "a server always binds: who does not mind which port asks for port 0, row 80");
+const support::exemption listens_once({85}, "a server listens once, where it is made");
 
 /// Shows the listening socket of one server to be broken.
 class breaking_kernel final : public support::forwarding_kernel {
@@ -183,87 +140,6 @@ TEST_CASE("serve, connect: over TCP small writes leave at once") {
     });
 }
 
-TEST_CASE(
-    "[248] [249] listener: out of descriptors it sheds, does not spin, and recovers by itself") {
-    support::on_every_stream(
-        {248, 249},
-        [](network& on) {
-            script told;
-            auto server = support::serve_script(on, told, {.backlog = 200});
-            raw_peer old(on.system(), support::local_of(server));
-            REQUIRE(on.until([&] { return told.made == 1; }));
-            told.on_data = echo;
-            told.on_end = [](sockeye::stream& link) { link.close(); };
-            auto peers = many_peers(on, 40, support::local_of(server));
-            std::optional<lowered_descriptor_limit> limit(10);
-            CHECK(on.until([&] { return on.loop().counters().shed >= 2; }));
-            CHECK(server.is_listening());
-            // Between two attempts it waits: the turns of 1 ms outnumber the events by far.
-            const auto before = on.loop().counters();
-            for (int turns = 0; turns < 100; ++turns) {
-                on.turn();
-            }
-            const auto& after = on.loop().counters();
-            CHECK(after.accept_errors - before.accept_errors <= 10);
-            CHECK(after.waits - before.waits <= 220);
-            old.say("unharmed");
-            CHECK(on.until([&] {
-                old.pump();
-                return old.heard() == "unharmed";
-            }));
-            limit.reset();
-            CHECK(on.until([&] {
-                return closed_of(peers) == on.loop().counters().shed &&
-                       server.connection_count() + closed_of(peers) == 41;
-            }));
-            peers.clear();
-            CHECK(on.until([&] { return server.connection_count() <= 1; }));
-        },
-        support::needs_real_system{"limits of a process"});
-}
-
-TEST_CASE("listener: a connection that closes makes room for one that waits for a descriptor") {
-    support::on_every_backend_with_tcp(
-        {},
-        [](network& on) {
-            script told;
-            auto server = support::serve_script(on, told);
-            told.on_end = [](sockeye::stream& link) { link.close(); };
-            raw_peer first(on.system(), support::local_of(server));
-            auto peers = many_peers(on, 3, support::local_of(server));
-            const lowered_descriptor_limit limit(1);
-            CHECK(on.until([&] { return on.loop().counters().shed >= 1; }));
-            const auto made = told.made;
-            CHECK(made == 1);
-            first.finish();
-            first.pump();
-            CHECK(on.until([&] { return told.made > made || on.loop().counters().shed >= 3; }));
-            CHECK(told.made > made);
-        },
-        support::needs_real_system{"limits of a process"});
-}
-
-TEST_CASE("[257] listener: connections_max holds, and one that closes lets one in") {
-    support::on_every_stream({257}, [](network& on) {
-        script told;
-        auto server = support::serve_script(on, told, {.connections_max = 3});
-        told.on_end = [](sockeye::stream& link) { link.close(); };
-        auto peers = many_peers(on, 5, support::local_of(server));
-        REQUIRE(on.until([&] { return told.made == 3; }));
-        on.settle();
-        CHECK(server.connection_count() == 3);
-        const auto events = on.loop().counters().events;
-        on.settle();
-        CHECK(on.loop().counters().events == events);
-        for (auto& peer : peers) {
-            peer.finish();
-            peer.pump();
-        }
-        CHECK(on.until([&] { return told.made == 5 && told.closes == 5; }));
-        CHECK(server.connection_count() == 0);
-    });
-}
-
 TEST_CASE("listener: connections_max counts the streams that were given a session, too") {
     support::on_every_backend_with_tcp({}, [](network& on) {
         script told;
@@ -274,7 +150,7 @@ TEST_CASE("listener: connections_max counts the streams that were given a sessio
                                                     kept.push_back(std::move(fresh));
                                                 })
                             .value();
-        auto peers = many_peers(on, 4, listener.local_endpoint().value());
+        auto peers = support::many_peers(on, 4, listener.local_endpoint().value());
         REQUIRE(on.until([&] { return told.made == 2; }));
         on.settle();
         CHECK(told.made == 2);
@@ -289,7 +165,7 @@ TEST_CASE("[100] listener: paused it lets newcomers wait") {
         script told;
         auto server = support::serve_script(on, told);
         server.pause();
-        auto peers = many_peers(on, 3, support::local_of(server));
+        auto peers = support::many_peers(on, 3, support::local_of(server));
         on.settle();
         CHECK(told.made == 0);
         server.resume();
@@ -307,8 +183,8 @@ TEST_CASE("[102] listener: may be destroyed in its own handler, with more pendin
                        kept = std::move(fresh);
                        listener.reset();
                    }).value();
-        auto peers = many_peers(on, 5, listener->local_endpoint().value());
-        CHECK(on.until([&] { return closed_of(peers) == 4; }));
+        auto peers = support::many_peers(on, 5, listener->local_endpoint().value());
+        CHECK(on.until([&] { return support::count_over(peers) == 4; }));
         CHECK(accepted == 1);
         REQUIRE(kept.has_value());
         script told;
@@ -369,7 +245,7 @@ TEST_CASE("[101] listener: peers that connect and reset at once come and go") {
     support::on_every_backend_with_tcp({101}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
-        for (auto& peer : many_peers(on, 50, support::local_of(server))) {
+        for (auto& peer : support::many_peers(on, 50, support::local_of(server))) {
             peer.reset();
         }
         raw_peer last(on.system(), support::local_of(server));
@@ -446,7 +322,7 @@ TEST_CASE("[105] [199] serve: reuse_port shares a TCP port; Unix paths refuse it
         auto loop = on.on().make_loop();
         auto first = sockeye::serve(on.loop(), on.local(), shared, echo).value();
         auto second = sockeye::serve(loop, support::local_of(first), shared, echo).value();
-        auto peers = many_peers(on, 64, support::local_of(first));
+        auto peers = support::many_peers(on, 64, support::local_of(first));
         CHECK(on.until([&] {
             static_cast<void>(loop.run_once(0s).value());
             return first.connection_count() + second.connection_count() == peers.size();

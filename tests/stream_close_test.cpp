@@ -290,6 +290,12 @@ TEST_CASE("[138] stream: abort drops the queue and sends a reset") {
             queued = 3;
             told.link->abort();
         }
+        SUBCASE("after shutdown") {
+            told.link->write(pattern(20 * mebibyte));
+            queued = told.link->queued_bytes();
+            told.link->shutdown();
+            told.link->abort();
+        }
         SUBCASE("while it closes") {
             told.link->write(pattern(20 * mebibyte));
             queued = told.link->queued_bytes();
@@ -332,6 +338,44 @@ TEST_CASE(
     });
 }
 
+TEST_CASE("[139] stream: who closes with input unread resets; who reads to the end does not") {
+    support::on_every_backend_with_tcp({139}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        told.on_open = [](sockeye::stream& link) { link.pause(); };
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        peer.say("unread");
+        peer.pump();
+        on.settle();
+        SUBCASE("close") {
+            told.link->close();
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.is_over();
+            }));
+            CHECK(peer.error() == std::errc::connection_reset);
+        }
+        SUBCASE("shutdown, then to the end") {
+            told.link->write("goodbye");
+            told.link->shutdown();
+            told.link->resume();
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.has_ended();
+            }));
+            CHECK(peer.heard() == "goodbye");
+            peer.finish();
+            CHECK(on.until([&] {
+                peer.pump();
+                return told.is_closed();
+            }));
+            CHECK(told.data == "unread");
+            CHECK(told.info.reason == close_reason::ended);
+        }
+    });
+}
+
 TEST_CASE("[128] stream: what arrived before a failed write is still delivered") {
     support::on_every_stream({128}, [](network& on) {
         script told;
@@ -357,6 +401,61 @@ TEST_CASE("[128] stream: what arrived before a failed write is still delivered")
         CHECK(arrived == (on.is_unix() ? 100'000 : arrived));
         CHECK((told.data == words.substr(0, arrived)));
         CHECK(told.info.reason == close_reason::failed);
+    });
+}
+
+TEST_CASE("[135] stream: shutdown after a reset is harmless, and the reset is what is told") {
+    support::on_every_backend_with_tcp({135}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        told.on_close = [](sockeye::stream& link, const sockeye::close_info&) { link.shutdown(); };
+        peer.reset();
+        // No turn in between: only the kernel knows of the reset.
+        told.link->shutdown();
+        told.link->shutdown();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(told.info.reason == close_reason::failed);
+        CHECK(told.info.error == std::errc::connection_reset);
+        CHECK(told.heard == std::vector<std::string>{"open", "close"});
+    });
+}
+
+TEST_CASE("[197] stream: a half-closed Unix stream whose peer goes is noticed without a read") {
+    support::on_every_network({197}, {"unix:"}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.finish();
+        CHECK(on.until([&] {
+            peer.pump();
+            return told.count("end") == 1;
+        }));
+        on.settle();
+        CHECK_FALSE(told.is_closed());
+        peer.close();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(told.info.reason == close_reason::failed);
+        CHECK(told.info.error == std::errc::connection_reset);
+        CHECK(told.heard == std::vector<std::string>{"open", "end", "close"});
+    });
+}
+
+TEST_CASE("[147] stream: the addresses of one that connected go with it") {
+    support::on_every_stream({147}, [](network& on) {
+        script remote;
+        auto server = support::serve_script(on, remote);
+        script told;
+        auto client = sockeye::connect<support::hooked>(on.loop(), support::local_of(server), {},
+                                                        std::ref(told));
+        REQUIRE(on.until([&] { return told.link != nullptr && remote.link != nullptr; }));
+        CHECK(client.peer_endpoint().value() == support::local_of(server));
+        CHECK(client.local_endpoint().value() == remote.link->peer_endpoint().value());
+        client.close();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        CHECK(client.peer_endpoint().error() == std::errc::not_connected);
+        CHECK(client.local_endpoint().error() == std::errc::not_connected);
     });
 }
 
@@ -400,6 +499,17 @@ TEST_CASE("[140] stream: close inside each of its handlers") {
         SUBCASE("on_data") {
             told.on_data = [](sockeye::stream& link, sockeye::bytes) { link.close(); };
             expected = {"open", "data", "close"};
+        }
+        sockeye::timer clock(on.loop());
+        SUBCASE("that of a timer") {
+            // In the turn that brings the data, before they are read or after.
+            told.on_open = [&](sockeye::stream& link) {
+                link.pause();
+                clock.start(0ms, [&] {
+                    told.link->resume();
+                    told.link->close();
+                });
+            };
         }
         SUBCASE("on_end") {
             told.on_end = close;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
+
 using namespace std::chrono_literals;
 using sockeye::close_reason;
 using support::network;
@@ -353,16 +355,29 @@ TEST_CASE("[107] [106] stream: a released descriptor is whole, and can be adopte
         support::needs_real_system{"descriptors that change hands"});
 }
 
-TEST_CASE("[106] adopt: refuses what is no stream") {
+TEST_CASE("[87] [106] adopt: refuses what is no connection, and what is watched already") {
     support::on_every_backend_with_tcp(
-        {106},
+        {87, 106},
         [](network& on) {
-            CHECK(sockeye::adopt(on.loop(), support::make_pipe().first).error());
+            const auto adopt = [&](sockeye::unique_fd fd) {
+                return sockeye::adopt(on.loop(), std::move(fd)).error();
+            };
+            CHECK(adopt(support::make_pipe().first));
+            CHECK(adopt(sockeye::unique_fd()) == std::errc::bad_file_descriptor);
             auto datagrams = support::make_refused_udp();
-            CHECK(sockeye::adopt(on.loop(), std::move(datagrams.first)).error() ==
-                  sockeye::errc::service_mismatch);
-            CHECK(sockeye::adopt(on.loop(), sockeye::unique_fd()).error() ==
-                  std::errc::bad_file_descriptor);
+            CHECK(adopt(std::move(datagrams.first)) == sockeye::errc::service_mismatch);
+            CHECK(adopt(support::make_bound_tcp_socket()) == std::errc::not_connected);
+            auto listening = support::make_bound_tcp_socket();
+            REQUIRE(::listen(listening.get(), 1) == 0);
+            CHECK(adopt(std::move(listening)) == std::errc::not_connected);
+
+            auto pair = support::make_tcp_pair();
+            auto watched =
+                on.loop()
+                    .watch(pair.first.get(), sockeye::interest::readable, [](sockeye::readiness) {})
+                    .value();
+            CHECK(adopt(std::move(pair.first)) == std::errc::file_exists);
+            CHECK_FALSE(pair.first);
         },
         support::needs_real_system{"descriptors that change hands"});
 }

@@ -72,6 +72,19 @@ void say_specially(int fd, bool is_unix) {
     }
 }
 
+const support::exemption two_buffers(
+    {114}, "a write is one span and a queue one block: no call is given more than two buffers");
+const support::exemption
+    no_try_write({115}, "there is no try_write: write sends what it can and queues the rest");
+const support::exemption no_try_write_to_the_dead({116}, "there is no try_write, row 115");
+const support::exemption no_reading_shutdown(
+    {136}, "there is no shutdown of the reading side: pause() stops reading, close() ends it");
+const support::exemption
+    no_stream_options({143}, "streams have no options yet; that TCP is made no_delay is tested");
+const support::exemption no_user_timeout({145}, "the library has no TCP_USER_TIMEOUT option yet");
+const support::exemption
+    no_idle_timeout({146}, "streams have no idle time-out yet: a session keeps a timer of its own");
+
 } // namespace
 
 TEST_CASE("[79] [178] stream: echo gives every byte back in order, whatever the sizes") {
@@ -96,7 +109,7 @@ TEST_CASE("[79] [178] stream: echo gives every byte back in order, whatever the 
 
 TEST_CASE("[108] [196] stream: 120 MB both ways at once, against a peer that reads late") {
     const auto whole = pattern(120 * mebibyte);
-    support::on_every_backend_with_tcp({108, 196}, [&](network& on) {
+    support::on_every_network({108, 196}, {"tcp://127.0.0.1:0", "unix:"}, [&](network& on) {
         auto server = sockeye::serve(on.loop(), on.local(), echo).value();
         raw_peer peer(on.system(), support::local_of(server));
         peer.say(whole);
@@ -112,6 +125,34 @@ TEST_CASE("[108] [196] stream: 120 MB both ways at once, against a peer that rea
         CHECK(on.loop().counters().bytes_read == whole.size());
         CHECK(on.loop().counters().bytes_written == whole.size());
     });
+}
+
+TEST_CASE("[119] stream: its descriptor closed behind its back ends it, and nothing else") {
+    support::on_every_stream(
+        {119},
+        [](network& on) {
+            script told;
+            auto server = support::serve_script(on, told);
+            script calm;
+            auto other =
+                sockeye::serve<support::hooked>(on.loop(), "tcp://127.0.0.1:0", std::ref(calm))
+                    .value();
+            raw_peer peer(on.system(), support::local_of(server));
+            raw_peer bystander(on.system(), support::local_of(other));
+            REQUIRE(on.until([&] { return told.link != nullptr && calm.link != nullptr; }));
+            on.system().close(on.fd_of(*told.link));
+            told.link->write("into nothing");
+            CHECK(on.until([&] { return told.is_closed(); }));
+            CHECK(told.info.reason == sockeye::close_reason::failed);
+            CHECK(told.info.error == std::errc::bad_file_descriptor);
+            CHECK(told.info.dropped_bytes == 12);
+            bystander.say("unharmed");
+            CHECK(on.until([&] {
+                bystander.pump();
+                return calm.data == "unharmed";
+            }));
+        },
+        support::needs_real_system{"a descriptor that is closed twice"});
 }
 
 TEST_CASE(
@@ -180,7 +221,7 @@ TEST_CASE("[112] stream: a write of nothing is nothing") {
 }
 
 TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark it goes on") {
-    support::on_every_stream({120, 121}, [](network& on) {
+    support::on_every_stream({120}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told, {.limits = {.queue_max = 64 * mebibyte}});
         raw_peer peer(on.system(), support::local_of(server));
@@ -203,6 +244,39 @@ TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark 
         CHECK((peer.heard() == written + "more"));
         CHECK(told.count("writable") == 1);
         CHECK(queued_then <= sockeye::stream_limits{}.queue_low);
+    });
+}
+
+TEST_CASE("[121] stream: whatever the way of a write, it counts towards the mark") {
+    support::on_every_stream({121}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told, {.limits = {.queue_max = 64 * mebibyte}});
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        const auto written = fill(*told.link);
+        const auto queued = told.link->queued_bytes();
+        const auto small = [](sockeye::stream& link) {
+            CHECK(link.write("0123456789") == write_status::above_high_mark);
+        };
+        SUBCASE("between turns") {
+            small(*told.link);
+        }
+        SUBCASE("posted") {
+            CHECK(on.loop().remote().post(told.link->ref(), small));
+        }
+        SUBCASE("by a timer") {
+            sockeye::timer clock(on.loop());
+            clock.start(0ms, [&] { small(*told.link); });
+            on.settle();
+        }
+        on.settle();
+        REQUIRE(told.link != nullptr);
+        CHECK(told.link->queued_bytes() == queued + 10);
+        CHECK(on.loop().counters().queued_bytes == queued + 10);
+        CHECK(on.until([&] {
+            peer.pump();
+            return peer.heard().size() == written.size() + 10 && told.count("writable") == 1;
+        }));
     });
 }
 

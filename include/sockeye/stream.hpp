@@ -132,8 +132,8 @@ struct connect_options {
 
 /// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
 ///
-/// Errors: bad_file_descriptor, errc::not_pollable, file_exists when it is watched here already;
-/// then `fd` is closed. Reading begins with attach().
+/// Errors: bad_file_descriptor, errc::not_pollable, not_connected, file_exists when it is watched
+/// here already; then `fd` is closed. Reading begins with attach().
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 
 /// The part of connect that is no template.

@@ -164,6 +164,9 @@ result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& li
     if (*carrier != transport::tcp && *carrier != transport::unix_stream) {
         return errc::service_mismatch;
     }
+    if (const auto peer = core.system().peer_endpoint(fd.get(), *carrier); !peer) {
+        return peer.error();
+    }
     if (const auto error = core.system().prepare(fd.get())) {
         return error;
     }

@@ -169,7 +169,7 @@ bool raw_peer::is_up() {
     if (is_ == state::to_be_tried) {
         start();
     }
-    if (is_ == state::in_progress) {
+    if (is_ == state::in_progress && !error_) {
         error_ = system_->pending_error(fd_.get());
         if (!error_ && system_->peer_endpoint(fd_.get(), server_.kind())) {
             is_ = state::up;
@@ -223,6 +223,19 @@ void raw_peer::pull() {
         }
         return;
     }
+}
+
+std::vector<raw_peer> many_peers(network& on, std::size_t count, const sockeye::endpoint& server) {
+    std::vector<raw_peer> peers;
+    for (std::size_t i = 0; i < count; ++i) {
+        peers.emplace_back(on.system(), server);
+    }
+    return peers;
+}
+
+std::size_t count_over(std::vector<raw_peer>& peers) {
+    std::ranges::for_each(peers, &raw_peer::pump);
+    return static_cast<std::size_t>(std::ranges::count_if(peers, &raw_peer::is_over));
 }
 
 raw_listener::raw_listener(sockeye::kernel& system, const sockeye::endpoint& local, int backlog)

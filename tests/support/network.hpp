@@ -156,6 +156,11 @@ private:
     std::error_code error_;
 };
 
+[[nodiscard]] std::vector<raw_peer> many_peers(network& on, std::size_t count,
+                                               const sockeye::endpoint& server);
+/// How many of `peers` are over, after a pump of each.
+[[nodiscard]] std::size_t count_over(std::vector<raw_peer>& peers);
+
 /// A listening socket made of the ground's calls alone.
 class raw_listener {
 public:
