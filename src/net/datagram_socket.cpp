@@ -520,7 +520,8 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
             static_cast<void>(core.system().bind(fd->get(), *unnamed));
         }
     }
-    if (const auto error = core.system().connect(fd->get(), where)) {
+    const auto error = core.system().connect(fd->get(), where);
+    if (error && error != std::errc::operation_in_progress) {
         return error;
     }
     return datagram_access::start(core, where, std::move(fd.value()), options,
