@@ -28,7 +28,7 @@ const support::exemption
                    "the receive buffer is the loop's, made with it and never empty");
 const support::exemption no_ancillary_data({fault_row(74), fault_row(75), fault_row(91)},
                                            "descriptors are neither sent along nor received");
-const support::exemption two_parts(fault_row(93), "no call is ever given more than two buffers");
+const support::exemption two_parts({fault_row(93)}, "no call is ever given more than two buffers");
 
 constexpr std::errc ends[] = {std::errc::connection_reset,    std::errc::timed_out,
                               std::errc::host_unreachable,    std::errc::network_unreachable,

@@ -29,7 +29,7 @@ constexpr const char* tcp = "tcp://127.0.0.1:0";
 constexpr const char* udp = "udp://127.0.0.1:0";
 
 const support::exemption
-    no_fallback_for_flags(fault_row(5),
+    no_fallback_for_flags({fault_row(5)},
                           "the sockets of each system are made in the one way that it has");
 const support::exemption no_timerfd({fault_row(18), fault_row(116)}, "there is no timerfd");
 const support::exemption no_io_uring({fault_row(20), fault_row(21), fault_row(94), fault_row(118),
@@ -40,7 +40,7 @@ const support::exemption no_limits_touched({fault_row(22), fault_row(25)},
 const support::exemption no_resolver({fault_row(23), fault_row(128), fault_row(129), fault_row(130),
                                       fault_row(131), fault_row(132)},
                                      "names are not looked up");
-const support::exemption accepts_in_one_way(fault_row(36),
+const support::exemption accepts_in_one_way({fault_row(36)},
                                             "accept4 is there wherever it is called");
 
 void echo(sockeye::stream& link, sockeye::bytes in) {

@@ -87,7 +87,8 @@ public:
     void resume();
 
     /// Gives a connection that nobody reads a session, made with `args`; reading begins.
-    /// It is up already, so that on_open is not called. Requires: no session yet.
+    /// It is up already, so that on_open is not called; one that has ended meanwhile leads to
+    /// on_close. Requires: no session yet, and not moved from.
     template <typename Session, typename... Args>
     void attach(Args&&... args);
 

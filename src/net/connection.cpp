@@ -13,18 +13,20 @@ namespace {
 
 constexpr duration half_closed_look_period = std::chrono::seconds(1);
 
-/// The last words to a session whose connection was taken over by somebody else.
+/// The last words to a session that has no connection any more, or never had one.
 struct farewell_state {
     loop_core& core;
     stream nobody;
     const session_table* table;
     void* session;
     bool session_is_shared;
+    close_reason reason;
+    std::error_code error;
 };
 
 void say_farewell(slot& place) {
     auto& state = place.as<farewell_state>();
-    const close_info info = {.reason = close_reason::taken, .error = {}, .dropped_bytes = 0};
+    const close_info info = {.reason = state.reason, .error = state.error, .dropped_bytes = 0};
     if (state.table->on_close != nullptr) {
         state.core.call([&] { state.table->on_close(state.session, state.nobody, info); });
     }
@@ -41,6 +43,15 @@ void end_farewell(slot& place) noexcept {
 
 constexpr slot_operations farewell_operations = {
     .ready = {}, .resume = {}, .flush = {}, .finish = say_farewell, .destroy = end_farewell};
+
+void queue_farewell(loop_core& core, const session_table& table, void* session, bool is_shared,
+                    close_reason reason, std::error_code error = {}) {
+    auto& place = core.io().allocate(farewell_operations);
+    auto& farewell =
+        place.emplace<farewell_state>(core, stream(), &table, session, is_shared, reason, error);
+    stream_access::identify(farewell.nobody, core);
+    core.io().queue_finish(place);
+}
 
 } // namespace
 
@@ -125,6 +136,11 @@ void connection::attach(const session_table& table, void* session) {
     connection(place_).resume_reading();
 }
 
+void connection::tell_of_end(loop_core& core, const session_table& table, void* session) {
+    queue_farewell(core, table, session, false, close_reason::failed,
+                   make_error_code(std::errc::not_connected));
+}
+
 void connection::shutdown() {
     if (is(flag_terminal | flag_closing | flag_shut_wanted)) {
         return;
@@ -207,13 +223,8 @@ bool connection::take_over() {
         return false;
     }
     if (state_.session != nullptr) {
-        auto& io = core_.io();
-        auto& place = io.allocate(farewell_operations);
-        auto& farewell = place.emplace<farewell_state>(core_, stream(), kind_.table, state_.session,
-                                                       kind_.sessions_are_shared);
-        stream_access::identify(farewell.nobody, core_);
-        io.queue_finish(place);
-        state_.session = nullptr;
+        queue_farewell(core_, *kind_.table, std::exchange(state_.session, nullptr),
+                       kind_.sessions_are_shared, close_reason::taken);
     }
     auto* const own =
         new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1};

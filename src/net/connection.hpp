@@ -142,6 +142,8 @@ public:
     void pause();
     void resume();
     void attach(const session_table& table, void* session);
+    /// Instead of attaching, where there is no connection any more: leads to on_close all the same.
+    static void tell_of_end(loop_core& core, const session_table& table, void* session);
     /// The owner is gone: no handler runs again, the session goes, what was taken is still sent.
     void give_up() noexcept;
     /// Leaves the group and the session; the connection goes on under a new owner. False where it

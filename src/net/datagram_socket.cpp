@@ -544,7 +544,8 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
             static_cast<void>(core.system().bind(fd->get(), *unnamed));
         }
     }
-    if (const auto error = core.system().connect(fd->get(), where)) {
+    const auto error = core.system().connect(fd->get(), where);
+    if (error && error != std::errc::operation_in_progress) {
         return error;
     }
     auto name = core.system().peer_endpoint(fd->get(), where.kind());

@@ -114,10 +114,12 @@ result<unique_fd> stream::release() {
 
 void stream::attach_session(const session_table& table, void* session) {
     auto* place = stream_access::place(*this);
-    if (place == nullptr || connection(*place).is(flag_terminal | flag_closing)) {
-        table.destroy(session);
-    } else {
+    if (place != nullptr) {
         connection(*place).attach(table, session);
+    } else if (core_ != nullptr) {
+        connection::tell_of_end(*core_, table, session);
+    } else {
+        table.destroy(session);
     }
 }
 

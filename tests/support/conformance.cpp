@@ -112,10 +112,4 @@ exemption::exemption(std::initializer_list<int> numbers, const std::string& reas
     }
 }
 
-exemption::exemption(std::initializer_list<int> numbers, const std::string& reason) {
-    for (const int number : numbers) {
-        book().exempted.emplace(number, reason);
-    }
-}
-
 } // namespace support

@@ -319,12 +319,14 @@ result<std::size_t> faulty_backend::wait(std::span<event> ready, std::optional<d
         const auto told =
             known == members_.end() ? interest::none : known->second.wanted & direction;
         if (told != interest::none) {
-            again.push_back({.key = known->second.key,
-                             .readable = has(told, interest::readable),
-                             .writable = has(told, interest::writable)});
+            auto& news = again.emplace_back(hints_[known->second.key]);
+            news.key = known->second.key;
+            news.readable = has(told, interest::readable);
+            news.writable = has(told, interest::writable);
         }
     }
     auto count = look(ready, again.empty() ? timeout : duration::zero());
+    note_hints(ready.first(count ? *count : 0));
     for (const auto& owed : again) {
         const auto told = ready.first(count ? *count : 0);
         const auto same = std::ranges::find(told, owed.key, &event::key);
@@ -339,6 +341,16 @@ result<std::size_t> faulty_backend::wait(std::span<event> ready, std::optional<d
     return count;
 }
 
+/// What is told again is told with the hints of an end that has been there since.
+void faulty_backend::note_hints(std::span<const event> told) {
+    for (const auto& one : told) {
+        auto& kept = hints_[one.key];
+        kept.read_closed |= one.read_closed;
+        kept.hangup |= one.hangup;
+        kept.error |= one.error;
+    }
+}
+
 /// What was sent over loopback is there when the call returns, but on a busy machine for a moment
 /// at times: before much time is skipped, it gets that moment.
 result<std::size_t> faulty_backend::look(std::span<event> ready, std::optional<duration> timeout) {
@@ -348,7 +360,7 @@ result<std::size_t> faulty_backend::look(std::span<event> ready, std::optional<d
     auto count = inner_->wait(ready, duration::zero());
     const auto left = timeout.value_or(1h);
     if (count && *count == 0 && left >= 500ms) {
-        count = inner_->wait(ready, 2ms);
+        count = inner_->wait(ready, 1ms);
     }
     if (count && *count == 0) {
         system_.skip(left);

@@ -106,7 +106,10 @@ private:
     sockeye::result<std::size_t> look(std::span<sockeye::event> ready,
                                       std::optional<sockeye::duration> timeout);
 
+    void note_hints(std::span<const sockeye::event> told);
+
     faulty_kernel& system_;
+    std::map<std::uint64_t, sockeye::event> hints_; ///< what was last told of each key
 };
 
 /// A loop on a ground, between whose seams and the loop faults can be put.

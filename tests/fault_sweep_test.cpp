@@ -1,0 +1,325 @@
+#include "support/fault_rows.hpp"
+#include "support/scenarios.hpp"
+
+#include <chrono>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+// Every scenario is run once for each call that it makes and each result that this call may have,
+// with that one result.
+
+namespace {
+
+using namespace std::chrono_literals;
+using support::fault;
+using support::faulty_loop;
+using support::ground;
+using support::scenario;
+using support::seam_call;
+
+/// What one bad result may cost.
+enum class cost : std::uint8_t {
+    nothing,  ///< the scenario brings about what it always does
+    its_end,  ///< it ends otherwise, but it ends
+    unending, ///< what the system did is not what it said: the scenario may wait for ever
+};
+
+struct answer {
+    seam_call where;
+    cost most;
+    std::vector<std::errc> errors;
+    std::vector<std::size_t> at_most = {};
+};
+
+using std::errc;
+
+/// The results that are legal for each call, and that are not its success.
+const std::vector<answer> answers = {
+    {seam_call::socket,
+     cost::its_end,
+     {errc::too_many_files_open, errc::no_buffer_space, errc::address_family_not_supported,
+      errc::permission_denied}},
+    {seam_call::bind,
+     cost::its_end,
+     {errc::address_in_use, errc::address_not_available, errc::permission_denied}},
+    {seam_call::listen, cost::its_end, {errc::address_in_use}},
+    {seam_call::accept,
+     cost::nothing,
+     {errc::operation_would_block, errc::connection_aborted, errc::protocol_error,
+      errc::network_down, errc::host_unreachable, errc::operation_not_permitted}},
+    {seam_call::accept,
+     cost::its_end,
+     {errc::too_many_files_open, errc::too_many_files_open_in_system, errc::no_buffer_space,
+      errc::not_enough_memory, errc::invalid_argument}},
+    {seam_call::connect, cost::nothing, {errc::operation_in_progress}},
+    {seam_call::connect,
+     cost::its_end,
+     {errc::operation_would_block, errc::address_not_available, errc::connection_refused,
+      errc::network_unreachable, errc::host_unreachable, errc::timed_out, errc::permission_denied,
+      errc::already_connected}},
+    {seam_call::shutdown_write, cost::unending, {errc::not_connected, errc::invalid_argument}},
+    {seam_call::receive,
+     cost::nothing,
+     {errc::operation_would_block, errc::no_buffer_space, errc::not_enough_memory},
+     {1}},
+    {seam_call::receive,
+     cost::its_end,
+     {errc::connection_reset, errc::timed_out, errc::host_unreachable, errc::network_down,
+      errc::io_error}},
+    {seam_call::send,
+     cost::nothing,
+     {errc::operation_would_block, errc::no_buffer_space, errc::not_enough_memory},
+     {0, 1}},
+    {seam_call::send,
+     cost::its_end,
+     {errc::broken_pipe, errc::connection_reset, errc::timed_out, errc::host_unreachable,
+      errc::network_down}},
+    {seam_call::send_gathered,
+     cost::nothing,
+     {errc::operation_would_block, errc::no_buffer_space, errc::not_enough_memory},
+     {0, 1, 7}},
+    {seam_call::send_gathered,
+     cost::its_end,
+     {errc::broken_pipe, errc::connection_reset, errc::timed_out}},
+    {seam_call::receive_datagrams,
+     cost::nothing,
+     {errc::operation_would_block, errc::connection_refused, errc::host_unreachable,
+      errc::no_buffer_space, errc::not_enough_memory}},
+    {seam_call::receive_datagrams, cost::its_end, {errc::bad_file_descriptor}},
+    {seam_call::send_datagrams,
+     cost::nothing,
+     {errc::operation_would_block, errc::connection_refused},
+     {1}},
+    {seam_call::send_datagrams,
+     cost::its_end,
+     {errc::no_buffer_space, errc::message_size, errc::operation_not_permitted,
+      errc::permission_denied, errc::invalid_argument, errc::network_unreachable}},
+    {seam_call::set_option, cost::nothing, {errc::no_protocol_option, errc::invalid_argument}},
+    {seam_call::pending_error,
+     cost::its_end,
+     {errc::connection_refused, errc::timed_out, errc::connection_reset,
+      errc::bad_file_descriptor}},
+    {seam_call::local_endpoint, cost::its_end, {errc::no_buffer_space, errc::connection_reset}},
+    {seam_call::peer_endpoint, cost::nothing, {errc::not_connected}},
+    {seam_call::peer_endpoint, cost::its_end, {errc::no_buffer_space, errc::invalid_argument}},
+    {seam_call::transport_of, cost::its_end, {errc::bad_file_descriptor, errc::not_a_socket}},
+    {seam_call::prepare, cost::its_end, {errc::bad_file_descriptor}},
+    {seam_call::identify,
+     cost::nothing,
+     {errc::no_such_file_or_directory, errc::permission_denied}},
+    {seam_call::remove_file,
+     cost::nothing,
+     {errc::no_such_file_or_directory, errc::permission_denied}},
+    {seam_call::reserve,
+     cost::nothing,
+     {errc::too_many_files_open, errc::too_many_files_open_in_system}},
+    {seam_call::make_wake_channel,
+     cost::its_end,
+     {errc::too_many_files_open, errc::too_many_files_open_in_system, errc::not_enough_memory}},
+    {seam_call::add_signal, cost::its_end, {errc::invalid_argument}},
+    {seam_call::add,
+     cost::its_end,
+     {errc::no_space_on_device, errc::not_enough_memory, errc::bad_file_descriptor,
+      errc::file_exists}},
+    {seam_call::modify,
+     cost::its_end,
+     {errc::no_space_on_device, errc::not_enough_memory, errc::no_such_file_or_directory}},
+    {seam_call::remove,
+     cost::nothing,
+     {errc::no_such_file_or_directory, errc::bad_file_descriptor}},
+    {seam_call::wait, cost::nothing, {errc::not_enough_memory, errc::bad_file_descriptor}, {0, 1}},
+};
+
+std::string shown(const fault& one) {
+    std::ostringstream text;
+    text << support::name_of(one.where) << " no. " << one.nth << " -> ";
+    if (one.error) {
+        text << one.error.message();
+    } else {
+        text << "at most " << one.at_most;
+    }
+    return text.str();
+}
+
+/// What a run came to.
+struct run_report {
+    bool was_made = false; ///< the loop was
+    bool went_well = false;
+    bool has_stalled = false;
+    support::fault_plan plan; ///< how often each call was made
+    std::vector<std::string> wrongs;
+};
+
+/// Everything that must hold whatever fails.
+void check_end(faulty_loop& at, const support::stage& on, const scenario& played,
+               run_report& report) {
+    const auto expect = [&](bool holds, const char* wrong) {
+        if (!holds) {
+            report.wrongs.emplace_back(wrong);
+        }
+    };
+    report.wrongs = on.wrongs();
+    expect(at.until([&] { return at.slots() == 0; }, 20s), "a slot is still in use");
+    expect(at.until([&] { return at.timers() == 0; }, 1s), "a timer is still armed");
+    expect(at.queued_bytes() == 0, "bytes are still counted as queued");
+    expect(on.made == on.destroyed, "a session is still there");
+    expect(on.closed <= on.made, "more closes than sessions");
+    expect(on.closed == on.made || on.has_stalled() || played.leaves_in_silence,
+           "a session did not hear on_close");
+    expect(at.system.strays().empty(), "a descriptor that was not open was used");
+}
+
+run_report run(ground& on, const scenario& played, const std::vector<fault>& planned) {
+    static unsigned runs = 0;
+    run_report report;
+    const auto before = on.descriptors();
+    try {
+        faulty_loop at(on, {}, planned);
+        report.was_made = true;
+        support::stage stage(on, at, ++runs);
+        report.went_well = played.play(stage);
+        report.has_stalled = stage.has_stalled();
+        check_end(at, stage, played, report);
+        report.plan = at.system.plan;
+    } catch (const std::system_error& error) {
+        if (report.was_made) {
+            report.wrongs.push_back(std::string("threw: ") + error.what());
+        }
+    }
+    if (on.descriptors() != before) {
+        report.wrongs.emplace_back("a descriptor leaked");
+    }
+    return report;
+}
+
+/// Any fault of those that nobody waits for for ever, at a call that `plain` has seen.
+fault any_fault(std::mt19937& random, const support::fault_plan& plain) {
+    for (;;) {
+        const auto& [where, most, errors, shorts] = answers[random() % answers.size()];
+        const auto choice = random() % (errors.size() + shorts.size());
+        const auto calls = plain.count(where);
+        if (most == cost::unending || calls == 0) {
+            continue;
+        }
+        const std::size_t nth = 1 + random() % calls;
+        const std::size_t times = 1 + random() % 3;
+        return choice < errors.size()
+                   ? support::failing(where, errors[choice], nth, times)
+                   : support::falling_short(where, shorts[choice - errors.size()], nth, times);
+    }
+}
+
+/// How many runs there were, for the one line that the sweep says.
+struct tally {
+    std::map<std::string, int> by_call;
+    std::map<std::string, int> by_result;
+    int runs = 0;
+    int unmet = 0; ///< in which the call was not made so often as in the first one
+
+    void add(const fault& one, bool is_met) {
+        ++runs;
+        unmet += is_met ? 0 : 1;
+        ++by_call[std::string(support::name_of(one.where))];
+        ++by_result[one.error ? one.error.message() : "at most " + std::to_string(one.at_most)];
+    }
+};
+
+std::string shown(const tally& of) {
+    std::ostringstream text;
+    text << of.runs << " runs, in " << of.unmet << " of them the call was not made;";
+    for (const auto* const counts : {&of.by_call, &of.by_result}) {
+        for (const auto& [what, count] : *counts) {
+            text << ' ' << what << ' ' << count << ',';
+        }
+        text << '\n';
+    }
+    return text.str();
+}
+
+void check(const run_report& report, const scenario& played, const fault& one, cost most) {
+    auto wrongs = report.wrongs;
+    if (report.was_made && most == cost::nothing && !report.went_well) {
+        wrongs.emplace_back("it did not bring about what it should");
+    }
+    if (report.has_stalled && most != cost::unending) {
+        wrongs.emplace_back("it did not end");
+    }
+    for (const auto& wrong : wrongs) {
+        FAIL_CHECK(played.name << ": " << shown(one) << ": " << wrong);
+    }
+}
+
+void sweep(ground& on, const scenario& played, tally& counted) {
+    const auto plain = run(on, played, {});
+    check(plain, played, {}, cost::nothing);
+    REQUIRE(plain.went_well);
+    for (const auto& [where, most, errors, shorts] : answers) {
+        const auto calls = plain.plan.count(where);
+        std::vector<fault> each;
+        for (const auto& error : errors) {
+            each.push_back(support::failing(where, error));
+        }
+        for (const auto at_most : shorts) {
+            each.push_back(support::falling_short(where, at_most));
+        }
+        for (auto& one : each) {
+            for (one.nth = 1; one.nth <= calls; ++one.nth) {
+                const auto report = run(on, played, {one});
+                counted.add(one, !report.was_made || report.plan.met() != 0);
+                check(report, played, one, most);
+            }
+        }
+    }
+}
+
+} // namespace
+
+TEST_CASE("fault sweep: whatever call fails in whatever way, all ends as it should") {
+    support::on_every_ground({}, [](ground& on, support::rows&) {
+        tally counted;
+        for (const auto& played : support::scenarios()) {
+            if (!played.needs_real_system || !on.is_simulated()) {
+                sweep(on, played, counted);
+            }
+        }
+        MESSAGE(on.name() << ": " << shown(counted));
+        CHECK(counted.runs > 1000);
+    });
+}
+
+TEST_CASE("fault sweep: whatever calls fail together, nothing leaks, hangs or is told twice") {
+    support::on_every_ground({}, [](ground& on, support::rows&) {
+        std::mt19937 random(1);
+        std::size_t met = 0;
+        for (int round = 0; round < 1000; ++round) {
+            const auto& played = support::scenarios()[random() % support::scenarios().size()];
+            if (played.needs_real_system && on.is_simulated()) {
+                continue;
+            }
+            const auto plain = run(on, played, {});
+            std::vector<fault> planned;
+            for (auto count = 2 + random() % 4; count > 0; --count) {
+                planned.push_back(any_fault(random, plain.plan));
+            }
+            const auto report = run(on, played, planned);
+            met += report.plan.met();
+            auto wrongs = report.wrongs;
+            if (report.has_stalled) {
+                wrongs.emplace_back("it did not end");
+            }
+            for (const auto& wrong : wrongs) {
+                std::string all;
+                for (const auto& one : planned) {
+                    all += shown(one) + " x " + std::to_string(one.times) + "; ";
+                }
+                FAIL_CHECK(played.name << ": " << all << wrong);
+            }
+        }
+        CHECK(met > 1000);
+    });
+}

@@ -1,0 +1,665 @@
+#include "support/scenarios.hpp"
+
+#include "support/network.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <optional>
+
+namespace support {
+
+using namespace sockeye;
+using namespace std::chrono_literals;
+
+std::string stage::local(transport kind) const {
+    // Where a file could not be removed, the next run needs another one.
+    const auto path = on_.path("s" + std::to_string(run_));
+    switch (kind) {
+    case transport::tcp:
+        return "tcp://127.0.0.1:0";
+    case transport::udp:
+        return "udp://127.0.0.1:0";
+    case transport::unix_stream:
+        return "unix:" + path;
+    case transport::unix_datagram:
+        break;
+    }
+    return "unix-dgram:" + path;
+}
+
+bool stage::until(const std::function<bool()>& fact) {
+    // Longer than any deadline that a scenario may run into.
+    const bool holds = at_.until(fact, 20s);
+    has_stalled_ |= !holds;
+    return holds;
+}
+
+void actor::expect(bool is_right, const char* wrong) {
+    if (!is_right) {
+        on_.note(wrong);
+    }
+}
+
+void actor::on_open(stream& link) {
+    expect(!is_open_ && !is_closed_, "on_open twice, or after on_close");
+    is_open_ = true;
+    ++side_.opened;
+    if (side_.on_open) {
+        side_.on_open(link);
+    }
+}
+
+void actor::on_data(stream& link, bytes in) {
+    expect(!has_ended_ && !is_closed_ && !in.empty(), "on_data after the end, or with nothing");
+    side_.heard += sockeye::as_text(in);
+    if (side_.on_data) {
+        side_.on_data(link);
+    }
+}
+
+void actor::on_end(stream& link) {
+    expect(!has_ended_ && !is_closed_, "on_end twice, or after on_close");
+    has_ended_ = true;
+    ++side_.ended;
+    if (side_.on_end) {
+        side_.on_end(link);
+    } else {
+        link.close();
+    }
+}
+
+void actor::on_writable(stream& link) {
+    expect(!is_closed_, "on_writable after on_close");
+    if (side_.on_writable) {
+        side_.on_writable(link);
+    }
+}
+
+void actor::on_close(stream&, close_info info) {
+    expect(!is_closed_, "on_close twice");
+    expect(info.error ||
+               (info.reason != close_reason::failed && info.reason != close_reason::connect_failed),
+           "failed without an error");
+    is_closed_ = true;
+    ++on_.closed;
+    ++side_.closed;
+    side_.info = info;
+}
+
+namespace {
+
+result<server> serve_party(stage& on, party& side, transport kind = transport::tcp,
+                           const serve_options& options = {}) {
+    return serve<actor>(on.loop(), on.local(kind), options, std::ref(on), std::ref(side));
+}
+
+stream visit(stage& on, const endpoint& where, party& side, const connect_options& options = {}) {
+    return connect<actor>(on.loop(), where, options, std::ref(on), std::ref(side));
+}
+
+/// A server that does as `host` says, and one client that does as `guest` says, until both sides
+/// are closed.
+bool meet(stage& on, party& host, party& guest, transport kind = transport::tcp,
+          const stream_limits& limits = {}) {
+    auto server = serve_party(on, host, kind, {.limits = limits});
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    const auto client = visit(on, *where, guest, {.deadline = 5s, .limits = limits});
+    return on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+}
+
+bool play_echo(stage& on, transport kind) {
+    auto server = serve(on.loop(), on.local(kind), [](stream& s, bytes in) { s.write(in); });
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    party guest;
+    guest.on_open = [](stream& link) { link.write("hello "); };
+    guest.on_data = [&](stream& link) {
+        if (guest.heard == "hello ") {
+            link.write("world");
+        } else if (guest.heard == "hello world") {
+            link.close();
+        }
+    };
+    const auto client = visit(on, *where, guest);
+    on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+    return guest.heard == "hello world";
+}
+
+bool echo_tcp(stage& on) {
+    return play_echo(on, transport::tcp);
+}
+
+bool echo_unix(stage& on) {
+    return play_echo(on, transport::unix_stream);
+}
+
+/// The client ends its side; the answer comes after that.
+bool half_close(stage& on) {
+    party host;
+    party guest;
+    host.on_end = [](stream& link) {
+        link.write("answer");
+        link.shutdown();
+    };
+    guest.on_open = [](stream& link) {
+        link.write("question");
+        link.shutdown();
+    };
+    guest.on_end = [](stream& link) { link.close(); };
+    meet(on, host, guest);
+    return host.heard == "question" && guest.heard == "answer" &&
+           host.info.reason == close_reason::ended;
+}
+
+bool both_shut_down(stage& on) {
+    party host;
+    party guest;
+    for (auto* const side : {&host, &guest}) {
+        side->on_open = [](stream& link) {
+            link.write("bye");
+            link.shutdown();
+        };
+        side->on_end = [](stream&) {};
+    }
+    meet(on, host, guest, transport::unix_stream);
+    return host.heard == "bye" && guest.heard == "bye";
+}
+
+/// Written before the connection is up.
+bool early_write(stage& on) {
+    party host;
+    party guest;
+    auto server = serve_party(on, host);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    auto client = visit(on, *where, guest);
+    client.write("early ");
+    client.write("bird");
+    client.shutdown();
+    on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+    return host.heard == "early bird";
+}
+
+bool refused(stage& on, const endpoint& where, std::errc expected) {
+    party guest;
+    const auto client = visit(on, where, guest);
+    on.until([&] { return guest.closed == 1; });
+    return guest.opened == 0 && guest.info.reason == close_reason::connect_failed &&
+           guest.info.error == expected;
+}
+
+/// Nobody listens there.
+bool refused_tcp(stage& on) {
+    const auto any = endpoint::parse("tcp://127.0.0.1:0").value();
+    const auto bound = on.system().socket(transport::tcp, any.family()).value();
+    if (on.system().bind(bound.get(), any)) {
+        return false;
+    }
+    return refused(on, on.system().local_endpoint(bound.get(), transport::tcp).value(),
+                   std::errc::connection_refused);
+}
+
+bool refused_unix(stage& on) {
+    return refused(on, endpoint::parse(on.local(transport::unix_stream)).value(),
+                   std::errc::no_such_file_or_directory);
+}
+
+/// Many at once, one after the other because of a limit.
+bool accept_burst(stage& on, std::size_t connections_max) {
+    constexpr int guests = 6;
+    party host;
+    host.on_open = [](stream& link) {
+        link.write("x");
+        link.shutdown();
+    };
+    party guest;
+    auto server = serve_party(on, host, transport::tcp, {.connections_max = connections_max});
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    std::vector<stream> clients;
+    for (int i = 0; i < guests; ++i) {
+        clients.push_back(visit(on, *where, guest));
+    }
+    on.until([&] { return guest.closed == guests && server->connection_count() == 0; });
+    return guest.heard == std::string(guests, 'x');
+}
+
+bool burst(stage& on) {
+    return accept_burst(on, 1000);
+}
+
+bool burst_at_limit(stage& on) {
+    return accept_burst(on, 2);
+}
+
+/// More than a socket holds, so that it has to be queued, with marks passed both ways.
+bool big_write(stage& on, transport kind) {
+    static const auto text = pattern(600'000);
+    party host;
+    party guest;
+    std::size_t written = 0;
+    const auto write_more = [&](stream& link) {
+        while (written < text.size() && link.is_open()) {
+            const auto part = std::string_view(text).substr(written, 100'000);
+            written += part.size();
+            if (link.write(part) != write_status::ok) {
+                return;
+            }
+        }
+        if (written == text.size()) {
+            link.shutdown();
+        }
+    };
+    guest.on_open = write_more;
+    guest.on_writable = write_more;
+    meet(on, host, guest, kind);
+    return host.heard == text;
+}
+
+bool big_write_tcp(stage& on) {
+    return big_write(on, transport::tcp);
+}
+
+bool big_write_unix(stage& on) {
+    return big_write(on, transport::unix_stream);
+}
+
+/// A small write and a large one leave in one call.
+bool gathered_write(stage& on) {
+    static const auto text = pattern(20'000);
+    party host;
+    party guest;
+    guest.on_open = [](stream& link) {
+        link.write("small ");
+        link.write(text);
+        link.write(" last");
+        link.shutdown();
+    };
+    meet(on, host, guest);
+    return host.heard == "small " + text + " last";
+}
+
+/// What was taken is sent even after close.
+bool close_with_queue(stage& on) {
+    static const auto text = pattern(400'000);
+    party host;
+    party guest;
+    host.on_open = [](stream& link) {
+        link.write(text);
+        link.close();
+    };
+    meet(on, host, guest, transport::unix_stream);
+    return guest.heard == text;
+}
+
+bool abort_one(stage& on) {
+    party host;
+    party guest;
+    guest.on_open = [](stream& link) { link.write("now"); };
+    host.on_data = [](stream& link) { link.abort(); };
+    meet(on, host, guest);
+    return host.info.reason == close_reason::aborted;
+}
+
+bool pause_and_resume(stage& on, transport kind) {
+    party host;
+    party guest;
+    timer later(on.loop());
+    stream_ref paused;
+    host.on_open = [&](stream& link) {
+        link.pause();
+        paused = link.ref();
+        later.start(20ms, [&] {
+            if (auto* const found = on.loop().find(paused)) {
+                found->resume();
+            }
+        });
+    };
+    guest.on_open = [](stream& link) {
+        link.write("patience");
+        link.shutdown();
+    };
+    meet(on, host, guest, kind);
+    return host.heard == "patience";
+}
+
+bool pause_tcp(stage& on) {
+    return pause_and_resume(on, transport::tcp);
+}
+
+bool pause_unix(stage& on) {
+    return pause_and_resume(on, transport::unix_stream);
+}
+
+/// A peer that never reads: its queue passes the hard limit.
+bool slow_reader(stage& on) {
+    static const auto text = pattern(300'000);
+    party host;
+    party guest;
+    host.on_open = [](stream& link) { link.pause(); };
+    guest.on_open = [&](stream& link) {
+        for (int i = 0; i < 40 && link.write(text) != write_status::refused; ++i) {
+        }
+    };
+    auto server = serve_party(on, host, transport::unix_stream);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    const auto client = visit(on, *where, guest);
+    on.until([&] { return guest.closed == 1; });
+    server->close();
+    on.until([&] { return server->connection_count() == 0; });
+    return guest.info.error == errc::send_queue_full;
+}
+
+/// Sends `count` datagrams and hears how many come back. Lost ones are not waited for for ever.
+bool echo_datagrams(stage& on, transport kind, std::size_t count) {
+    std::size_t echoed = 0;
+    auto server = serve(on.loop(), on.local(kind),
+                        [](datagram_socket& s, std::span<const datagram> in) { s.send(in); });
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    auto client = datagram_socket::connect(
+        on.loop(), *where, {},
+        [&](datagram_socket&, std::span<const datagram> in) { echoed += in.size(); });
+    if (!client) {
+        return false;
+    }
+    bool has_given_up = false;
+    timer patience(on.loop());
+    patience.start(3s, [&] { has_given_up = true; });
+    std::vector<datagram> all(count, {.data = as_bytes("datagram"), .peer = nullptr});
+    client->send(all);
+    on.until([&] { return echoed == count || has_given_up; });
+    return echoed == count;
+}
+
+bool datagram_echo(stage& on) {
+    return echo_datagrams(on, transport::udp, 2);
+}
+
+bool datagram_burst(stage& on) {
+    return echo_datagrams(on, transport::udp, 100);
+}
+
+bool datagram_echo_unix(stage& on) {
+    return echo_datagrams(on, transport::unix_datagram, 8);
+}
+
+bool drain(stage& on) {
+    party host;
+    party guest;
+    auto server = serve_party(on, host);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    auto client = visit(on, *where, guest);
+    on.until([&] { return host.opened == 1 || guest.closed == 1; });
+    client.write("still served");
+    server->drain(1s);
+    on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+    return host.heard == "still served" && host.info.reason == close_reason::aborted;
+}
+
+bool listen_and_attach(stage& on) {
+    party host;
+    host.on_data = [&](stream& link) {
+        if (host.heard == "hello") {
+            link.write("attached");
+        }
+    };
+    std::vector<stream> kept;
+    auto listening = listener::open(on.loop(), on.local(transport::tcp), {}, [&](stream fresh) {
+        fresh.attach<actor>(std::ref(on), std::ref(host));
+        kept.push_back(std::move(fresh));
+    });
+    if (!listening) {
+        return false;
+    }
+    const auto where = listening->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    party guest;
+    guest.on_open = [](stream& link) { link.write("hello"); };
+    guest.on_data = [&](stream& link) {
+        if (guest.heard == "attached") {
+            link.close();
+        }
+    };
+    const auto client = visit(on, *where, guest);
+    on.until([&] { return guest.closed == 1 && host.closed == host.made; });
+    return guest.heard == "attached";
+}
+
+/// A session moves its stream out to another one.
+bool upgrade(stage& on) {
+    party host;
+    party heir;
+    heir.on_end = [](stream& link) {
+        link.write("upgraded");
+        link.close();
+    };
+    std::optional<stream> taken;
+    host.on_data = [&](stream& link) {
+        if (host.heard == "upgrade") {
+            taken.emplace(std::move(link));
+            taken->write("go");
+            taken->attach<actor>(std::ref(on), std::ref(heir));
+        }
+    };
+    party guest;
+    guest.on_open = [](stream& link) { link.write("upgrade"); };
+    guest.on_data = [&](stream& link) {
+        if (guest.heard == "go") {
+            link.write("again");
+            link.shutdown();
+        }
+    };
+    auto server = serve_party(on, host);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    const auto client = visit(on, *where, guest);
+    on.until([&] { return guest.closed == 1 && heir.closed == heir.made; });
+    on.until([&] { return server->connection_count() == 0 && host.closed == host.made; });
+    return heir.heard == "again" && guest.heard == "goupgraded";
+}
+
+bool adopt_and_release(stage& on) {
+    auto pair = make_stream_pair(on.system(), transport::tcp);
+    auto adopted = adopt(on.loop(), unique_fd(pair.first.release()));
+    if (!adopted) {
+        return false;
+    }
+    party side;
+    adopted->attach<actor>(std::ref(on), std::ref(side));
+    side.on_data = [&](stream& link) {
+        if (side.heard == "hello") {
+            link.write("heard");
+        }
+    };
+    static_cast<void>(on.system().send(pair.second.get(), as_bytes("hello")));
+    on.until([&] {
+        const bool is_answered = side.heard == "hello" && adopted->queued_bytes() == 0;
+        return is_answered || side.closed == 1;
+    });
+    const auto given = adopted->release();
+    adopted->close();
+    on.until([&] { return side.closed == 1; });
+    return side.heard == "hello" && given && side.info.reason == close_reason::taken;
+}
+
+bool timers_and_posts(stage& on) {
+    int ticks = 0;
+    int ran = 0;
+    timer every(on.loop());
+    timer once(on.loop());
+    const auto remote = on.loop().remote();
+    every.start_every(5ms, [&] {
+        if (++ticks == 3) {
+            every.cancel();
+        }
+        remote.post([&] { ++ran; });
+    });
+    once.start(8ms, [&] { remote.post([&] { ++ran; }); });
+    on.until([&] { return ran == 4; });
+    return ran == 4 && ticks == 3;
+}
+
+bool signals(stage& on) {
+    int told = 0;
+    auto set = signal_set::open(on.loop(), {SIGUSR1, SIGUSR2}, [&](int) { ++told; });
+    if (!set) {
+        return false;
+    }
+    std::raise(SIGUSR1);
+    std::raise(SIGUSR2);
+    on.until([&] { return told == 2; });
+    return told == 2;
+}
+
+/// A foreign descriptor, watched for reading.
+bool watching(stage& on) {
+    auto pair = make_stream_pair(on.system(), transport::tcp);
+    std::string heard;
+    std::error_code changed;
+    auto made = on.loop().watch(pair.first.get(), interest::none, [&](readiness what) {
+        std::array<std::byte, 16> room;
+        if (what.readable) {
+            if (const auto got = on.system().receive(pair.first.get(), room)) {
+                heard += sockeye::as_text(bytes(room).first(*got));
+            }
+        }
+    });
+    if (!made || made->modify(interest::readable)) {
+        return false;
+    }
+    static_cast<void>(on.system().send(pair.second.get(), as_bytes("watched")));
+    on.until([&] { return heard == "watched"; });
+    return heard == "watched";
+}
+
+/// Owners that go while everything is under way are silent.
+bool owners_go(stage& on) {
+    party host;
+    party guest;
+    std::optional<server> server;
+    if (auto made = serve_party(on, host)) {
+        server.emplace(std::move(made.value()));
+    } else {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    std::optional<stream> client(visit(on, *where, guest));
+    client->write("never answered");
+    on.until([&] { return host.heard == "never answered" || guest.closed == 1; });
+    server.reset();
+    client.reset();
+    on.settle();
+    return host.closed == 0 && guest.closed == 0 && host.heard == "never answered";
+}
+
+/// Nobody owns them: they end when they are done.
+bool detached(stage& on) {
+    party host;
+    party guest;
+    guest.on_open = [](stream& link) {
+        link.write("on its own");
+        link.shutdown();
+    };
+    auto made = serve_party(on, host);
+    if (!made) {
+        return false;
+    }
+    const auto where = made->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    visit(on, *where, guest).detach();
+    on.until([&] { return guest.closed == 1 && made->connection_count() == 0; });
+    return host.heard == "on its own";
+}
+
+constexpr scenario all[] = {
+    {"echo over TCP", echo_tcp},
+    {"echo over Unix", echo_unix},
+    {"half-close", half_close},
+    {"both shut down", both_shut_down},
+    {"connect and write early", early_write},
+    {"connect refused, TCP", refused_tcp},
+    {"connect refused, Unix", refused_unix},
+    {"accept burst", burst},
+    {"accept burst at a limit", burst_at_limit},
+    {"big write over TCP", big_write_tcp},
+    {"big write over Unix", big_write_unix},
+    {"gathered write", gathered_write},
+    {"close with a queue", close_with_queue},
+    {"abort", abort_one},
+    {"pause and resume, TCP", pause_tcp},
+    {"pause and resume, Unix", pause_unix},
+    {"slow reader", slow_reader},
+    {"datagram echo", datagram_echo},
+    {"datagram burst", datagram_burst},
+    {"datagram echo over Unix", datagram_echo_unix},
+    {"server drain", drain},
+    {"listener and attach", listen_and_attach},
+    {"upgrade", upgrade},
+    {"adopt and release", adopt_and_release, true},
+    {"timers and posts", timers_and_posts},
+    {"signals", signals, true},
+    {"watching", watching},
+    {"owners go", owners_go, false, true},
+    {"detached", detached},
+};
+
+} // namespace
+
+std::span<const scenario> scenarios() noexcept {
+    return all;
+}
+
+} // namespace support

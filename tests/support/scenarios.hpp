@@ -1,0 +1,104 @@
+#pragma once
+
+#include "support/faulty_kernel.hpp"
+
+#include <sockeye/sockeye.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace support {
+
+/// What a scenario plays on: a loop over seams that may fail, and what is noted meanwhile.
+class stage {
+public:
+    stage(ground& on, faulty_loop& at, unsigned run) : on_(on), at_(at), run_(run) {}
+    stage(const stage&) = delete;
+    stage& operator=(const stage&) = delete;
+
+    sockeye::loop& loop() noexcept { return at_.loop; }
+    /// The calls of the ground, which never fail as planned.
+    sockeye::kernel& system() noexcept { return on_.system(); }
+    sockeye::time_point now() { return at_.system.now(); }
+    /// Where to serve.
+    [[nodiscard]] std::string local(sockeye::transport kind) const;
+
+    /// Turns until `fact` holds; where it never does, the run has stalled.
+    bool until(const std::function<bool()>& fact);
+    void settle() { at_.settle(); }
+
+    [[nodiscard]] bool has_stalled() const noexcept { return has_stalled_; }
+    void note(std::string wrong) { wrongs_.push_back(std::move(wrong)); }
+    /// What sessions heard that they must not hear.
+    [[nodiscard]] const std::vector<std::string>& wrongs() const noexcept { return wrongs_; }
+
+    int made = 0;      ///< sessions
+    int closed = 0;    ///< of these, those that heard on_close
+    int destroyed = 0; ///< of these, those that are gone
+
+private:
+    ground& on_;
+    faulty_loop& at_;
+    unsigned run_;
+    bool has_stalled_ = false;
+    std::vector<std::string> wrongs_;
+};
+
+/// What the sessions of one side are to do, and what they heard.
+struct party {
+    std::function<void(sockeye::stream&)> on_open;
+    std::function<void(sockeye::stream&)> on_data; ///< after `heard` has grown
+    std::function<void(sockeye::stream&)> on_end;  ///< else: closes
+    std::function<void(sockeye::stream&)> on_writable;
+
+    std::string heard; ///< by all of them
+    int made = 0;
+    int opened = 0;
+    int ended = 0;
+    int closed = 0;
+    sockeye::close_info info; ///< of the last one
+};
+
+/// A session that holds the library to the order of its calls.
+class actor {
+public:
+    actor(stage& on, party& side) : on_(on), side_(side) {
+        ++on_.made;
+        ++side_.made;
+    }
+    actor(const actor&) = delete;
+    actor& operator=(const actor&) = delete;
+    ~actor() { ++on_.destroyed; }
+
+    void on_open(sockeye::stream& link);
+    void on_data(sockeye::stream& link, sockeye::bytes in);
+    void on_end(sockeye::stream& link);
+    void on_writable(sockeye::stream& link);
+    void on_close(sockeye::stream& link, sockeye::close_info info);
+
+private:
+    void expect(bool is_right, const char* wrong);
+
+    stage& on_;
+    party& side_;
+    bool is_open_ = false;
+    bool has_ended_ = false;
+    bool is_closed_ = false;
+};
+
+/// One use of the library, from the first object to the last.
+struct scenario {
+    std::string_view name;
+    /// False where it did not come to what it was to bring about. It ends all the same: of
+    /// whatever it waits for, it waits for the failure too.
+    bool (*play)(stage&);
+    bool needs_real_system = false; ///< descriptors of the process, or signals
+    bool leaves_in_silence = false; ///< owners go while their sessions live
+};
+
+[[nodiscard]] std::span<const scenario> scenarios() noexcept;
+
+} // namespace support
