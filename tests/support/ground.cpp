@@ -71,6 +71,10 @@ void ground::pass() {
     CHECK(make_backend()->wait(ready, std::chrono::milliseconds(1)).value() == 0);
 }
 
+std::unique_ptr<ground> make_real_ground(const sockeye::backend_entry& entry) {
+    return std::make_unique<real_ground>(entry);
+}
+
 void for_each_ground(const std::function<void(ground&)>& visit) {
     for (const auto& entry : sockeye::backend_table()) {
         if (entry.make != nullptr) {

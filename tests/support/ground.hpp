@@ -51,6 +51,9 @@ struct needs_real_system {
     std::string reason;
 };
 
+/// That backend over the kernel of this machine. Requires: this build has it.
+[[nodiscard]] std::unique_ptr<ground> make_real_ground(const sockeye::backend_entry& entry);
+
 /// Calls `visit` with every ground there is, each in a subcase of its name.
 void for_each_ground(const std::function<void(ground&)>& visit);
 
