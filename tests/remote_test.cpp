@@ -39,15 +39,18 @@ namespace {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr int posts_per_thread = 12'500;
 constexpr int races = 300;
-constexpr int spinning_races = 500'000;
 #else
 constexpr int posts_per_thread = 125'000;
 constexpr int races = 2'000;
+#endif
+#if defined(NDEBUG)
 constexpr int spinning_races = 10'000'000;
+#else
+constexpr int spinning_races = 500'000;
 #endif
 constexpr int thread_count = 8;
 /// Where the machine is slow or busy, there are fewer races.
-constexpr auto races_time_max = 20s;
+constexpr auto races_time_max = 60s;
 
 /// Says when it dies, and on which thread.
 struct mourned {

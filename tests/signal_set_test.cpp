@@ -78,8 +78,8 @@ void expect_let_go(ground& on, int signal) {
     }
 }
 
-const support::needs_real_system threads = {"there are no threads"};
-const support::needs_real_system dispositions = {"there are no dispositions"};
+const support::needs_real_system needs_threads = {"there are no threads"};
+const support::needs_real_system needs_dispositions = {"there are no dispositions"};
 
 } // namespace
 
@@ -133,7 +133,7 @@ TEST_CASE("signal_set: [217] a signal ends a wait that has no end of its own") {
                 CHECK(heard == i);
             }
         },
-        threads);
+        needs_threads);
 }
 
 TEST_CASE("signal_set: [218] several sets of one signal each hear of it, and go in any order") {
@@ -214,7 +214,7 @@ TEST_CASE("signal_set: [218] loops in several threads each hear of a signal") {
             CHECK(heard == count);
             CHECK(disposition_of(SIGUSR1) == default_disposition);
         },
-        threads);
+        needs_threads);
 }
 
 TEST_CASE("signal_set: [220] numbers that are no signal or cannot be caught are refused") {
@@ -262,7 +262,7 @@ TEST_CASE("signal_set: [221] with the last one the former disposition returns") 
                 CHECK(disposition_of(SIGUSR1) == number_of(former));
             }
         },
-        dispositions);
+        needs_dispositions);
 }
 
 TEST_CASE("signal_set: [222] a signal that waits when its set or its loop goes is not delivered") {
@@ -392,7 +392,7 @@ TEST_CASE("signal_set: [223] a storm is heard of, loses no last one, and blocks 
             ::raise(SIGUSR1);
             CHECK(support::turn(owner, 0s) == 1);
         },
-        threads);
+        needs_threads);
 }
 
 TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
@@ -427,7 +427,7 @@ TEST_CASE("signal_set: sets come and go while signals rain on other threads") {
             }
             CHECK(turn_until(owner, [&] { return heard > 0; }));
         },
-        threads);
+        needs_threads);
 }
 
 TEST_CASE("signal_set: [224] the handler leaves errno alone") {
@@ -441,7 +441,7 @@ TEST_CASE("signal_set: [224] the handler leaves errno alone") {
             CHECK(errno == ELOOP);
             static_cast<void>(owner.run_once(0s));
         },
-        dispositions);
+        needs_dispositions);
 }
 
 TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
@@ -459,7 +459,7 @@ TEST_CASE("signal_set: [225] nothing but what was asked for is touched") {
                 CHECK(is_same == (signal != SIGUSR1));
             }
         },
-        dispositions);
+        needs_dispositions);
 }
 
 TEST_CASE("signal_set: [225] SIGPIPE does not end a process that sends to a peer that is gone") {

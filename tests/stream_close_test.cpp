@@ -185,8 +185,8 @@ TEST_CASE("[129] stream: a reset is connection_reset, never an end") {
     });
 }
 
-TEST_CASE("stream: a half-closed stream that is reset is noticed without a read") {
-    support::on_every_backend_with_tcp({129}, [](network& on) {
+TEST_CASE("[47] stream: a half-closed stream that is reset is noticed without a read") {
+    support::on_every_backend_with_tcp({47, 129}, [](network& on) {
         script told;
         auto server = support::serve_script(on, told);
         raw_peer peer(on.system(), support::local_of(server));
