@@ -309,10 +309,10 @@ TEST_CASE("[F30] [F31] [F37] [F99] faults: out of descriptors a server sheds, wa
             {seam_call::add, make_error_code(std::errc::not_enough_memory)}};
         conversation talk(at, on);
         const auto where = talk.server.local_endpoint().value();
-        for (const auto& [call, error] : shortages) {
-            CAPTURE(error.message());
+        for (const auto& shortage : shortages) {
+            CAPTURE(shortage.second.message());
             at.system.plan.clear();
-            at.inject(failing(call, error));
+            at.inject(failing(shortage.first, shortage.second));
             support::kernel_peer refused(on.system(), where);
             CHECK(at.until([&] {
                 refused.pump();
