@@ -144,6 +144,10 @@ TEST_CASE("[F63] [F64] [F65] [F69] faults: what a read says ends the stream, beh
             CHECK(talk.told.info.error == error);
             CHECK(talk.server.is_listening());
         }
+        conversation talk(at, on);
+        talk.peer.reset();
+        CHECK(at.until([&] { return talk.told.is_closed(); }));
+        CHECK(talk.told.info.error == std::errc::connection_reset);
     });
 }
 

@@ -24,6 +24,7 @@ using support::faulty_loop;
 using support::ground;
 using support::no_limit;
 using support::on_every_faulty_loop;
+using support::on_every_real_loop;
 using support::script;
 using support::seam_call;
 
@@ -193,10 +194,7 @@ TEST_CASE("[F99] faults: a datagram socket whose interest cannot be changed is t
 }
 
 TEST_CASE("[F98] [F100] faults: files, and the backend itself, cannot be watched") {
-    on_every_faulty_loop({98, 100}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
-        }
+    on_every_real_loop({98, 100}, [](faulty_loop& at, ground& on) {
         const sockeye::unique_fd file(::open(on.path("file").c_str(), O_RDWR | O_CREAT, 0600));
         const auto ignore = [](sockeye::readiness) {};
         CHECK(at.loop.watch(file.get(), sockeye::interest::readable, ignore).error() ==
@@ -276,10 +274,7 @@ TEST_CASE("[F105] [F106] faults: events of nobody, and of who is gone, are dropp
 }
 
 TEST_CASE("[F107] [F109] [F110] faults: a descriptor that is closed behind our back is no spin") {
-    on_every_faulty_loop({107, 109, 110}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
-        }
+    on_every_real_loop({107, 109, 110}, [](faulty_loop& at, ground& on) {
         conversation talk(at, on);
         auto readable = make_readable(on);
         int told = 0;
@@ -321,10 +316,7 @@ TEST_CASE("[F114] [F115] faults: a wake-up channel is never too full, nor too em
 }
 
 TEST_CASE("[F117] [F137] faults: a clock that jumps makes timers late once, and nothing else") {
-    on_every_faulty_loop({117, 137}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
-        }
+    on_every_real_loop({117, 137}, [](faulty_loop& at, ground& on) {
         conversation talk(at, on);
         std::vector<std::string> order;
         talk.told.on_data = [&](sockeye::stream&, sockeye::bytes) { order.emplace_back("data"); };

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <optional>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -22,6 +24,7 @@ using support::faulty_loop;
 using support::ground;
 using support::no_limit;
 using support::on_every_faulty_loop;
+using support::on_every_real_loop;
 using support::script;
 using support::seam_call;
 
@@ -93,8 +96,8 @@ private:
 };
 
 /// What each way of making a socket says.
-void check_all_refused(faulty_loop& at, std::error_code error) {
-    CAPTURE(error.message());
+void check_all_refused(faulty_loop& at, std::errc error) {
+    CAPTURE(make_error_code(error).message());
     CHECK(sockeye::serve(at.loop, tcp, echo).error() == error);
     CHECK(sockeye::listener::open(at.loop, tcp, {}, [](sockeye::stream) {}).error() == error);
     CHECK(sockeye::datagram_socket::open(at.loop, udp, {}, ignore).error() == error);
@@ -111,7 +114,7 @@ TEST_CASE("[F1] [F2] [F3] [F4] faults: a socket that cannot be made is an error 
               std::errc::permission_denied}) {
             at.system.plan.clear();
             at.inject(failing(seam_call::socket, error, 1, no_limit));
-            check_all_refused(at, make_error_code(error));
+            check_all_refused(at, error);
             CHECK(sockeye::datagram_socket::connect(at.loop, "udp://127.0.0.1:1", {}, ignore)
                       .error() == error);
             CHECK(support::failure_of_connect(at, "tcp://127.0.0.1:1") == error);
@@ -146,7 +149,7 @@ TEST_CASE("[F7] [F8] [F9] [F10] [F11] [F13] faults: what bind and listen say is 
                                  std::errc::too_many_symbolic_link_levels}) {
             at.system.plan.clear();
             at.inject(failing(seam_call::bind, error, 1, no_limit));
-            check_all_refused(at, make_error_code(error));
+            check_all_refused(at, error);
         }
         at.system.plan.clear();
         at.inject(failing(seam_call::listen, std::errc::address_in_use));
@@ -193,10 +196,7 @@ TEST_CASE("[F14] faults: a name that cannot be asked for is an error and no addr
 }
 
 TEST_CASE("[F15] faults: a descriptor that cannot be made non-blocking is not used") {
-    on_every_faulty_loop({15}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
-        }
+    on_every_real_loop({15}, [](faulty_loop& at, ground& on) {
         auto pair = support::make_stream_pair(on.system(), sockeye::transport::tcp);
         const auto registrations = at.loop.counters().registrations;
         at.inject(failing(seam_call::prepare, std::errc::invalid_argument));
@@ -230,11 +230,26 @@ TEST_CASE("[F16] [F17] faults: a loop that cannot be made leaves nothing behind"
     });
 }
 
-TEST_CASE("[F19] faults: a signal that cannot be watched leaves none watched") {
-    on_every_faulty_loop({19}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
+TEST_CASE("[F1] [F16] [F17] faults: with no descriptor left, nothing is made and nothing lost") {
+    on_every_real_loop({1, 16, 17}, [](faulty_loop& at, ground& on) {
+        conversation talk(at, on);
+        const auto open = on.descriptors();
+        {
+            const support::descriptors_used_up none;
+            check_all_refused(at, std::errc::too_many_files_open);
+            CHECK(support::failure_of_connect(at, "tcp://127.0.0.1:1") ==
+                  std::errc::too_many_files_open);
+            CHECK(sockeye::loop::open({.backend = on.entry().kind}).error() ==
+                  std::errc::too_many_files_open);
         }
+        CHECK(on.descriptors() == open);
+        CHECK(sockeye::loop::open({.backend = on.entry().kind}));
+        CHECK(talk.hears("undisturbed"));
+    });
+}
+
+TEST_CASE("[F19] faults: a signal that cannot be watched leaves none watched") {
+    on_every_real_loop({19}, [](faulty_loop& at, ground&) {
         at.inject(failing(seam_call::add_signal, std::errc::invalid_argument, 2));
         CHECK(sockeye::signal_set::open(at.loop, {SIGUSR1, SIGUSR2}, [](int) {}).error() ==
               std::errc::invalid_argument);
@@ -246,10 +261,7 @@ TEST_CASE("[F19] faults: a signal that cannot be watched leaves none watched") {
 }
 
 TEST_CASE("[F24] faults: a loop in a forked child says so") {
-    on_every_faulty_loop({24}, [](faulty_loop& at, ground& on) {
-        if (on.is_simulated()) {
-            return;
-        }
+    on_every_real_loop({24}, [](faulty_loop& at, ground& on) {
         conversation talk(at, on);
         CHECK(support::run_in_child([&] {
                   const bool is_told = at.loop.run() == sockeye::errc::loop_forked &&
@@ -300,10 +312,10 @@ TEST_CASE("[F30] [F31] [F37] [F99] faults: out of descriptors a server sheds, wa
             {seam_call::add, make_error_code(std::errc::not_enough_memory)}};
         conversation talk(at, on);
         const auto where = talk.server.local_endpoint().value();
-        for (const auto& [call, error] : shortages) {
-            CAPTURE(error.message());
+        for (const auto& shortage : shortages) {
+            CAPTURE(shortage.second.message());
             at.system.plan.clear();
-            at.inject(failing(call, error));
+            at.inject(failing(shortage.first, shortage.second));
             support::kernel_peer refused(on.system(), where);
             CHECK(at.until([&] {
                 refused.pump();
@@ -319,6 +331,25 @@ TEST_CASE("[F30] [F31] [F37] [F99] faults: out of descriptors a server sheds, wa
             CHECK(at.until([&] { return talk.told.made == made + 1; }));
         }
         CHECK(at.loop.counters().shed == 4);
+    });
+}
+
+TEST_CASE("[F30] faults: out of descriptors for real, each newcomer is shed, until one is free") {
+    on_every_real_loop({30}, [](faulty_loop& at, ground& on) {
+        conversation talk(at, on);
+        support::kernel_peer first(on.system(), talk.server.local_endpoint().value());
+        std::optional<support::kernel_peer> second(std::in_place, on.system(),
+                                                   talk.server.local_endpoint().value());
+        {
+            const support::descriptors_used_up none;
+            const auto start = at.system.now();
+            CHECK(at.until([&] { return at.loop.counters().shed == 2; }));
+            CHECK(at.system.now() - start < 1s);
+            CHECK(talk.hears("undisturbed"));
+        }
+        CHECK(talk.told.made == 1);
+        const support::kernel_peer next(on.system(), talk.server.local_endpoint().value());
+        CHECK(at.until([&] { return talk.told.made == 2; }));
     });
 }
 
@@ -378,6 +409,24 @@ TEST_CASE("[F33] faults: a listener that is told for nothing, for ever, does not
         at.system.plan.clear();
         CHECK(at.until([&] { return talk.told.made == 2; }));
         CHECK(at.system.now() - start < 12s);
+    });
+}
+
+TEST_CASE("[F33] faults: a Unix listener that somebody shut down does not spin") {
+    on_every_real_loop({33}, [](faulty_loop& at, ground& on) {
+        const auto local = "unix:" + on.path("server");
+        const auto open = at.system.open();
+        auto server = sockeye::serve(at.loop, local, echo).value();
+        for (const int fd : at.system.open()) {
+            if (std::ranges::find(open, fd) == open.end()) {
+                ::shutdown(fd, SHUT_RDWR);
+            }
+        }
+        const auto start = at.system.now();
+        REQUIRE(at.until([&] { return at.system.now() - start > 10s; }));
+        CHECK(at.system.plan.count(seam_call::accept) < 100);
+        // The hint of a hang-up says more than would-block, where there is one.
+        CHECK(server.is_listening() != on.entry().features.early_close);
     });
 }
 

@@ -17,7 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using support::fault;
-using support::faulty_loop;
 using support::ground;
 using support::scenario;
 using support::seam_call;
@@ -156,8 +155,8 @@ struct run_report {
 };
 
 /// Everything that must hold whatever fails.
-void check_end(faulty_loop& at, const support::stage& on, const scenario& played,
-               run_report& report) {
+void check_end(support::stage& on, const scenario& played, run_report& report) {
+    auto& at = on.machine();
     const auto expect = [&](bool holds, const char* wrong) {
         if (!holds) {
             report.wrongs.emplace_back(wrong);
@@ -179,13 +178,12 @@ run_report run(ground& on, const scenario& played, const std::vector<fault>& pla
     run_report report;
     const auto before = on.descriptors();
     try {
-        faulty_loop at(on, {}, planned);
+        support::stage stage(on, planned, ++runs);
         report.was_made = true;
-        support::stage stage(on, at, ++runs);
         report.went_well = played.play(stage);
         report.has_stalled = stage.has_stalled();
-        check_end(at, stage, played, report);
-        report.plan = at.system.plan;
+        check_end(stage, played, report);
+        report.plan = stage.machine().system.plan;
     } catch (const std::system_error& error) {
         if (report.was_made) {
             report.wrongs.push_back(std::string("threw: ") + error.what());

@@ -3,6 +3,7 @@
 #include "support/faulty_kernel.hpp"
 #include "support/kernel_peer.hpp"
 #include "support/network.hpp"
+#include "support/support.hpp"
 
 #include <sockeye/sockeye.hpp>
 
@@ -22,6 +23,22 @@ namespace support {
 /// left in the loop, and it never used a descriptor that was not its own.
 void on_every_faulty_loop(std::initializer_list<int> faults,
                           const std::function<void(faulty_loop&, ground&)>& body);
+
+/// The same where the descriptors are those of this process, and its time may be skipped.
+void on_every_real_loop(std::initializer_list<int> faults,
+                        const std::function<void(faulty_loop&, ground&)>& body);
+
+/// Lets this process open no more descriptors than it has, as long as it lives.
+class descriptors_used_up {
+public:
+    descriptors_used_up();
+    descriptors_used_up(const descriptors_used_up&) = delete;
+    descriptors_used_up& operator=(const descriptors_used_up&) = delete;
+    ~descriptors_used_up();
+
+private:
+    rlimit before_ = {};
+};
 
 /// A server with one connection, whose session does as `told` says, and its peer.
 class conversation {

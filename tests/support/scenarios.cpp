@@ -619,8 +619,14 @@ bool detached(stage& on) {
     if (!where) {
         return false;
     }
-    visit(on, *where, guest).detach();
+    auto client = visit(on, *where, guest);
+    const auto ref = client.ref();
+    client.detach();
     on.until([&] { return guest.closed == 1 && made->connection_count() == 0; });
+    if (auto* const left = on.loop().find(ref)) {
+        left->abort();
+        on.settle();
+    }
     return host.heard == "on its own";
 }
 

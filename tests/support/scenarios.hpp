@@ -15,14 +15,16 @@ namespace support {
 /// What a scenario plays on: a loop over seams that may fail, and what is noted meanwhile.
 class stage {
 public:
-    stage(ground& on, faulty_loop& at, unsigned run) : on_(on), at_(at), run_(run) {}
+    /// Throws where a planned fault does not let the loop be made.
+    stage(ground& on, const std::vector<fault>& planned, unsigned run)
+        : on_(on), run_(run), at_(on, {}, planned) {}
     stage(const stage&) = delete;
     stage& operator=(const stage&) = delete;
 
+    faulty_loop& machine() noexcept { return at_; }
     sockeye::loop& loop() noexcept { return at_.loop; }
     /// The calls of the ground, which never fail as planned.
     sockeye::kernel& system() noexcept { return on_.system(); }
-    sockeye::time_point now() { return at_.system.now(); }
     /// Where to serve.
     [[nodiscard]] std::string local(sockeye::transport kind) const;
 
@@ -41,10 +43,10 @@ public:
 
 private:
     ground& on_;
-    faulty_loop& at_;
     unsigned run_;
     bool has_stalled_ = false;
     std::vector<std::string> wrongs_;
+    faulty_loop at_; ///< last, so that the sessions that go with it find the rest
 };
 
 /// What the sessions of one side are to do, and what they heard.
