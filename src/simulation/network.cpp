@@ -11,9 +11,7 @@ namespace sockeye::simulated {
 network::network(std::uint64_t seed)
     // Begins somewhere: a time of 0 would hide what takes 0 for "not set".
     : random(seed), now_(std::chrono::hours(1 + random.below(1000))),
-      thread_(std::this_thread::get_id()) {
-    sockets_.emplace_back(); // 0 names no socket
-}
+      thread_(std::this_thread::get_id()) {}
 
 network::~network() = default;
 
@@ -120,8 +118,14 @@ void network::carry_datagram(const host& from, const host& to, std::size_t size,
 }
 
 socket& network::make_socket(host& home, transport kind, int family) {
-    auto& made = *sockets_.emplace_back(std::make_unique<socket>());
-    made.id = sockets_.size() - 1;
+    if (free_.empty()) {
+        free_.push_back(static_cast<std::uint32_t>(sockets_.size()));
+        sockets_.emplace_back();
+    }
+    const auto at = free_.back();
+    free_.pop_back();
+    auto& made = *(sockets_[at] = std::make_unique<socket>());
+    made.id = std::uint64_t{++sockets_made_} << 32 | at; // never 0, which names no socket
     made.home = &home;
     made.kind = kind;
     made.family = family;
@@ -130,23 +134,28 @@ socket& network::make_socket(host& home, transport kind, int family) {
     return made;
 }
 
+void network::destroy(socket_id id) noexcept {
+    const auto at = static_cast<std::uint32_t>(id);
+    sockets_[at].reset();
+    free_.push_back(at);
+}
+
 void network::destroy_all_of(const host& home) noexcept {
-    for (auto& one : sockets_) {
+    for (const auto& one : sockets_) {
         if (one != nullptr && one->home == &home) {
-            one.reset();
+            destroy(one->id);
         }
     }
 }
 
-network::stream_count network::streams() const noexcept {
+network::stream_count network::streams() noexcept {
     stream_count count;
     for (const auto& one : sockets_) {
         if (one == nullptr || !one->is_stream() || one->is_closed || one->listener != 0 ||
             (one->state != phase::connected && one->state != phase::over)) {
             continue;
         }
-        const auto* const other =
-            one->other < sockets_.size() ? sockets_[one->other].get() : nullptr;
+        const auto* const other = find(one->other);
         ++count.open;
         count.leaked += other == nullptr ? 1 : 0;
     }

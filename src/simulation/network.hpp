@@ -69,15 +69,17 @@ public:
 
     socket& make_socket(host& home, transport kind, int family);
     [[nodiscard]] socket* find(socket_id id) noexcept {
-        return id < sockets_.size() ? sockets_[id].get() : nullptr;
+        const auto at = id & 0xffff'ffff;
+        const bool is_there = at < sockets_.size() && sockets_[at] && sockets_[at]->id == id;
+        return is_there ? sockets_[at].get() : nullptr;
     }
-    void destroy(socket_id id) noexcept { sockets_[id].reset(); }
+    void destroy(socket_id id) noexcept;
     void destroy_all_of(const host& home) noexcept;
     struct stream_count {
         std::size_t open = 0;   ///< ends that somebody holds
         std::size_t leaked = 0; ///< of these, ends whose other end is gone
     };
-    [[nodiscard]] stream_count streams() const noexcept;
+    [[nodiscard]] stream_count streams() noexcept;
 
     void check_thread() const noexcept;
 
@@ -87,7 +89,7 @@ public:
     fault_options faults;
     fault_counters injected;
     bool is_turning = false; ///< a host's handlers may be running
-    bool shuffles = false; ///< events of one wait come in any order
+    bool shuffles = false;   ///< events of one wait come in any order
 
     /// True with that probability, and counted.
     [[nodiscard]] bool strikes(double probability, std::uint64_t& counter) noexcept {
@@ -118,6 +120,8 @@ private:
     std::vector<std::unique_ptr<host>> hosts_;
     std::map<std::pair<unsigned, unsigned>, path> paths_;
     std::vector<std::unique_ptr<socket>> sockets_;
+    std::vector<std::uint32_t> free_; ///< places in `sockets_`
+    std::uint32_t sockets_made_ = 0;  ///< the upper half of the next one's name, the place below
     std::thread::id thread_;
 };
 

@@ -76,7 +76,7 @@ std::error_code host::connect(int fd, const endpoint& target) {
 }
 
 std::error_code host::connect_stream(sock& it, const endpoint& target) {
-    auto* const there = world_.find_host(target, *this);
+    auto* const there = world_.find_host(unmapped(target), *this);
     if (there == nullptr) {
         return failure(ENETUNREACH);
     }
@@ -130,8 +130,8 @@ simulated::socket& host::welcome(sock& listener, sock& client) {
     made.listener = listener.id;
     made.other = client.id;
     made.other_host = client.home;
-    made.local = client.peer;
-    made.peer = client.local;
+    made.local = unmapped(client.peer);
+    made.peer = unmapped(client.local);
     made.no_delay = listener.no_delay;
     made.send_buffer = listener.send_buffer;
     made.receive_buffer = listener.receive_buffer;
@@ -196,7 +196,7 @@ bool host::can_arrive(sock& it) {
     }
     if (it.out.front().kind == piece::what::syn) {
         // A full queue lets newcomers knock again.
-        const auto* const listener = it.other_host->find_listener(it.peer);
+        const auto* const listener = it.other_host->find_listener(unmapped(it.peer));
         return listener == nullptr ||
                listener->queue.size() + listener->handshakes <= listener->backlog;
     }
@@ -258,7 +258,7 @@ void host::arrive(sock& it, piece&& what) {
 
 void host::arrive_syn(sock& it) {
     auto& there = *it.other_host;
-    if (auto* const listener = there.find_listener(it.peer)) {
+    if (auto* const listener = there.find_listener(unmapped(it.peer))) {
         ++listener->handshakes;
         auto& made = there.welcome(*listener, it);
         there.transmit(made, piece::what::syn_ack);
