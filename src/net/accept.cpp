@@ -180,8 +180,8 @@ void server_core::welcome(owned_fd fd) {
 /// shortage concerns all of them.
 bool server_core::may_accept_on(std::error_code error) {
     if (error == std::errc::operation_would_block) {
-        // A Unix socket that somebody shut down is ready for ever, of which select tells no more.
-        if (++empty_wakes > empty_wakes_max) {
+        // A Unix socket that somebody shut down is ready for ever. Not every backend says why.
+        if (!core.io().features().early_close && ++empty_wakes > empty_wakes_max) {
             wait_a_while();
         }
         return false;
