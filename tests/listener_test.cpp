@@ -293,8 +293,8 @@ TEST_CASE("[198] listener: shut down by somebody else it stops, and does not spi
         support::needs_real_system{"a listener that is shut down"});
 }
 
-TEST_CASE("[80] [81] [82] [83] [88] serve: endpoints that cannot be bound") {
-    support::on_every_backend_with_tcp({80, 81, 82, 83, 88}, [](network& on) {
+TEST_CASE("[80] [81] [82] [83] serve: endpoints that cannot be bound") {
+    support::on_every_backend_with_tcp({80, 81, 82, 83}, [](network& on) {
         auto first = sockeye::serve(on.loop(), on.local(), echo).value();
         auto second = sockeye::serve(on.loop(), on.local(), echo).value();
         CHECK(support::local_of(first).port() != 0);
@@ -307,12 +307,20 @@ TEST_CASE("[80] [81] [82] [83] [88] serve: endpoints that cannot be bound") {
               sockeye::errc::service_mismatch);
         CHECK(sockeye::serve(on.loop(), "nonsense", echo).error());
         CHECK(sockeye::serve(on.loop(), sockeye::endpoint(), echo).error());
+    });
+}
 
-        // IPv6 alone, so that the same port of IPv4 stays free.
-        auto six = sockeye::serve(on.loop(), "tcp://[::]:0", echo).value();
-        auto four = sockeye::endpoint::parse("tcp://127.0.0.1:0").value();
-        four.set_port(support::local_of(six).port());
-        CHECK(sockeye::serve(on.loop(), four, echo));
+TEST_CASE("[88] serve: on IPv6 alone, so that the same port of IPv4 stays free") {
+    support::on_every_network({88}, {"tcp://[::]:0"}, [](network& on) {
+        // Somebody else may have the one of IPv4: a few are tried.
+        bool is_free = false;
+        for (int tries = 0; tries < 10 && !is_free; ++tries) {
+            auto six = sockeye::serve(on.loop(), on.local(), echo).value();
+            auto name = sockeye::endpoint::parse("tcp://127.0.0.1:0").value();
+            name.set_port(support::local_of(six).port());
+            is_free = sockeye::serve(on.loop(), name, echo).has_value();
+        }
+        CHECK(is_free);
     });
 }
 
