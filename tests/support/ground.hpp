@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/platform.hpp"
 #include "kernel/backend.hpp"
 #include "kernel/kernel.hpp"
 #include "support/conformance.hpp"
@@ -73,11 +74,14 @@ struct stream_pair {
     sockeye::owned_fd second;
 };
 
+/// What carries a pair where nobody says: Unix sockets, where they need no file.
+constexpr auto pair_kind = sockeye::platform::has_abstract_names ? sockeye::transport::unix_stream
+                                                                 : sockeye::transport::tcp;
+
 /// Makes pairs of connected stream sockets. Throws where the system refuses.
 class pair_source {
 public:
-    explicit pair_source(sockeye::kernel& system,
-                         sockeye::transport kind = sockeye::transport::unix_stream);
+    explicit pair_source(sockeye::kernel& system, sockeye::transport kind = pair_kind);
 
     /// `first` gets the lowest number that is free when this is called.
     [[nodiscard]] stream_pair make();
@@ -89,9 +93,8 @@ private:
     sockeye::endpoint name_;
 };
 
-[[nodiscard]] stream_pair
-make_stream_pair(sockeye::kernel& system,
-                 sockeye::transport kind = sockeye::transport::unix_stream);
+[[nodiscard]] stream_pair make_stream_pair(sockeye::kernel& system,
+                                           sockeye::transport kind = pair_kind);
 
 /// A TCP socket that is bound to a port of its own on 127.0.0.1; it refuses connections until it
 /// listens.
