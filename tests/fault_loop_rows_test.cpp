@@ -160,11 +160,23 @@ TEST_CASE("[F99] faults: a listener whose interest cannot be changed is told lat
     on_every_faulty_loop({99}, [](faulty_loop& at, ground& on) {
         conversation talk(at, on);
         talk.server.pause();
-        at.inject(failing(seam_call::modify, std::errc::not_enough_memory, 1, 3));
+        at.inject(failing(seam_call::modify, std::errc::not_enough_memory));
+        at.inject(failing(seam_call::add, std::errc::not_enough_memory, 1, 2));
         const support::kernel_peer next(on.system(), talk.server.local_endpoint().value());
         talk.server.resume();
         CHECK(at.until([&] { return talk.told.made == 2; }));
         CHECK(at.system.plan.met() == 3);
+
+        // Paused and still watched it would be ready for ever.
+        at.inject(failing(seam_call::modify, std::errc::not_enough_memory));
+        talk.server.pause();
+        const support::kernel_peer later(on.system(), talk.server.local_endpoint().value());
+        const auto start = at.system.now();
+        REQUIRE(at.until([&] { return at.system.now() - start > 1s; }));
+        CHECK(at.system.plan.met() == 4);
+        CHECK(talk.told.made == 2);
+        talk.server.resume();
+        CHECK(at.until([&] { return talk.told.made == 3; }));
     });
 }
 
@@ -179,15 +191,21 @@ TEST_CASE("[F99] faults: a datagram socket whose interest cannot be changed is t
                                                       [](auto&, auto) {})
                         .value();
         at.inject(failing(seam_call::send_datagrams, std::errc::operation_would_block));
-        at.inject(failing(seam_call::modify, std::errc::not_enough_memory, 1, 3));
+        at.inject(failing(seam_call::modify, std::errc::not_enough_memory));
+        at.inject(failing(seam_call::add, std::errc::not_enough_memory, 1, 2));
         CHECK(from.send(sockeye::as_bytes("late")));
         CHECK(at.until([&] { return heard == 1; }));
         CHECK(from.queued_bytes() == 0);
+        at.system.plan.clear();
+        at.inject(failing(seam_call::modify, std::errc::not_enough_memory));
         to.pause();
         CHECK(from.send(sockeye::as_bytes("later")));
-        at.settle();
+        const auto start = at.system.now();
+        REQUIRE(at.until([&] { return at.system.now() - start > 1s; }));
         CHECK(heard == 1);
-        at.inject(failing(seam_call::modify, std::errc::not_enough_memory, 1, 3));
+        at.system.plan.clear();
+        at.inject(failing(seam_call::modify, std::errc::not_enough_memory));
+        at.inject(failing(seam_call::add, std::errc::not_enough_memory, 1, 2));
         to.resume();
         CHECK(at.until([&] { return heard == 2; }));
     });

@@ -136,6 +136,9 @@ const std::vector<answer> answers = {
 
 std::string shown(const fault& one) {
     std::ostringstream text;
+    if (!one.error && one.at_most == support::no_limit) {
+        return "without a fault";
+    }
     text << support::name_of(one.where) << " no. " << one.nth << " -> ";
     if (one.error) {
         text << one.error.message();

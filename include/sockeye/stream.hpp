@@ -126,7 +126,7 @@ private:
 struct connect_options {
     /// From the call to the established connection: then it fails with timed_out, or with
     /// operation_would_block where the backlog of a Unix listener is still full. 0: as long as
-    /// the system tries.
+    /// the system tries; a full backlog is then tried again for ever.
     duration deadline = std::chrono::seconds(30);
     stream_limits limits = {};
 };

@@ -253,7 +253,7 @@ void server_core::update_interest() {
     if (auto* const where = place()) {
         const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
         const auto wanted = is_paused ? interest::none : interest::readable;
-        if (core.io().change(*where, wanted) && !core.timers().is_armed(retry)) {
+        if (core.io().change_or_unwatch(*where, wanted) && !core.timers().is_armed(retry)) {
             retry_later();
         }
     }

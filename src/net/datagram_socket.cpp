@@ -154,7 +154,7 @@ interest datagram_access::wanted(const datagram_core& self) noexcept {
 
 void datagram_access::update_interest(slot& place) {
     auto& self = *place.as<datagram_state>().core;
-    if (self.core.io().change(place, wanted(self))) {
+    if (self.core.io().change_or_unwatch(place, wanted(self))) {
         ask_later(place);
     }
 }

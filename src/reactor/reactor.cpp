@@ -160,6 +160,14 @@ std::error_code reactor::change(slot& place, interest wanted) {
     return error;
 }
 
+std::error_code reactor::change_or_unwatch(slot& place, interest wanted) {
+    const auto error = place.has(slot_mark::watched) ? change(place, wanted) : watch(place, wanted);
+    if (error) {
+        unwatch(place);
+    }
+    return error;
+}
+
 void reactor::unwatch(slot& place) noexcept {
     assert(is_own_thread());
     if (!place.has(slot_mark::watched)) {

@@ -64,6 +64,9 @@ public:
     /// Starts watching place.fd. Errors: as backend::add, not_enough_memory, errc::loop_forked.
     [[nodiscard]] std::error_code watch(slot& place, interest wanted);
     [[nodiscard]] std::error_code change(slot& place, interest wanted);
+    /// As change, for one that may be unwatched. Where it fails the slot is not watched any more:
+    /// in the wrong way it would be ready again and again. Call again later.
+    [[nodiscard]] std::error_code change_or_unwatch(slot& place, interest wanted);
     void unwatch(slot& place) noexcept;
     /// Removed from the backend first, closed second.
     void close(slot& place) noexcept;

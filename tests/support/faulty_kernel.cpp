@@ -313,30 +313,38 @@ result<std::size_t> faulty_backend::wait(std::span<event> ready, std::optional<d
         }
         ready = ready.first(std::min(ready.size(), met->at_most));
     }
-    std::vector<event> again;
-    for (const auto& [fd, direction] : system_.take_owed()) {
-        const auto known = members_.find(fd);
-        const auto told =
-            known == members_.end() ? interest::none : known->second.wanted & direction;
-        if (told != interest::none) {
-            auto& news = again.emplace_back(hints_[known->second.key]);
-            news.key = known->second.key;
-            news.readable = has(told, interest::readable);
-            news.writable = has(told, interest::writable);
-        }
+    const auto count = look(ready, system_.owed().empty() ? timeout : duration::zero());
+    if (!count) {
+        return count;
     }
-    auto count = look(ready, again.empty() ? timeout : duration::zero());
-    note_hints(ready.first(count ? *count : 0));
-    for (const auto& owed : again) {
-        const auto told = ready.first(count ? *count : 0);
-        const auto same = std::ranges::find(told, owed.key, &event::key);
-        if (same != told.end()) {
-            same->readable |= owed.readable;
-            same->writable |= owed.writable;
-        } else if (count && *count < ready.size()) {
-            ready[*count] = owed;
-            count = *count + 1;
+    note_hints(ready.first(*count));
+    return tell_owed(ready, *count);
+}
+
+/// Adds what is owed to the `count` events in front; what has no room is owed on.
+std::size_t faulty_backend::tell_owed(std::span<event> ready, std::size_t count) {
+    auto& owed = system_.owed();
+    for (auto at = owed.begin(); at != owed.end();) {
+        const auto known = members_.find(at->first);
+        const auto wanted =
+            known == members_.end() ? interest::none : known->second.wanted & at->second;
+        if (wanted == interest::none) {
+            at = owed.erase(at);
+            continue;
         }
+        auto told = std::ranges::find(ready.first(count), known->second.key, &event::key);
+        if (told == ready.first(count).end()) {
+            if (count == ready.size()) {
+                ++at;
+                continue;
+            }
+            told = ready.begin() + static_cast<std::ptrdiff_t>(count++);
+            *told = hints_[known->second.key];
+            told->key = known->second.key;
+        }
+        told->readable |= has(wanted, interest::readable);
+        told->writable |= has(wanted, interest::writable);
+        at = owed.erase(at);
     }
     return count;
 }

@@ -40,7 +40,8 @@ public:
     [[nodiscard]] const std::vector<std::string>& strays() const noexcept { return strays_; }
     /// The descriptors that were made here and not closed or given away.
     [[nodiscard]] const std::vector<int>& open() const noexcept { return open_; }
-    [[nodiscard]] std::map<int, sockeye::interest> take_owed() { return std::exchange(owed_, {}); }
+    /// Of which descriptors, and in which direction, the backend owes the news.
+    [[nodiscard]] std::map<int, sockeye::interest>& owed() noexcept { return owed_; }
 
     result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
@@ -107,6 +108,7 @@ private:
                                       std::optional<sockeye::duration> timeout);
 
     void note_hints(std::span<const sockeye::event> told);
+    std::size_t tell_owed(std::span<sockeye::event> ready, std::size_t count);
 
     faulty_kernel& system_;
     std::map<std::uint64_t, sockeye::event> hints_; ///< what was last told of each key

@@ -468,6 +468,30 @@ bool listen_and_attach(stage& on) {
     return guest.heard == "attached";
 }
 
+/// Those who come while the server pauses wait for it.
+bool server_pause(stage& on) {
+    party host;
+    party guest;
+    auto server = serve_party(on, host);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    server->pause();
+    guest.on_open = [](stream& link) {
+        link.write("in time");
+        link.shutdown();
+    };
+    const auto client = visit(on, *where, guest);
+    on.settle();
+    server->resume();
+    on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+    return host.heard == "in time";
+}
+
 /// A session moves its stream out to another one.
 bool upgrade(stage& on) {
     party host;
@@ -652,6 +676,7 @@ constexpr scenario all[] = {
     {"datagram burst", datagram_burst},
     {"datagram echo over Unix", datagram_echo_unix},
     {"server drain", drain},
+    {"server pause", server_pause},
     {"listener and attach", listen_and_attach},
     {"upgrade", upgrade},
     {"adopt and release", adopt_and_release, true},
