@@ -181,7 +181,7 @@ bool server_core::may_accept_on(std::error_code error) {
     if (error == std::errc::operation_would_block) {
         // Now and then where others accept from the same socket; for ever where it is a Unix one
         // that somebody shut down, of which select has no hint.
-        if (!core.io().features().early_close && ++told_in_vain > told_in_vain_max) {
+        if (++told_in_vain > told_in_vain_max) {
             retry_later();
             update_interest();
         }

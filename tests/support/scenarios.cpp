@@ -534,7 +534,8 @@ bool adopt_and_release(stage& on) {
     auto pair = make_stream_pair(on.system(), transport::tcp);
     auto adopted = adopt(on.loop(), unique_fd(pair.first.release()));
     if (!adopted) {
-        return false;
+        // Who has no peer is no connection, and is not taken.
+        return adopted.error() == std::errc::not_connected;
     }
     party side;
     adopted->attach<actor>(std::ref(on), std::ref(side));
