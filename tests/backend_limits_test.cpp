@@ -26,9 +26,6 @@ namespace {
 
 constexpr auto both = interest::readable | interest::writable;
 
-const support::exemption
-    no_simulation({57}, "about the simulated network, which is not part of this library yet");
-
 /// A duplicate of `fd` with the number `number`.
 unique_fd duplicate_at(int fd, int number) {
     unique_fd made(::fcntl(fd, F_DUPFD_CLOEXEC, number));

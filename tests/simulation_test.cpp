@@ -1,7 +1,9 @@
 #include <sockeye/simulation.hpp>
 #include <sockeye/sockeye.hpp>
 
+#include "kernel/backend.hpp"
 #include "loop/loop_core.hpp"
+#include "support/conformance.hpp"
 #include "support/support.hpp"
 
 #include <algorithm>
@@ -114,7 +116,12 @@ struct beacon {
 
 } // namespace
 
-TEST_CASE("simulation: a seed gives one run, another seed another") {
+TEST_CASE("simulation: [57] a seed gives one run, another seed another") {
+    const support::rows covered({57}, "simulation");
+    for (const auto& entry : sockeye::backend_table()) {
+        support::rows real({57}, entry.name);
+        real.do_not_apply("the order of events is the kernel's own");
+    }
     const auto run = [](std::uint64_t seed) {
         two_hosts here(seed);
         here.world.set_default_link({.latency = 1ms, .jitter = 1ms});
@@ -413,6 +420,18 @@ TEST_CASE("simulation: a loop of its own cannot be turned by its program") {
         auto held = owner.hold();
         CHECK(owner.run() == std::errc::resource_deadlock_would_occur);
     });
+}
+
+TEST_CASE("simulation: descriptors are not given to the process, nor taken from it") {
+    two_hosts here;
+    here.world.run_for(1s);
+    CHECK(here.link.release().error() == std::errc::not_supported);
+    auto pair = support::make_pair();
+    CHECK(sockeye::adopt(here.client.loop(), std::move(pair.first)).error() ==
+          std::errc::not_supported);
+    here.say("undisturbed");
+    here.world.run_for(1s);
+    CHECK(here.book.heard == "undisturbed");
 }
 
 TEST_CASE("simulation: a second thread ends the process with an explanation") {

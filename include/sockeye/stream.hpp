@@ -95,7 +95,8 @@ public:
     /// Leaves the connection to the loop; it lives until it is closed.
     void detach() noexcept;
     /// Gives the descriptor away: no longer watched, not closed. The session hears on_close with
-    /// close_reason::taken. Errors: not_connected; operation_in_progress while bytes are unsent.
+    /// close_reason::taken. Errors: not_connected; operation_in_progress while bytes are unsent;
+    /// not_supported in a simulation, whose descriptors are its own.
     result<unique_fd> release();
 
     /// False from the moment that no more can be written or read: closed, failed, moved from.
@@ -134,7 +135,7 @@ struct connect_options {
 /// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
 ///
 /// Errors: bad_file_descriptor, errc::not_pollable, not_connected, file_exists when it is watched
-/// here already; then `fd` is closed. Reading begins with attach().
+/// here already, not_supported in a simulation; then `fd` is closed. Reading begins with attach().
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 
 /// The part of connect that is no template.

@@ -136,6 +136,8 @@ public:
     [[nodiscard]] virtual std::error_code connect(int fd, const endpoint& peer) = 0;
     [[nodiscard]] virtual std::error_code shutdown_write(int fd) = 0;
     virtual void close(int fd) noexcept = 0;
+    /// Its descriptors are those of this process, so that others can have them and give them.
+    [[nodiscard]] virtual bool is_real() const noexcept { return true; }
 
     /// 0 is the end of the stream. Requires: `target` is not empty.
     virtual result<std::size_t> receive(int fd, std::span<std::byte> target) = 0;

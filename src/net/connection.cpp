@@ -241,6 +241,9 @@ result<unique_fd> connection::release() {
     if (is(flag_terminal | flag_closing | flag_connecting)) {
         return std::errc::not_connected;
     }
+    if (!core_.system().is_real()) {
+        return std::errc::not_supported;
+    }
     if (state_.pending_size != 0) {
         send_now({});
     }

@@ -159,6 +159,9 @@ sockeye::loop& stream::loop() const noexcept {
 
 result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& limits) {
     auto& core = core_of(owner);
+    if (!core.system().is_real()) {
+        return std::errc::not_supported;
+    }
     const auto carrier = core.system().transport_of(fd.get());
     if (!carrier) {
         return carrier.error();

@@ -45,6 +45,7 @@ public:
     std::error_code connect(int fd, const endpoint& peer) override;
     std::error_code shutdown_write(int fd) override;
     void close(int fd) noexcept override;
+    bool is_real() const noexcept override { return false; }
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
