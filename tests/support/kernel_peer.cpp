@@ -49,7 +49,7 @@ void kernel_peer::push() {
 
 void kernel_peer::pull() {
     std::array<std::byte, 65536> room;
-    while (!is_deaf && !has_ended_) {
+    while (!has_ended_) {
         const auto got = system_.receive(fd_.get(), room);
         if (!got) {
             note(got.error());

@@ -21,15 +21,11 @@ public:
     void reset();
     void close() { fd_.reset(); }
     void pump();
-    /// Reads no more while it is set.
-    bool is_deaf = false;
 
     [[nodiscard]] const std::string& heard() const noexcept { return heard_; }
     void forget() noexcept { heard_.clear(); }
-    /// The stream ended, in good order or with error().
+    /// The stream ended, in good order or not.
     [[nodiscard]] bool is_over() const noexcept { return has_ended_ || error_; }
-    [[nodiscard]] std::error_code error() const noexcept { return error_; }
-    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
 private:
     void push();
