@@ -421,24 +421,22 @@ TEST_CASE("loop: [73] one turn is descriptors, timers, tasks, output, closes, in
             }
             std::vector<std::string>& said;
         };
-        auto pair = support::make_stream_pair(on.system());
-        auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
-        REQUIRE(link);
-        link->attach<session>(order);
+        const support::joined<session> both(on, owner, std::ref(order));
+        const auto turns = owner.counters().turns;
         timer due(owner);
         due.start(0s, [&] {
             order.emplace_back("timer");
-            CHECK(support::take(on.system(), pair.second.get()) == 0);
+            CHECK(support::take(on.system(), both.far.get()) == 0);
         });
         owner.remote().post([&] {
             order.emplace_back("task");
-            CHECK(support::take(on.system(), pair.second.get()) == 0);
+            CHECK(support::take(on.system(), both.far.get()) == 0);
         });
-        support::put(on.system(), pair.second.get(), 3);
+        support::put(on.system(), both.far.get(), 3);
         CHECK(support::turn(owner, 0s) == 4);
         CHECK(order == std::vector<std::string>{"data", "timer", "task", "close"});
-        CHECK(owner.counters().turns == 1);
-        CHECK(support::take(on.system(), pair.second.get()) == 3);
+        CHECK(owner.counters().turns == turns + 1);
+        CHECK(support::take(on.system(), both.far.get()) == 3);
     });
 }
 

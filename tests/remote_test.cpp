@@ -630,15 +630,12 @@ TEST_CASE("remote: a task for a stream runs where that lives, and else not at al
         struct session {
             void on_data(sockeye::stream&, sockeye::bytes) {}
         };
-        auto pair = support::make_stream_pair(on.system());
-        auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release()));
-        REQUIRE(link);
-        link->attach<session>();
+        const support::joined<session> both(on, owner);
         const auto box = owner.remote();
         std::atomic<int> alive = 0;
         const auto here = std::this_thread::get_id();
         int ran = 0;
-        const auto target = link->ref();
+        const auto target = both.link.ref();
         for (int i = 0; i < 2; ++i) {
             box.post(target, [&, target, one = mourned(alive, here)](sockeye::stream& found) {
                 ++ran;

@@ -39,7 +39,8 @@ std::error_code backend::add(int fd, interest wanted, std::uint64_t key) {
     if (!host_.is_pollable(fd)) {
         return make_error_code(errc::not_pollable);
     }
-    note_news(fd, table_.insert(fd, wanted, key));
+    table_.insert(fd, wanted, key);
+    note_news(fd);
     return {};
 }
 
@@ -53,7 +54,7 @@ std::error_code backend::modify(int fd, interest wanted, std::uint64_t key) {
             return failure(EBADF);
         }
         entry.is_muted = false;
-        note_news(fd, entry);
+        note_news(fd);
     }
     entry.wanted = wanted;
     entry.key = key;
@@ -69,27 +70,40 @@ std::error_code backend::remove(int fd) {
 }
 
 /// Whatever is ready now is news to who begins to watch.
-void backend::note_news(int fd, watched& entry) {
-    entry.position = host_.look_at(fd).changes - 1;
-    serials_.resize(static_cast<std::size_t>(table_.limit()));
-    serials_[static_cast<std::size_t>(fd)] = host_.serial_of(fd);
+void backend::note_news(int fd) {
+    memories_.resize(static_cast<std::size_t>(table_.limit()));
+    memory_of(fd) = {.serial = host_.serial_of(fd), .is_new = true, .told = {}};
+}
+
+void backend::note_told(int fd) noexcept {
+    memory_of(fd).is_new = false;
+    memory_of(fd).told = host_.look_at(fd).news;
+}
+
+/// Whether an edge-triggered registration has anything to look for.
+bool backend::was_woken(int fd, const watched& entry) noexcept {
+    const auto& last = memory_of(fd);
+    const auto now = host_.look_at(fd).news;
+    return last.is_new || now.all != last.told.all ||
+           (has(entry.wanted, interest::readable) && now.readable != last.told.readable) ||
+           (has(entry.wanted, interest::writable) && now.writable != last.told.writable);
 }
 
 /// What there is to tell of a descriptor, if anything.
 bool backend::is_news(int fd, const watched& entry, event& told) noexcept {
-    if (host_.serial_of(fd) != serials_[static_cast<std::size_t>(fd)]) {
+    if (host_.serial_of(fd) != memory_of(fd).serial) {
         return false; // closed before it was removed: the kernel has forgotten it
     }
     const auto seen = host_.look_at(fd);
     const bool has_ended = seen.hangup || seen.error;
-    if (has(entry.wanted, interest::edge) && seen.changes == entry.position) {
+    if (has(entry.wanted, interest::edge) && !was_woken(fd, entry)) {
         return false;
     }
     told = {.key = entry.key,
             .readable = has(entry.wanted, interest::readable) &&
                         (seen.readable || seen.read_closed || has_ended),
             .writable = has(entry.wanted, interest::writable) && (seen.writable || has_ended),
-            .read_closed = seen.read_closed,
+            .read_closed = has(entry.wanted, interest::readable) && seen.read_closed,
             .hangup = seen.hangup,
             .error = seen.error};
     if (wants_nothing(entry.wanted)) {
@@ -112,7 +126,7 @@ bool backend::is_ready() noexcept {
 void backend::tell(int fd, watched& entry, const event& told, std::span<event> ready,
                    std::size_t& filled) {
     entry.is_muted = wants_nothing(entry.wanted);
-    entry.position = host_.look_at(fd).changes;
+    note_told(fd);
     ready[filled++] = told;
 }
 
@@ -124,7 +138,12 @@ std::size_t backend::collect(std::span<event> ready) {
         const int fd = (first_ + step) % limit;
         auto* const entry = table_.find(fd);
         event told;
-        if (entry == nullptr || !is_news(fd, *entry, told)) {
+        if (entry == nullptr) {
+            continue;
+        }
+        if (!is_news(fd, *entry, told)) {
+            note_told(fd); // woken for nothing
+            host_.await_room(fd);
             continue;
         }
         if (!world.strikes(world.faults.withheld_event, world.injected.withheld_events)) {

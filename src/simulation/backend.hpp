@@ -25,7 +25,17 @@ public:
     [[nodiscard]] bool is_ready() noexcept;
 
 private:
-    void note_news(int fd, watched& entry);
+    /// What is known of a watched descriptor.
+    struct memory {
+        std::uint64_t serial = 0; ///< of what it stood for when it was watched
+        bool is_new = true;       ///< whatever is ready is news
+        news_count told;
+    };
+
+    [[nodiscard]] memory& memory_of(int fd) { return memories_[static_cast<std::size_t>(fd)]; }
+    void note_news(int fd);
+    void note_told(int fd) noexcept;
+    [[nodiscard]] bool was_woken(int fd, const watched& entry) noexcept;
     [[nodiscard]] bool is_news(int fd, const watched& entry, event& told) noexcept;
     std::size_t collect(std::span<event> ready);
     void tell(int fd, watched& entry, const event& told, std::span<event> ready,
@@ -36,7 +46,7 @@ private:
     host& host_;
     backend_features features_;
     watch_table table_;
-    std::vector<std::uint64_t> serials_; ///< what each descriptor stood for when it was watched
+    std::vector<memory> memories_;
     int first_ = 0; ///< where the next round begins, so that a short `ready` starves nobody
     std::uint64_t progress_ = 0; ///< of the host, at the last wait that brought anything
     unsigned vain_wake_ups_ = 0;

@@ -21,6 +21,10 @@ bool is_broadcast(const endpoint& target) noexcept {
            reinterpret_cast<const sockaddr_in*>(target.data())->sin_addr.s_addr == INADDR_BROADCAST;
 }
 
+endpoint any_of(int family) {
+    return *endpoint::parse(family == AF_INET ? "udp://0.0.0.0:0" : "udp://[::]:0");
+}
+
 bool is_full(const socket& it, std::size_t size) noexcept {
     return it.packet_bytes + size + packet_overhead > queue_bytes_max;
 }
@@ -28,34 +32,63 @@ bool is_full(const socket& it, std::size_t size) noexcept {
 void append(socket& to, packet what) {
     to.packet_bytes += what.data.size() + packet_overhead;
     to.packets.push_back(std::move(what));
-    ++to.changes;
+    ++to.news.readable;
 }
 
 } // namespace
 
 std::error_code host::connect_datagrams(sock& it, const endpoint& target) {
     if (it.is_local()) {
-        const auto* const there = find_named(target);
-        if (there == nullptr) {
-            return failure(files_.contains(std::string(target.path())) ? ECONNREFUSED : ENOENT);
+        sock* there = nullptr;
+        if (const auto error = find_local(it, target, there)) {
+            return error;
         }
-        if (there->kind != it.kind) {
-            return failure(EPROTOTYPE);
+        if (there->other != 0 && there->other != it.id) {
+            return failure(EPERM);
+        }
+        if (it.other != 0 && it.other != there->id) {
+            leave_peer(it);
         }
         it.peer = target;
+        it.other = there->id;
         return {};
     }
-    if (world_.find_host(target, *this) == nullptr) {
-        return failure(ENETUNREACH);
+    const auto error = it.is_bound ? std::error_code() : bind_to_port(it, any_of(it.family));
+    if (error) {
+        return error;
     }
     if (is_broadcast(target)) {
         return failure(EACCES);
     }
-    if (const auto error = bind_anywhere(it, target)) {
-        return error;
+    if (world_.find_host(target, *this) == nullptr) {
+        return failure(ENETUNREACH);
     }
+    static_cast<void>(bind_anywhere(it, target));
     it.peer = endpoint::from_system(it.kind, target.data(), target.size());
+    if (target.is_unspecified()) {
+        it.peer = endpoint::from_system(it.kind, it.local.data(), it.local.size());
+        it.peer.set_port(target.port());
+    }
     return {};
+}
+
+/// What came from the peer so far is lost, and it hears of it. See: unix_dgram_disconnected in the
+/// sources of Linux.
+void host::leave_peer(sock& it) noexcept {
+    auto* const peer = world_.find(it.other);
+    if (!it.packets.empty() && peer != nullptr && peer->other == it.id) {
+        peer->pending = failure(ECONNRESET);
+        ++peer->news.all;
+    }
+    it.packets.clear();
+    it.packet_bytes = 0;
+    it.other = 0;
+    it.peer = {};
+}
+
+bool host::has_room_for_packets(const sock& it) noexcept {
+    const auto* const peer = it.is_local() ? world_.find(it.other) : nullptr;
+    return peer == nullptr || peer->other == it.id || !is_full(*peer, 1);
 }
 
 bool host::take_packet(sock& it, std::span<std::byte> target, std::size_t& size, bool& is_truncated,
@@ -70,6 +103,9 @@ bool host::take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
     is_truncated = size < first.data.size();
     std::copy_n(first.data.begin(), size, target.begin());
     from = first.from;
+    if (auto* const sender = it.is_local() ? world_.find(first.sender) : nullptr) {
+        ++sender->news.writable;
+    }
     return true;
 }
 
@@ -84,13 +120,13 @@ result<std::size_t> host::receive_datagrams(int fd, transport kind, datagram_bat
     }
     if (!it->packets.empty() &&
         world_.strikes(world_.faults.would_block, world_.injected.would_blocks)) {
-        ++it->changes;
+        ++it->news.all;
         return noted<std::size_t>("receive_datagrams", fd, would_block());
     }
     auto most = std::min(it->packets.size(), datagrams_per_call);
     if (most > 1 && world_.strikes(world_.faults.short_receive, world_.injected.short_receives)) {
         most = 1 + world_.random.below(most - 1);
-        ++it->changes;
+        ++it->news.all;
     }
     for (std::size_t at = 0; at < most; ++at) {
         std::size_t size = 0;
@@ -121,32 +157,44 @@ result<std::size_t> host::send_datagrams(int fd, std::span<const datagram> sourc
     return noted<std::size_t>("send_datagrams", fd, all);
 }
 
-std::error_code host::send_packet(sock& it, const datagram& one) {
+/// The error that a send meets after its address was found good, if any.
+std::error_code host::why_not_sent_packet(sock& it) {
     auto& injected = world_.injected;
     if (it.pending) {
         return std::exchange(it.pending, {});
     }
-    const auto* const target = one.peer != nullptr ? one.peer : &it.peer;
-    if (!target->is_known()) {
-        return failure(it.is_local() ? ENOTCONN : EDESTADDRREQ);
-    }
-    if (target->family() != it.family) {
-        return failure(it.is_local() ? EINVAL : EAFNOSUPPORT);
+    if (it.fin_sent) {
+        return failure(EPIPE);
     }
     if (world_.strikes(world_.faults.would_block, injected.would_blocks)) {
-        ++it.changes;
+        ++it.news.all;
         return would_block();
     }
-    if (world_.strikes(world_.faults.no_buffers, injected.no_buffers)) {
-        return failure(ENOBUFS);
-    }
+    return world_.strikes(world_.faults.no_buffers, injected.no_buffers) ? failure(ENOBUFS)
+                                                                         : std::error_code();
+}
+
+std::error_code host::send_packet(sock& it, const datagram& one) {
+    const auto* const named = one.peer != nullptr && one.peer->is_known() ? one.peer : nullptr;
     if (it.is_local()) {
-        return send_local(it, *target, one.data);
+        return send_local(it, named, one.data);
     }
-    if (one.data.size() > udp_bytes_max) {
+    if (!it.is_bound) {
+        if (const auto error = bind_to_port(it, any_of(it.family))) {
+            return error == std::errc::address_in_use ? failure(EAGAIN) : error;
+        }
+    }
+    if (one.data.size() > 0xffff) {
         return failure(EMSGSIZE);
     }
-    if (target->port() == 0) {
+    const auto* const target = named != nullptr ? named : &it.peer;
+    if (!target->is_known()) {
+        return failure(EDESTADDRREQ);
+    }
+    if (const auto error = why_no_address(it, *target)) {
+        return error;
+    }
+    if (named != nullptr && target->port() == 0) {
         return failure(EINVAL);
     }
     if (is_broadcast(*target)) {
@@ -156,9 +204,13 @@ std::error_code host::send_packet(sock& it, const datagram& one) {
     if (there == nullptr) {
         return failure(ENETUNREACH);
     }
-    if (const auto error = it.is_bound ? std::error_code() : bind_anywhere(it, *target)) {
+    if (one.data.size() > udp_bytes_max) {
+        return failure(EMSGSIZE);
+    }
+    if (const auto error = why_not_sent_packet(it)) {
         return error;
     }
+    ++it.news.writable; // gone from this end at once
     send_away(it, *there, *target, one.data);
     return {};
 }
@@ -173,10 +225,7 @@ void host::send_away(sock& it, host& there, const endpoint& target, bytes data) 
     };
     auto from = it.local;
     if (from.is_unspecified()) {
-        const bool is_near = target.is_loopback() || target.is_unspecified();
-        const auto& own = is_near ? target : address(it.family);
-        from = endpoint::from_system(it.kind, own.data(), own.size());
-        from.set_port(it.local.port());
+        from = source_towards(target, it);
     }
     auto& way = world_.between(*this, there);
     const int copies = world_.strikes(way.options.duplicate, world_.injected.duplicated) ? 2 : 1;
@@ -184,8 +233,8 @@ void host::send_away(sock& it, host& there, const endpoint& target, bytes data) 
         auto sent = std::make_unique<flight>(
             flight{there, target, from, {data.begin(), data.end()}, it.id});
         world_.carry_datagram(*this, there, data.size(), [sent = std::move(sent)] {
-            sent->there.receive_packet(sent->target, {sent->from, std::move(sent->data)},
-                                       sent->sender);
+            sent->there.receive_packet(
+                sent->target, {sent->from, std::move(sent->data), sent->sender}, sent->sender);
         });
     }
 }
@@ -202,39 +251,48 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
     }
     // Port unreachable: the system tells who is connected to it, and nobody else. See: RFC 1122.
     auto* const origin = world_.find(sender);
-    if (origin == nullptr || !origin->peer.is_known()) {
+    if (origin == nullptr || !(origin->peer == target)) {
         return;
     }
     world_.carry(*this, *origin->home, 0, [&world = world_, sender] {
         if (auto* const told = world.find(sender)) {
             told->pending = failure(ECONNREFUSED);
-            ++told->changes;
+            ++told->news.all;
         }
     });
 }
 
-std::error_code host::send_local(sock& it, const endpoint& target, bytes data) {
-    auto* const there = find_named(target);
-    if (there == nullptr || there->kind != it.kind) {
-        const bool is_stale = files_.contains(std::string(target.path()));
-        return failure(there != nullptr                    ? EPROTOTYPE
-                       : is_stale || target.path().empty() ? ECONNREFUSED
-                                                           : ENOENT);
+std::error_code host::send_local(sock& it, const endpoint* target, bytes data) {
+    constexpr std::size_t overhead = 32;
+    sock* there = nullptr;
+    if (target != nullptr) {
+        if (const auto error = why_no_address(it, *target)) {
+            return error;
+        }
+    } else if (it.other == 0) {
+        return failure(ENOTCONN);
     }
-    if (there->peer.is_known() && !(there->peer == it.local)) {
-        return failure(EPERM);
-    }
-    if (data.size() > it.send_buffer) {
+    if (data.size() > it.send_buffer - overhead) {
         return failure(EMSGSIZE);
+    }
+    if (const auto error = why_not_sent_packet(it)) {
+        return error;
+    }
+    if (target != nullptr) {
+        if (const auto error = find_local(it, *target, there)) {
+            return error;
+        }
+    } else if (there = world_.find(it.other); there == nullptr) {
+        leave_peer(it);
+        return failure(ECONNREFUSED);
+    }
+    if (there->other != 0 && there->other != it.id) {
+        return failure(EPERM);
     }
     if (is_full(*there, data.size())) {
         return would_block();
     }
-    auto from = it.local;
-    if (!it.is_bound) {
-        from = endpoint();
-    }
-    append(*there, {from, {data.begin(), data.end()}});
+    append(*there, {it.is_bound ? it.local : endpoint(), {data.begin(), data.end()}, it.id});
     return {};
 }
 

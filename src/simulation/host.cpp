@@ -232,7 +232,7 @@ void host::wake(int write_end) noexcept {
     world_.check_thread();
     if (auto* const found = entry_of(write_end); found != nullptr && found->what == holds::wake) {
         found->is_signalled = true;
-        ++found->changes;
+        ++found->news.readable;
     }
 }
 
@@ -283,7 +283,7 @@ look host::look_at(int fd) noexcept {
         return {};
     }
     if (found->what == holds::wake) {
-        return {.readable = found->is_signalled, .writable = true, .changes = found->changes};
+        return {.readable = found->is_signalled, .writable = true, .news = found->news};
     }
     const auto* const it = socket_of(fd);
     if (it == nullptr) {
@@ -293,13 +293,29 @@ look host::look_at(int fd) noexcept {
         return look_at_stream(*it);
     }
     return {.readable = !it->packets.empty(),
-            .writable = true,
+            .writable = has_room_for_packets(*it),
             .error = static_cast<bool>(it->pending),
-            .changes = it->changes};
+            .news = it->news};
+}
+
+/// Much of it: who is woken for a little room would be woken too often.
+bool host::has_room(const sock& it) noexcept {
+    if (it.is_local()) {
+        return it.underway * 4 <= capacity_of(it);
+    }
+    return it.fin_sent || room_of(it) * 3 >= capacity_of(it);
+}
+
+void host::await_room(int fd) noexcept {
+    if (auto* const it = socket_of(fd); it != nullptr && it->is_stream() && !has_room(*it)) {
+        it->wants_room = true;
+    }
 }
 
 look host::look_at_stream(const sock& it) noexcept {
-    look seen = {.error = static_cast<bool>(it.pending), .changes = it.changes};
+    look seen = {.error = static_cast<bool>(it.pending), .news = it.news};
+    seen.read_closed = it.fin_arrived || it.state == phase::over;
+    seen.readable = !it.inbox.empty() || seen.read_closed;
     switch (it.state) {
     case phase::fresh:
         seen.writable = seen.hangup = true;
@@ -310,13 +326,12 @@ look host::look_at_stream(const sock& it) noexcept {
     case phase::connecting:
         break;
     case phase::connected:
-        seen.read_closed = it.fin_arrived;
-        seen.readable = !it.inbox.empty() || it.fin_arrived;
-        seen.writable = it.fin_sent || room_of(it) * 3 >= capacity_of(it);
+        seen.writable = has_room(it);
         seen.hangup = it.fin_sent && it.fin_arrived;
         break;
     case phase::over:
-        seen.readable = seen.writable = seen.read_closed = seen.hangup = true;
+        seen.writable = !it.is_local() || has_room(it);
+        seen.hangup = true;
         break;
     }
     return seen;

@@ -22,7 +22,7 @@ struct look {
     bool read_closed = false;
     bool hangup = false;
     bool error = false;
-    std::uint32_t changes = 0;
+    news_count news;
 };
 
 /// The IPv4 address in an IPv6 one that stands for it, else the address itself.
@@ -89,6 +89,8 @@ public:
     [[nodiscard]] bool is_open(int fd) const noexcept { return entry_of(fd) != nullptr; }
     [[nodiscard]] bool is_pollable(int fd) const noexcept;
     [[nodiscard]] look look_at(int fd) noexcept;
+    /// A waiter looks at `fd` in vain: it is to be woken when there is room.
+    void await_room(int fd) noexcept;
 
     /// Names what is open there, also after its number was given to something else; 0 for nothing.
     [[nodiscard]] std::uint64_t serial_of(int fd) const noexcept {
@@ -121,7 +123,7 @@ private:
         holds what = holds::nothing;
         socket_id id = 0;
         bool is_signalled = false;
-        std::uint32_t changes = 0;
+        news_count news;
         std::uint64_t serial = 0;
     };
     struct file {
@@ -144,22 +146,25 @@ private:
     void release(socket_id id) noexcept;
     void close_socket(sock& it) noexcept;
     [[nodiscard]] look look_at_stream(const sock& it) noexcept;
+    [[nodiscard]] bool has_room(const sock& it) noexcept;
 
     // Names.
     std::error_code bind_to_name(sock& it, const endpoint& local);
     std::error_code bind_to_port(sock& it, const endpoint& local);
     [[nodiscard]] bool is_taken(const sock& it, const endpoint& local) noexcept;
     std::error_code bind_anywhere(sock& it, const endpoint& towards);
+    [[nodiscard]] endpoint source_towards(const endpoint& target, const sock& it) const;
     [[nodiscard]] std::uint16_t free_port(const sock& it) noexcept;
     void unbind(sock& it) noexcept;
     [[nodiscard]] std::vector<socket_id>& bound(transport kind, std::uint16_t port) {
         return ports_[static_cast<std::uint32_t>(kind) << 16 | port];
     }
     [[nodiscard]] sock* find_listener(const endpoint& target);
-    [[nodiscard]] sock* find_named(const endpoint& target) noexcept;
 
     // Streams.
     std::error_code connect_stream(sock& it, const endpoint& target);
+    std::error_code connect_again(sock& it);
+    void renew(sock& it, std::error_code reason);
     std::error_code connect_local(sock& it, const endpoint& target);
     std::error_code connect_datagrams(sock& it, const endpoint& target);
     sock& welcome(sock& listener, sock& client);
@@ -168,7 +173,9 @@ private:
     [[nodiscard]] bool try_again(sock& it);
     void arrive(sock& it, piece&& what);
     void arrive_syn(sock& it);
-    void arrive_data(sock& it, bytes data);
+    void arrive_fin(sock& it, sock& other);
+    [[nodiscard]] static bool take_parcels(sock& it, std::size_t count) noexcept;
+    [[nodiscard]] static std::error_code why_no_address(const sock& it, const endpoint& target);
     void refuse(sock& it, std::error_code reason);
     void end(sock& it, std::error_code reason) noexcept;
     [[nodiscard]] std::size_t capacity_of(const sock& it) noexcept;
@@ -181,11 +188,15 @@ private:
     [[nodiscard]] std::error_code why_not_sent(sock& it, std::size_t room);
 
     // Datagrams.
+    [[nodiscard]] bool has_room_for_packets(const sock& it) noexcept;
+    [[nodiscard]] std::error_code why_not_sent_packet(sock& it);
+    [[nodiscard]] std::error_code find_local(const sock& it, const endpoint& target, sock*& found);
+    void leave_peer(sock& it) noexcept;
     [[nodiscard]] bool take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
                                    bool& is_truncated, endpoint& from);
     std::error_code send_packet(sock& it, const datagram& one);
     void send_away(sock& it, host& there, const endpoint& target, bytes data);
-    std::error_code send_local(sock& it, const endpoint& target, bytes data);
+    std::error_code send_local(sock& it, const endpoint* target, bytes data);
     [[nodiscard]] sock* find_receiver(const endpoint& target, const endpoint& from);
 
     // The record.

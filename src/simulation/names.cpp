@@ -101,14 +101,30 @@ std::error_code host::bind(int fd, const endpoint& local) {
     if (it == nullptr) {
         return noted("bind", fd, why_not_socket(fd));
     }
-    if (it->is_bound || local.family() != it->family) {
-        return noted("bind", fd, failure(EINVAL));
+    if (it->is_local()) {
+        return noted("bind", fd,
+                     local.family() == AF_UNIX ? bind_to_name(*it, local) : failure(EINVAL));
     }
-    return noted("bind", fd, it->is_local() ? bind_to_name(*it, local) : bind_to_port(*it, local));
+    auto error = why_no_address(*it, local);
+    if (!error) {
+        error = bind_to_port(*it, local);
+    }
+    if (!error) {
+        it->has_own_port = local.port() != 0;
+        it->has_own_address = !local.is_unspecified();
+    }
+    return noted("bind", fd, error);
 }
 
 std::error_code host::bind_to_name(sock& it, const endpoint& local) {
     auto named = endpoint::from_system(it.kind, local.data(), local.size());
+    const bool is_offered = key_of(named).empty();
+    if (it.is_bound) {
+        // Asking for any name is content with the one there is; a file is made before it is seen
+        // that there is one already.
+        return is_offered ? std::error_code()
+                          : failure(files_.contains(named.path()) ? EADDRINUSE : EINVAL);
+    }
     while (key_of(named).empty()) {
         const auto offered = abstract_name(it.kind, numbered(++names_given_));
         if (!files_.contains(key_of(offered))) {
@@ -144,6 +160,9 @@ std::error_code host::bind_to_port(sock& it, const endpoint& local) {
     if (!local.is_unspecified() && !is_loopback_or_own(unmapped(local))) {
         return failure(EADDRNOTAVAIL);
     }
+    if (it.is_bound || (it.is_stream() && it.state != phase::fresh)) {
+        return failure(EINVAL);
+    }
     const auto port = local.port() != 0 ? local.port() : free_port(it);
     const auto wanted = with_port(local, it.kind, port);
     if (port == 0 || is_taken(it, wanted)) {
@@ -167,25 +186,31 @@ std::uint16_t host::free_port(const sock& it) noexcept {
     return 0;
 }
 
-/// For who connects or sends without a name: the address that leads there, and a free port.
-std::error_code host::bind_anywhere(sock& it, const endpoint& towards) {
-    const auto real = unmapped(towards);
+/// The address that leads to `target`, with the port of `it`.
+endpoint host::source_towards(const endpoint& target, const sock& it) const {
+    const auto real = unmapped(target);
     const bool is_near = real.is_loopback() || real.is_unspecified();
     auto own = address(it.family);
     if (real.family() != it.family) {
         own = mapped(is_near ? real : address(AF_INET));
     } else if (is_near) {
         own = *endpoint::parse(it.family == AF_INET ? "tcp://127.0.0.1:0" : "tcp://[::1]:0");
-    } else if (is_same_place(towards, own)) {
-        own = towards;
+    } else if (is_loopback_or_own(target)) {
+        own = target;
     }
+    return with_port(own, it.kind, it.is_bound ? it.local.port() : std::uint16_t{0});
+}
+
+/// For who connects without a name: the address that leads there, and a free port.
+std::error_code host::bind_anywhere(sock& it, const endpoint& towards) {
+    const auto own = source_towards(towards, it);
     if (it.is_bound && it.local.is_unspecified()) {
-        it.local = with_port(own, it.kind, it.local.port());
+        it.local = own;
     }
     if (it.is_bound) {
         return {};
     }
-    const auto error = bind_to_port(it, with_port(own, it.kind, 0));
+    const auto error = bind_to_port(it, own);
     return error == std::errc::address_in_use ? failure(EADDRNOTAVAIL) : error;
 }
 
@@ -249,9 +274,28 @@ simulated::socket* host::find_receiver(const endpoint& target, const endpoint& f
     return best;
 }
 
-simulated::socket* host::find_named(const endpoint& target) noexcept {
-    const auto found = files_.find(key_of(target));
-    return found == files_.end() ? nullptr : world_.find(found->second.id);
+std::error_code host::find_local(const sock& it, const endpoint& target, sock*& found) {
+    const auto place = files_.find(key_of(target));
+    found = place == files_.end() ? nullptr : world_.find(place->second.id);
+    if (found == nullptr) {
+        const bool is_missing = place == files_.end() && !target.path().empty();
+        return failure(is_missing ? ENOENT : ECONNREFUSED);
+    }
+    return found->kind == it.kind ? std::error_code() : failure(EPROTOTYPE);
+}
+
+/// What is wrong with an address that `it` is to use.
+std::error_code host::why_no_address(const sock& it, const endpoint& target) {
+    if (it.is_local()) {
+        const bool has_name = target.family() == AF_UNIX && !key_of(target).empty();
+        return has_name ? std::error_code() : failure(EINVAL);
+    }
+    constexpr std::size_t inet6_size_min = 24; // without the scope, as in RFC 2133
+    const auto least = it.family == AF_INET ? sizeof(sockaddr_in) : inet6_size_min;
+    if (target.size() < least) {
+        return failure(EINVAL);
+    }
+    return target.family() == it.family ? std::error_code() : failure(EAFNOSUPPORT);
 }
 
 result<endpoint> host::local_endpoint(int fd, transport kind) {
@@ -274,11 +318,9 @@ result<endpoint> host::peer_endpoint(int fd, transport kind) {
     if (it == nullptr) {
         return noted<endpoint>("peer_endpoint", fd, why_not_socket(fd));
     }
-    // A Unix socket remembers whom it was connected to; TCP forgets when it is over.
-    const bool is_remembered = it->is_local() && it->state == phase::over;
-    const bool has_peer =
-        it->is_stream() ? it->state == phase::connected || is_remembered : it->peer.is_known();
-    if (!has_peer) {
+    const bool is_linked =
+        it->state == phase::connected || (it->is_local() && it->state == phase::over);
+    if (it->is_stream() ? !is_linked : !it->peer.is_known()) {
         return failure(ENOTCONN);
     }
     if (!it->peer.is_known()) {

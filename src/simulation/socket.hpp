@@ -59,7 +59,20 @@ struct piece {
 struct packet {
     endpoint from;
     std::vector<std::byte> data;
+    socket_id sender = 0;
 };
+
+/// How often a waiter was woken, by what it waits for: an edge-triggered registration tells each
+/// time once. `all` is for ends and errors, which wake every waiter.
+struct news_count {
+    std::uint32_t readable = 0;
+    std::uint32_t writable = 0;
+    std::uint32_t all = 0;
+};
+
+/// What the caller of connect was told so far. It is the socket's own and not the connection's:
+/// whoever asks again after the end hears of it, and may then connect anew. See: connect(2).
+enum class calling : std::uint8_t { idle, asked, answered, given_up };
 
 enum class phase : std::uint8_t { fresh, listening, connecting, connected, over };
 
@@ -71,20 +84,23 @@ struct socket {
     int family = 0;
     phase state = phase::fresh;
     bool is_bound = false;
+    bool has_own_address = false; ///< given by bind: connecting again does not change it
+    bool has_own_port = false;
     bool is_closed = false; ///< by its owner; what is under way still goes
     endpoint local;
     endpoint peer;
     std::error_code pending; ///< SO_ERROR
-    /// Counts what would wake a waiter: an edge-triggered registration tells each once.
-    std::uint32_t changes = 0;
+    news_count news;
 
     // Streams.
     socket_id other = 0;
     host* other_host = nullptr;
+    calling call = calling::idle;
     byte_queue inbox;
-    std::size_t underway = 0; ///< sent, and not read over there as far as we know
-    bool wants_room = false;  ///< a send came short
-    bool fin_sent = false;
+    std::deque<std::size_t> parcels; ///< Unix: what is left of each send in `inbox`
+    std::size_t underway = 0;        ///< sent, and not read over there as far as we know
+    bool wants_room = false;         ///< a send came short
+    bool fin_sent = false;           ///< or would be: nothing more is sent
     bool fin_arrived = false;
     std::deque<piece> out;
     time_point last_arrival;

@@ -28,7 +28,8 @@ std::error_code host::listen(int fd, int backlog) {
     if (it == nullptr) {
         return noted("listen", fd, why_not_socket(fd));
     }
-    if (!it->is_stream() || (it->state != phase::fresh && it->state != phase::listening)) {
+    if (!it->is_stream() || it->call != calling::idle ||
+        (it->state != phase::fresh && it->state != phase::listening)) {
         return noted("listen", fd, failure(it->is_stream() ? EINVAL : EOPNOTSUPP));
     }
     if (!it->is_bound) {
@@ -62,26 +63,65 @@ std::error_code host::connect(int fd, const endpoint& target) {
     if (it == nullptr) {
         return noted("connect", fd, why_not_socket(fd));
     }
-    if (target.family() != it->family) {
-        return noted("connect", fd, failure(it->is_local() ? EINVAL : EAFNOSUPPORT));
+    if (it->kind == transport::tcp && (it->state != phase::fresh || it->call != calling::idle)) {
+        return noted("connect", fd, connect_again(*it));
+    }
+    if (const auto error = why_no_address(*it, target)) {
+        return noted("connect", fd, error);
     }
     if (!it->is_stream()) {
         return noted("connect", fd, connect_datagrams(*it, target));
     }
-    if (it->state != phase::fresh) {
-        return noted("connect", fd, failure(it->state == phase::connecting ? EALREADY : EISCONN));
-    }
     return noted("connect", fd,
                  it->is_local() ? connect_local(*it, target) : connect_stream(*it, target));
+}
+
+/// Who asks again hears once what became of it. See: inet_stream_connect in the sources of Linux.
+std::error_code host::connect_again(sock& it) {
+    if (it.call == calling::given_up) {
+        return failure(EINVAL);
+    }
+    if (it.call != calling::asked) {
+        return failure(EISCONN);
+    }
+    if (it.state == phase::connecting) {
+        return failure(EALREADY);
+    }
+    if (it.state == phase::over) {
+        const auto reason = it.pending ? it.pending : failure(ECONNABORTED);
+        renew(it, {});
+        return reason;
+    }
+    it.call = calling::answered;
+    return {};
+}
+
+/// As good as new, and able to connect once more.
+void host::renew(sock& it, std::error_code reason) {
+    it.out.clear();
+    it.inbox = {};
+    it.other = 0;
+    it.peer = {};
+    it.state = phase::fresh;
+    it.call = calling::idle;
+    it.pending = reason;
+    it.fin_sent = it.fin_arrived = false;
+    it.underway = 0;
+    ++it.news.all;
+    if (!it.has_own_port) {
+        unbind(it);
+    }
+    if (!it.has_own_address) {
+        const auto port = it.local.port();
+        it.local = *endpoint::parse(it.family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
+        it.local.set_port(port);
+    }
 }
 
 std::error_code host::connect_stream(sock& it, const endpoint& target) {
     auto* const there = world_.find_host(unmapped(target), *this);
     if (there == nullptr) {
         return failure(ENETUNREACH);
-    }
-    if (target.port() == 0) {
-        return failure(ECONNREFUSED);
     }
     if (const auto error = bind_anywhere(it, target)) {
         return error;
@@ -92,25 +132,26 @@ std::error_code host::connect_stream(sock& it, const endpoint& target) {
         it.peer.set_port(target.port());
     }
     it.state = phase::connecting;
+    it.call = calling::asked;
+    it.pending = {};
     it.other_host = there;
     transmit(it, piece::what::syn);
     return failure(EINPROGRESS);
 }
 
 std::error_code host::connect_local(sock& it, const endpoint& target) {
-    auto* const listener = find_named(target);
-    if (listener == nullptr) {
-        const bool is_stale = !target.path().empty() && identify(target.path());
-        return failure(is_stale || target.path().empty() ? ECONNREFUSED : ENOENT);
-    }
-    if (listener->kind != transport::unix_stream) {
-        return failure(EPROTOTYPE);
+    sock* listener = nullptr;
+    if (const auto error = find_local(it, target, listener)) {
+        return error;
     }
     if (listener->state != phase::listening) {
         return failure(ECONNREFUSED);
     }
     if (listener->queue.size() > listener->backlog) {
         return would_block();
+    }
+    if (it.state != phase::fresh) {
+        return failure(it.state == phase::listening ? EINVAL : EISCONN);
     }
     it.state = phase::connected;
     it.peer = listener->local;
@@ -119,7 +160,7 @@ std::error_code host::connect_local(sock& it, const endpoint& target) {
     made.state = phase::connected;
     it.other = made.id;
     listener->queue.push_back(made.id);
-    ++listener->changes;
+    ++listener->news.readable;
     return {};
 }
 
@@ -127,6 +168,7 @@ std::error_code host::connect_local(sock& it, const endpoint& target) {
 simulated::socket& host::welcome(sock& listener, sock& client) {
     auto& made = world_.make_socket(*listener.home, listener.kind, listener.family);
     made.state = phase::connecting;
+    made.call = calling::answered;
     made.listener = listener.id;
     made.other = client.id;
     made.other_host = client.home;
@@ -135,6 +177,13 @@ simulated::socket& host::welcome(sock& listener, sock& client) {
     made.no_delay = listener.no_delay;
     made.send_buffer = listener.send_buffer;
     made.receive_buffer = listener.receive_buffer;
+    if (!made.is_local()) {
+        // It holds the port, also when the listener is gone.
+        made.reuse_address = listener.reuse_address;
+        made.reuse_port = listener.reuse_port;
+        made.is_bound = true;
+        listener.home->bound(made.kind, made.local.port()).push_back(made.id);
+    }
     return made;
 }
 
@@ -226,13 +275,16 @@ void host::arrive(sock& it, piece&& what) {
         }
         other->state = phase::connected;
         other->other = it.id;
-        ++other->changes;
+        ++other->news.all;
         other->home->transmit(*other, piece::what::ack);
         return;
     }
     if (other == nullptr || (other->is_closed && what.kind == piece::what::data)) {
         if (what.kind != piece::what::fin) {
             refuse(it, failure(ECONNRESET));
+        } else if (it.fin_arrived) {
+            it.state = phase::over; // both have said all, and the other one has gone before
+            ++it.news.all;
         }
         return;
     }
@@ -246,13 +298,24 @@ void host::arrive(sock& it, piece&& what) {
         }
         --listener->handshakes;
         listener->queue.push_back(other->id);
-        ++listener->changes;
+        ++listener->news.readable;
     } else if (what.kind == piece::what::data) {
         other->inbox.append(what.data);
-        ++other->changes;
+        ++other->news.readable;
     } else {
-        other->fin_arrived = true;
-        ++other->changes;
+        arrive_fin(it, *other);
+    }
+}
+
+/// The end of what `it` says. Where both have said all, TCP has no connection any more.
+void host::arrive_fin(sock& it, sock& other) {
+    other.fin_arrived = true;
+    ++other.news.all;
+    if (!it.is_local() && it.fin_arrived) {
+        for (auto* const one : {&it, &other}) {
+            one->state = phase::over;
+            ++one->news.all;
+        }
     }
 }
 
@@ -266,7 +329,7 @@ void host::arrive_syn(sock& it) {
         // A socket that called its own port: TCP lets both ends be one.
         it.other = it.id;
         it.state = phase::connected;
-        ++it.changes;
+        ++it.news.all;
     } else {
         refuse(it, failure(ECONNREFUSED));
     }
@@ -292,7 +355,7 @@ void host::receive_reset(socket_id id, std::error_code reason) {
     if (it == nullptr || it->state == phase::over) {
         return;
     }
-    // After the end was read, Linux calls it a broken pipe. See: tcp_reset in its sources.
+    // After the end arrived, Linux calls it a broken pipe. See: tcp_reset in its sources.
     end(*it, it->fin_arrived && it->kind == transport::tcp ? failure(EPIPE) : reason);
 }
 
@@ -307,7 +370,10 @@ void host::end(sock& it, std::error_code reason) noexcept {
     it.other = 0;
     it.state = phase::over;
     it.pending = reason;
-    ++it.changes;
+    ++it.news.all;
+    if (!it.is_local() && !it.has_own_port) {
+        unbind(it);
+    }
     if (it.is_closed || is_embryo) {
         release(it.id);
     }
@@ -337,8 +403,11 @@ void host::reset_by_network(sock& it) {
 
 result<owned_fd> host::accept(int fd, transport kind, endpoint& peer) {
     auto* const it = socket_of(fd);
-    if (it == nullptr || it->state != phase::listening) {
-        return noted<owned_fd>("accept", fd, it == nullptr ? why_not_socket(fd) : failure(EINVAL));
+    if (it == nullptr) {
+        return noted<owned_fd>("accept", fd, why_not_socket(fd));
+    }
+    if (it->state != phase::listening) {
+        return noted<owned_fd>("accept", fd, failure(it->is_stream() ? EINVAL : EOPNOTSUPP));
     }
     auto& faults = world_.faults;
     auto& injected = world_.injected;
@@ -346,11 +415,11 @@ result<owned_fd> host::accept(int fd, transport kind, endpoint& peer) {
         return noted<owned_fd>("accept", fd, would_block());
     }
     if (world_.strikes(faults.would_block, injected.would_blocks)) {
-        ++it->changes;
+        ++it->news.all;
         return noted<owned_fd>("accept", fd, would_block());
     }
     if (world_.strikes(faults.no_descriptors, injected.no_descriptors)) {
-        ++it->changes;
+        ++it->news.all;
         return noted<owned_fd>("accept", fd, failure(EMFILE));
     }
     auto* const made = world_.find(it->queue.front());
@@ -373,8 +442,11 @@ result<owned_fd> host::accept(int fd, transport kind, endpoint& peer) {
 
 // Bytes.
 
-/// What fits on the way: this end's buffer and the other one's.
+/// What fits on the way: this end's buffer and, but for Unix sockets, the other one's.
 std::size_t host::capacity_of(const sock& it) noexcept {
+    if (it.is_local()) {
+        return it.send_buffer;
+    }
     const auto* const other = world_.find(it.other);
     return it.send_buffer + (other == nullptr ? 0 : other->receive_buffer);
 }
@@ -405,8 +477,8 @@ result<std::size_t> host::receive(int fd, std::span<std::byte> target) {
 }
 
 result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) {
-    if (it.state == phase::fresh || it.state == phase::listening) {
-        return failure(it.kind == transport::tcp ? ENOTCONN : EINVAL);
+    if (it.state == phase::listening || (it.state == phase::fresh && it.is_local())) {
+        return failure(it.is_local() ? EINVAL : ENOTCONN);
     }
     auto& injected = world_.injected;
     if (it.state == phase::connected && world_.random.chance(world_.faults.reset)) {
@@ -414,14 +486,14 @@ result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) 
     }
     const bool is_told_of_more = !it.inbox.empty() || it.fin_arrived;
     if (is_told_of_more && world_.strikes(world_.faults.would_block, injected.would_blocks)) {
-        ++it.changes;
+        ++it.news.all;
         return would_block();
     }
     if (!it.inbox.empty()) {
         auto most = std::min(target.size(), it.inbox.size());
         if (most > 1 && world_.strikes(world_.faults.short_receive, injected.short_receives)) {
             most = 1 + world_.random.below(most - 1);
-            ++it.changes;
+            ++it.news.all;
         }
         const auto got = it.inbox.take(target.first(most));
         acknowledge(it, got);
@@ -434,17 +506,35 @@ result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) 
     if (it.fin_arrived || it.state == phase::over) {
         return std::size_t{0};
     }
-    return would_block();
+    return it.state == phase::fresh ? failure(ENOTCONN) : would_block();
+}
+
+/// True where that was the rest of one.
+bool host::take_parcels(sock& it, std::size_t count) noexcept {
+    bool is_one_done = false;
+    while (count > 0 && !it.parcels.empty()) {
+        const auto part = std::min(count, it.parcels.front());
+        count -= part;
+        it.parcels.front() -= part;
+        if (it.parcels.front() == 0) {
+            it.parcels.pop_front();
+            is_one_done = true;
+        }
+    }
+    return is_one_done;
 }
 
 /// Tells the sender that there is room again; travels as everything does, but is never lost.
 void host::acknowledge(sock& it, std::size_t count) {
-    const auto tell = [&world = world_, id = it.other, count] {
+    const bool frees_parcel = take_parcels(it, count);
+    const auto tell = [&world = world_, id = it.other, count, frees_parcel] {
         if (auto* const sender = world.find(id)) {
             sender->underway -= std::min(sender->underway, count);
-            if (sender->wants_room && sender->home->look_at_stream(*sender).writable) {
+            // A Unix socket says so each time that a whole parcel was taken.
+            const bool is_awaited = sender->is_local() ? frees_parcel : sender->wants_room;
+            if (is_awaited && sender->home->has_room(*sender)) {
                 sender->wants_room = false;
-                ++sender->changes;
+                ++sender->news.writable;
             }
         }
     };
@@ -476,6 +566,12 @@ result<std::size_t> host::send_gathered(int fd, std::span<const bytes> sources) 
 /// The error that a send meets, if any.
 std::error_code host::why_not_sent(sock& it, std::size_t room) {
     auto& injected = world_.injected;
+    if (it.is_local() && (it.state == phase::fresh || it.state == phase::listening)) {
+        return failure(ENOTCONN);
+    }
+    if (it.is_local() && (it.state == phase::over || it.fin_sent)) {
+        return failure(EPIPE); // what is pending stays so
+    }
     if (it.state == phase::connecting) {
         it.wants_room = true;
         return would_block();
@@ -484,14 +580,14 @@ std::error_code host::why_not_sent(sock& it, std::size_t room) {
         return std::exchange(it.pending, {});
     }
     if (it.state != phase::connected || it.fin_sent) {
-        return failure(it.kind == transport::tcp || it.state != phase::fresh ? EPIPE : ENOTCONN);
+        return failure(EPIPE);
     }
     if (room == 0) {
         it.wants_room = true;
         return would_block();
     }
     if (world_.strikes(world_.faults.would_block, injected.would_blocks)) {
-        ++it.changes;
+        ++it.news.all;
         return would_block();
     }
     return world_.strikes(world_.faults.no_buffers, injected.no_buffers) ? failure(ENOBUFS)
@@ -502,19 +598,19 @@ result<std::size_t> host::send_stream(sock& it, std::span<const bytes> sources) 
     if (it.state == phase::connected && world_.random.chance(world_.faults.reset)) {
         reset_by_network(it);
     }
-    auto room = room_of(it);
-    if (const auto error = why_not_sent(it, room)) {
-        return error;
-    }
     std::size_t all = 0;
     for (const auto& part : sources.first(std::min<std::size_t>(sources.size(), 64))) {
         all += part.size();
+    }
+    auto room = room_of(it);
+    if (const auto error = why_not_sent(it, all == 0 ? 1 : room)) {
+        return error;
     }
     if (all > room) {
         it.wants_room = true;
     } else if (all > 1 && world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
         room = 1 + world_.random.below(all - 1);
-        ++it.changes;
+        ++it.news.all;
     }
     const auto taken = std::min(all, room);
     std::vector<std::byte> data;
@@ -525,7 +621,10 @@ result<std::size_t> host::send_stream(sock& it, std::span<const bytes> sources) 
     }
     it.underway += taken;
     if (it.is_local()) {
-        arrive(it, {piece::what::data, world_.now(), std::move(data)});
+        if (auto* const other = world_.find(it.other); other != nullptr && taken != 0) {
+            other->parcels.push_back(taken);
+            arrive(it, {piece::what::data, world_.now(), std::move(data)});
+        }
         return taken;
     }
     const auto mtu = std::max<std::size_t>(world_.between(*this, *it.other_host).options.mtu, 64);
@@ -542,16 +641,26 @@ std::error_code host::shutdown_write(int fd) {
     if (it == nullptr) {
         return noted("shutdown", fd, why_not_socket(fd));
     }
-    if (it->state != phase::connected) {
-        return noted("shutdown", fd, failure(ENOTCONN));
+    ++it->news.all;
+    if (it->call == calling::asked) {
+        it->call = it->state == phase::over ? calling::given_up : calling::answered;
     }
-    if (!std::exchange(it->fin_sent, true)) {
-        ++it->changes;
-        if (it->is_local()) {
-            arrive(*it, {piece::what::fin, world_.now(), {}});
-        } else {
-            transmit(*it, piece::what::fin);
-        }
+    if (it->kind == transport::tcp && it->state == phase::connecting) {
+        renew(*it, failure(ECONNRESET));
+        return noted("shutdown", fd, std::error_code());
+    }
+    if (it->kind == transport::tcp && it->state == phase::listening) {
+        return noted("shutdown", fd, std::error_code());
+    }
+    const bool was_sent = std::exchange(it->fin_sent, true);
+    const bool has_peer = it->is_stream() ? it->state == phase::connected : it->peer.is_known();
+    if (!has_peer) {
+        return noted("shutdown", fd, it->is_local() ? std::error_code() : failure(ENOTCONN));
+    }
+    if (it->is_stream() && it->is_local()) {
+        arrive(*it, {piece::what::fin, world_.now(), {}});
+    } else if (it->is_stream() && !was_sent) {
+        transmit(*it, piece::what::fin);
     }
     return noted("shutdown", fd, std::error_code());
 }
@@ -593,7 +702,7 @@ void host::close_socket(sock& it) noexcept {
         if (auto* const other = world_.find(it.other)) {
             other->other = 0;
             other->fin_arrived = true;
-            end(*other, is_unread ? failure(ECONNRESET) : std::error_code());
+            end(*other, is_unread ? failure(ECONNRESET) : other->pending);
         }
         release(it.id);
         return;

@@ -6,11 +6,15 @@
 #include "support/test_kernel.hpp"
 
 #include <sockeye/loop.hpp>
+#include <sockeye/stream.hpp>
 
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <utility>
+
+#include <doctest/doctest.h>
 
 namespace support {
 
@@ -51,5 +55,23 @@ struct clocked_loop {
 void on_every_clocked_loop(std::initializer_list<int> numbers,
                            const std::function<void(clocked_loop&)>& body,
                            const std::optional<needs_real_system>& need = {});
+
+/// A connection of `owner` with a fresh Session, and its other end. Throws where it fails.
+template <typename Session>
+struct joined {
+    template <typename... Args>
+    joined(ground& on, sockeye::loop& owner, Args&&... args) {
+        auto& system = on.system();
+        const auto there = make_bound_tcp(system);
+        REQUIRE_FALSE(system.listen(there.fd.get(), 1));
+        link = sockeye::connect<Session>(owner, there.name, {}, std::forward<Args>(args)...);
+        REQUIRE(turn_until(owner, [&] { return !link.is_connecting(); }));
+        sockeye::endpoint peer;
+        far = system.accept(there.fd.get(), sockeye::transport::tcp, peer).value();
+    }
+
+    sockeye::stream link;
+    sockeye::owned_fd far;
+};
 
 } // namespace support

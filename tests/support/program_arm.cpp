@@ -14,7 +14,8 @@ namespace {
 using sockeye::endpoint;
 using sockeye::transport;
 
-constexpr std::size_t bytes_max = 300'000;
+/// Well below the smallest mark at which a socket stops being writable.
+constexpr std::size_t sure_to_fit = 16'000;
 
 bool is_stream(transport kind) noexcept {
     return kind == transport::tcp || kind == transport::unix_stream;
@@ -73,77 +74,81 @@ program_arm::~program_arm() {
                 system_.set_option(it.fd.get(), sockeye::socket_option::linger_reset, 1));
         }
     }
-    for (const auto* const name : {"a", "b", "dead"}) {
+    for (const auto* const name : {"first_path", "second_path", "dead_path"}) {
         static_cast<void>(system_.remove_file(on_.path(name)));
     }
 }
 
+/// More is under way than surely fits, or has filled a buffer to a mark.
+bool program_arm::is_stuffed() const {
+    return is_stuffed_ || std::ranges::any_of(sent_, [&](const auto& one) {
+               const auto found = heard_.find(one.first);
+               return one.second - (found == heard_.end() ? 0 : found->second) > sure_to_fit;
+           });
+}
+
 outcome program_arm::perform(const step& one) {
+    outcome result;
+    result.is_stuffed = is_stuffed();
     if (one.what == verb::wait) {
-        return wait();
+        wait(result);
+    } else if (one.what == verb::make) {
+        result.text = make(one);
+    } else if (auto& it = at(one.on); it.fd) {
+        result.text = call(one, it);
+    } else {
+        result.text = "no socket";
     }
-    auto& it = at(one.on);
-    if (one.what == verb::make) {
-        return {.text = make(one), .events = {}, .is_stuffed = is_stuffed_};
-    }
-    if (!it.fd) {
-        return {.text = "no socket", .events = {}, .is_stuffed = is_stuffed_};
-    }
-    auto result = call(one, it);
-    result.is_stuffed |= is_stuffed_;
+    result.is_stuffed |= is_stuffed();
     return result;
 }
 
-outcome program_arm::call(const step& one, member& it) {
+std::string program_arm::call(const step& one, member& it) {
     const int fd = it.fd.get();
-    const bool was_stuffed = is_stuffed_;
-    const auto text = [&]() -> std::string {
-        switch (one.what) {
-        case verb::bind:
-            return text_of(system_.bind(fd, find(one, it.kind)));
-        case verb::listen:
-            return text_of(system_.listen(fd, static_cast<int>(one.amount)));
-        case verb::connect:
-            return connect(one, it);
-        case verb::accept:
-            return accept(one, it);
-        case verb::send:
-            return send(one, it);
-        case verb::send_to:
-            return send_to(one, it);
-        case verb::fill:
-            return fill(it);
-        case verb::receive:
-            return receive(one.amount, it);
-        case verb::receive_datagrams:
-            return receive_datagrams(it);
-        case verb::drain:
-            return drain(it);
-        case verb::shutdown_write:
-            return text_of(system_.shutdown_write(fd));
-        case verb::close:
-            static_cast<void>(backend_->remove(fd));
-            it = {};
-            return "ok";
-        case verb::linger_reset:
-            return text_of(system_.set_option(fd, sockeye::socket_option::linger_reset, 1));
-        case verb::pending_error:
-            return text_of(system_.pending_error(fd));
-        case verb::local_endpoint:
-            return describe(system_.local_endpoint(fd, it.kind));
-        case verb::peer_endpoint:
-            return describe(system_.peer_endpoint(fd, it.kind));
-        case verb::watch:
-            return watch(one, it);
-        case verb::forget:
-            return text_of(backend_->remove(fd));
-        case verb::make:
-        case verb::wait:
-            break;
-        }
-        return {};
-    }();
-    return {.text = text, .events = {}, .is_stuffed = was_stuffed};
+    switch (one.what) {
+    case verb::bind:
+        return text_of(system_.bind(fd, find(one, it.kind)));
+    case verb::listen:
+        return text_of(system_.listen(fd, static_cast<int>(one.amount)));
+    case verb::connect:
+        return connect(one, it);
+    case verb::accept:
+        return accept(one, it);
+    case verb::send:
+        return send(one, it);
+    case verb::send_to:
+        return send_to(one, it);
+    case verb::fill:
+        return fill(it);
+    case verb::receive:
+        return receive(one.amount, it);
+    case verb::receive_datagrams:
+        return receive_datagrams(it);
+    case verb::drain:
+        return drain(it);
+    case verb::shutdown_write:
+        return text_of(system_.shutdown_write(fd));
+    case verb::close:
+        static_cast<void>(backend_->remove(fd));
+        it = {};
+        return "ok";
+    case verb::linger_reset:
+        return text_of(system_.set_option(fd, sockeye::socket_option::linger_reset, 1));
+    case verb::pending_error:
+        return text_of(system_.pending_error(fd));
+    case verb::local_endpoint:
+        return describe(system_.local_endpoint(fd, it.kind));
+    case verb::peer_endpoint:
+        return describe(system_.peer_endpoint(fd, it.kind));
+    case verb::watch:
+        return watch(one, it);
+    case verb::forget:
+        return text_of(backend_->remove(fd));
+    case verb::make:
+    case verb::wait:
+        break;
+    }
+    return {};
 }
 
 std::string program_arm::make(const step& one) {
@@ -238,6 +243,7 @@ std::string program_arm::heard(member& it, sockeye::bytes what) {
         is_next &= what[at] == said(source, first + at);
     }
     it.received += what.size();
+    heard_[source] += what.size();
     if (!is_stream(it.kind)) {
         it.source = 0;
     }
@@ -302,18 +308,17 @@ std::string program_arm::watch(const step& one, member& it) {
         error == std::errc::no_such_file_or_directory ? backend_->add(fd, one.wanted, key) : error);
 }
 
-outcome program_arm::wait() {
+void program_arm::wait(outcome& result) {
     std::array<sockeye::event, 2 * program_sockets> ready;
     const auto count = backend_->wait(ready, sockeye::duration::zero());
     if (!count) {
-        return {.text = text_of(count.error()), .events = {}, .is_stuffed = is_stuffed_};
+        result.text = text_of(count.error());
+        return;
     }
-    outcome result = {
-        .text = *count == 0 ? "nothing" : "",
-        .events = {ready.begin(), ready.begin() + static_cast<std::ptrdiff_t>(*count)},
-        .is_stuffed = is_stuffed_};
-    std::ranges::sort(result.events, {}, &sockeye::event::key);
-    return result;
+    const auto told = std::span(ready).first(*count);
+    std::ranges::sort(told, {}, &sockeye::event::key);
+    result.events.assign(told.begin(), told.end());
+    result.text = told.empty() ? "nothing" : "";
 }
 
 endpoint program_arm::path(std::string_view name, transport kind) {
@@ -323,7 +328,7 @@ endpoint program_arm::path(std::string_view name, transport kind) {
 /// Where somebody is, and answers nobody.
 endpoint program_arm::closed(transport kind) {
     if (is_local(kind)) {
-        return path("nobody", kind);
+        return path("missing_path", kind);
     }
     auto& name = closed_[kind];
     if (!name.is_known()) {
@@ -359,15 +364,15 @@ endpoint program_arm::find(const step& one, transport kind) {
     case place::broadcast:
         return parse(scheme + "255.255.255.255:9");
     case place::path_a:
-        return path("a", local);
+        return path("first_path", local);
     case place::path_b:
-        return path("b", local);
+        return path("second_path", local);
     case place::dead_path:
-        if (!system_.identify(on_.path("dead"))) {
+        if (!system_.identify(on_.path("dead_path"))) {
             const auto fd = system_.socket(local, AF_UNIX).value();
-            static_cast<void>(system_.bind(fd.get(), path("dead", local)));
+            static_cast<void>(system_.bind(fd.get(), path("dead_path", local)));
         }
-        return path("dead", local);
+        return path("dead_path", local);
     case place::unnamed:
         break;
     }

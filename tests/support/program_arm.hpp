@@ -45,7 +45,7 @@ private:
         std::size_t received = 0;
     };
 
-    outcome call(const step& one, member& it);
+    std::string call(const step& one, member& it);
     std::string make(const step& one);
     std::string accept(const step& one, member& it);
     std::string connect(const step& one, member& it);
@@ -56,8 +56,9 @@ private:
     std::string receive_datagrams(member& it);
     std::string drain(member& it);
     std::string watch(const step& one, member& it);
-    outcome wait();
+    void wait(outcome& result);
 
+    [[nodiscard]] bool is_stuffed() const;
     [[nodiscard]] member& at(int index) { return members_[static_cast<std::size_t>(index)]; }
     [[nodiscard]] sockeye::endpoint find(const step& one, sockeye::transport kind);
     [[nodiscard]] sockeye::endpoint path(std::string_view name, sockeye::transport kind);
@@ -77,6 +78,7 @@ private:
     std::map<sockeye::transport, sockeye::endpoint> closed_;
     std::map<std::string, std::string> names_;
     std::map<unsigned, std::size_t> sent_; ///< by whose it is
+    std::map<unsigned, std::size_t> heard_;
     unsigned born_ = 0;
     bool is_stuffed_ = false;
     std::vector<std::byte> bytes_;
