@@ -81,8 +81,13 @@ std::string words(sockeye::simulation& world) {
 /// A server, a few clients over TCP, datagrams beside them, and what the seed does to them.
 class echo_world {
 public:
-    explicit echo_world(std::uint64_t seed) : world_(seed) {
+    /// With `faults` instead of those that the seed draws.
+    explicit echo_world(std::uint64_t seed,
+                        const std::optional<sockeye::fault_options>& faults = {})
+        : world_(seed) {
         world_.swarm();
+        drawn_ = world_.faults();
+        world_.set_faults(faults.value_or(drawn_));
         if (support::is_tracing()) {
             world_.on_call([](std::string_view line) { std::cout << line << '\n'; });
         }
@@ -117,6 +122,7 @@ public:
     }
 
     [[nodiscard]] const sockeye::simulation_report& report() const noexcept { return report_; }
+    [[nodiscard]] const sockeye::fault_options& drawn() const noexcept { return drawn_; }
 
 private:
     struct servers {
@@ -187,7 +193,7 @@ private:
         return text.empty() || text.find_first_not_of(text.front()) == text.npos;
     }
 
-    /// Cables that are cut and mended, hosts that stand still.
+    /// Cables that are cut and mended, hosts that crash or stand still.
     void trouble(sockeye::simulated_host& server) {
         if (world_.random() % 4 == 0) {
             const auto begin = std::chrono::milliseconds(world_.random() % 100);
@@ -196,6 +202,12 @@ private:
             world_.at(begin, [&] { world_.partition({server}, {client}); });
             world_.at(begin + std::chrono::milliseconds(world_.random() % 3000),
                       [&] { world_.heal(); });
+        }
+        if (world_.random() % 16 == 0) {
+            const auto begin = std::chrono::milliseconds(world_.random() % 100);
+            is_cut_ = true;
+            world_.at(begin, [&] { server.crash(); });
+            world_.at(begin + 200ms, [&] { server.restart(); });
         }
         if (world_.random() % 8 == 0) {
             world_.at(10ms, [&] { server.pause(); });
@@ -233,6 +245,7 @@ private:
     sockeye::simulation world_;
     std::vector<std::unique_ptr<errand>> errands_;
     sockeye::simulation_report report_;
+    sockeye::fault_options drawn_;
     int datagrams_wrong_ = 0;
     bool is_cut_ = false;
 };
@@ -249,7 +262,12 @@ TEST_SUITE("seeds") {
             static_cast<void>(second.run());
             all.add(first.report());
             if (!wrong.empty()) {
-                FAIL_CHECK("seed " << seed << ": " << wrong << support::how_to_repeat(seed));
+                const auto fails = [&](const sockeye::fault_options& fewer) {
+                    return !echo_world(seed, fewer).run().empty();
+                };
+                FAIL_CHECK("seed " << seed << ": " << wrong << "\n  it takes these faults: "
+                                   << support::needed_faults(first.drawn(), fails)
+                                   << support::how_to_repeat(seed));
             }
             if (first.report().hash != second.report().hash) {
                 FAIL_CHECK("seed " << seed << " gives two different runs");
@@ -257,4 +275,13 @@ TEST_SUITE("seeds") {
         }
         MESSAGE(all.to_string());
     }
+}
+
+TEST_CASE("seeds: of many faults those are named without which nothing fails") {
+    const sockeye::fault_options drawn = {
+        .short_receive = 0.1, .would_block = 0.2, .no_buffers = 0.3, .reset = 0.1};
+    CHECK(support::needed_faults(drawn, [](const sockeye::fault_options& left) {
+              return left.would_block > 0 && left.reset > 0;
+          }) == "would-blocks, resets");
+    CHECK(support::needed_faults(drawn, [](const auto&) { return true; }) == "none");
 }

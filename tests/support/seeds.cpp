@@ -25,6 +25,21 @@ constexpr std::pair<const char*, std::uint64_t fault_counters::*> kinds[] = {
     {"reordered", &fault_counters::reordered},
 };
 
+using sockeye::fault_options;
+
+constexpr std::pair<const char*, double fault_options::*> options[] = {
+    {"short receives", &fault_options::short_receive},
+    {"short sends", &fault_options::short_send},
+    {"would-blocks", &fault_options::would_block},
+    {"spurious events", &fault_options::spurious_event},
+    {"withheld events", &fault_options::withheld_event},
+    {"interrupted waits", &fault_options::interrupted_wait},
+    {"no descriptors", &fault_options::no_descriptors},
+    {"aborted accepts", &fault_options::aborted_accept},
+    {"no buffers", &fault_options::no_buffers},
+    {"resets", &fault_options::reset},
+};
+
 std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
     const char* const text = std::getenv(name);
     return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
@@ -45,6 +60,20 @@ bool is_tracing() {
 
 std::string how_to_repeat(std::uint64_t seed) {
     return "\n  again, with every call: SOCKEYE_TRACE=1 SOCKEYE_SEED=" + std::to_string(seed);
+}
+
+std::string needed_faults(fault_options drawn, const std::function<bool(fault_options)>& fails) {
+    std::string needed;
+    for (const auto& [name, member] : options) {
+        auto fewer = drawn;
+        fewer.*member = 0;
+        if (drawn.*member == 0 || fails(fewer)) {
+            drawn = fewer;
+        } else {
+            needed += (needed.empty() ? "" : ", ") + std::string(name);
+        }
+    }
+    return needed.empty() ? "none" : needed;
 }
 
 void tally::add(const sockeye::simulation_report& one) {

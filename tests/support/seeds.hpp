@@ -3,6 +3,7 @@
 #include <sockeye/simulation.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <ranges>
 #include <string>
 
@@ -16,6 +17,11 @@ namespace support {
 
 /// What to type to see that seed again.
 [[nodiscard]] std::string how_to_repeat(std::uint64_t seed);
+
+/// The faults of `drawn` without which a run no longer fails, by name; `fails` runs once more for
+/// each.
+[[nodiscard]] std::string needed_faults(sockeye::fault_options drawn,
+                                        const std::function<bool(sockeye::fault_options)>& fails);
 
 /// What many runs came to.
 class tally {
