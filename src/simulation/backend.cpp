@@ -142,8 +142,10 @@ std::size_t backend::collect(std::span<event> ready) {
             continue;
         }
         if (!is_news(fd, *entry, told)) {
-            note_told(fd); // woken for nothing
-            host_.await_room(fd);
+            if (has(entry->wanted, interest::edge)) {
+                note_told(fd); // woken for nothing
+                host_.await_room(fd);
+            }
             continue;
         }
         if (!world.strikes(world.faults.withheld_event, world.injected.withheld_events)) {

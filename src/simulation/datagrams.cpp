@@ -21,10 +21,6 @@ bool is_broadcast(const endpoint& target) noexcept {
            reinterpret_cast<const sockaddr_in*>(target.data())->sin_addr.s_addr == INADDR_BROADCAST;
 }
 
-endpoint any_of(int family) {
-    return *endpoint::parse(family == AF_INET ? "udp://0.0.0.0:0" : "udp://[::]:0");
-}
-
 bool is_full(const socket& it, std::size_t size) noexcept {
     return it.packet_bytes + size + packet_overhead > queue_bytes_max;
 }
@@ -53,10 +49,6 @@ std::error_code host::connect_datagrams(sock& it, const endpoint& target) {
         it.other = there->id;
         return {};
     }
-    const auto error = it.is_bound ? std::error_code() : bind_to_port(it, any_of(it.family));
-    if (error) {
-        return error;
-    }
     if (is_broadcast(target)) {
         return failure(EACCES);
     }
@@ -80,14 +72,33 @@ void host::leave_peer(sock& it) noexcept {
         peer->pending = failure(ECONNRESET);
         ++peer->news.all;
     }
-    it.packets.clear();
-    it.packet_bytes = 0;
+    drop_packets(it);
     it.other = 0;
     it.peer = {};
 }
 
+/// Nobody will read them: who sent them has room again.
+void host::drop_packets(sock& it) noexcept {
+    for (const auto& lost : it.packets) {
+        release_packet(it, lost);
+    }
+    it.packets.clear();
+    it.packet_bytes = 0;
+}
+
+/// What a packet took from the buffer of its sender is free again. UDP does not count it.
+void host::release_packet(const sock& at, const packet& gone) noexcept {
+    if (auto* const sender = at.is_local() ? world_.find(gone.sender) : nullptr) {
+        sender->underway -= std::min(sender->underway, gone.data.size() + packet_overhead);
+        ++sender->news.writable;
+    }
+}
+
 bool host::has_room_for_packets(const sock& it) noexcept {
     const auto* const peer = it.is_local() ? world_.find(it.other) : nullptr;
+    if (it.underway * 4 > it.send_buffer) {
+        return false;
+    }
     return peer == nullptr || peer->other == it.id || !is_full(*peer, 1);
 }
 
@@ -102,10 +113,9 @@ bool host::take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
     size = std::min(target.size(), first.data.size());
     is_truncated = size < first.data.size();
     std::copy_n(first.data.begin(), size, target.begin());
-    from = first.from;
-    if (auto* const sender = it.is_local() ? world_.find(first.sender) : nullptr) {
-        ++sender->news.writable;
-    }
+    const auto* const sender = it.is_local() ? world_.find(first.sender) : nullptr;
+    from = sender != nullptr && sender->is_bound ? sender->local : first.from;
+    release_packet(it, first);
     return true;
 }
 
@@ -163,7 +173,7 @@ std::error_code host::why_not_sent_packet(sock& it) {
     if (it.pending) {
         return std::exchange(it.pending, {});
     }
-    if (it.fin_sent) {
+    if (it.is_shut) {
         return failure(EPIPE);
     }
     if (world_.strikes(world_.faults.would_block, injected.would_blocks)) {
@@ -180,8 +190,8 @@ std::error_code host::send_packet(sock& it, const datagram& one) {
         return send_local(it, named, one.data);
     }
     if (!it.is_bound) {
-        if (const auto error = bind_to_port(it, any_of(it.family))) {
-            return error == std::errc::address_in_use ? failure(EAGAIN) : error;
+        if (const auto error = bind_to_port(it, name_for_user({}, it.kind, it.family))) {
+            return failure(EAGAIN);
         }
     }
     if (one.data.size() > 0xffff) {
@@ -211,7 +221,13 @@ std::error_code host::send_packet(sock& it, const datagram& one) {
         return error;
     }
     ++it.news.writable; // gone from this end at once
-    send_away(it, *there, *target, one.data);
+    if (target->is_unspecified()) {
+        auto own = it.local.is_unspecified() ? source_towards(*target, it) : it.local;
+        own.set_port(target->port());
+        send_away(it, *there, own, one.data);
+    } else {
+        send_away(it, *there, *target, one.data);
+    }
     return {};
 }
 
@@ -251,7 +267,7 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
     }
     // Port unreachable: the system tells who is connected to it, and nobody else. See: RFC 1122.
     auto* const origin = world_.find(sender);
-    if (origin == nullptr || !(origin->peer == target)) {
+    if (origin == nullptr || !is_heard(origin->peer, target)) {
         return;
     }
     world_.carry(*this, *origin->home, 0, [&world = world_, sender] {
@@ -264,13 +280,8 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
 
 std::error_code host::send_local(sock& it, const endpoint* target, bytes data) {
     constexpr std::size_t overhead = 32;
-    sock* there = nullptr;
-    if (target != nullptr) {
-        if (const auto error = why_no_address(it, *target)) {
-            return error;
-        }
-    } else if (it.other == 0) {
-        return failure(ENOTCONN);
+    if (const auto error = target != nullptr ? why_no_address(it, *target) : std::error_code()) {
+        return error;
     }
     if (data.size() > it.send_buffer - overhead) {
         return failure(EMSGSIZE);
@@ -278,10 +289,27 @@ std::error_code host::send_local(sock& it, const endpoint* target, bytes data) {
     if (const auto error = why_not_sent_packet(it)) {
         return error;
     }
+    if (it.underway >= it.send_buffer) {
+        return would_block();
+    }
+    sock* there = nullptr;
+    if (const auto error = find_local_receiver(it, target, data.size(), there)) {
+        ++it.news.writable; // the memory for it is free again
+        return error;
+    }
+    it.underway += data.size() + packet_overhead;
+    append(*there, {it.is_bound ? it.local : endpoint(), {data.begin(), data.end()}, it.id});
+    return {};
+}
+
+std::error_code host::find_local_receiver(sock& it, const endpoint* target, std::size_t size,
+                                          sock*& there) {
     if (target != nullptr) {
         if (const auto error = find_local(it, *target, there)) {
             return error;
         }
+    } else if (it.other == 0) {
+        return failure(ENOTCONN);
     } else if (there = world_.find(it.other); there == nullptr) {
         leave_peer(it);
         return failure(ECONNREFUSED);
@@ -289,11 +317,9 @@ std::error_code host::send_local(sock& it, const endpoint* target, bytes data) {
     if (there->other != 0 && there->other != it.id) {
         return failure(EPERM);
     }
-    if (is_full(*there, data.size())) {
-        return would_block();
-    }
-    append(*there, {it.is_bound ? it.local : endpoint(), {data.begin(), data.end()}, it.id});
-    return {};
+    // Between two that are connected to each other only the buffer of the sender counts.
+    const bool is_pair = there->other == it.id || there == &it;
+    return !is_pair && is_full(*there, size) ? would_block() : std::error_code();
 }
 
 } // namespace sockeye::simulated

@@ -303,7 +303,7 @@ bool host::has_room(const sock& it) noexcept {
     if (it.is_local()) {
         return it.underway * 4 <= capacity_of(it);
     }
-    return it.fin_sent || room_of(it) * 3 >= capacity_of(it);
+    return it.is_shut || room_of(it) * 3 >= capacity_of(it);
 }
 
 void host::await_room(int fd) noexcept {
@@ -327,7 +327,7 @@ look host::look_at_stream(const sock& it) noexcept {
         break;
     case phase::connected:
         seen.writable = has_room(it);
-        seen.hangup = it.fin_sent && it.fin_arrived;
+        seen.hangup = it.is_shut && it.fin_arrived;
         break;
     case phase::over:
         seen.writable = !it.is_local() || has_room(it);

@@ -156,6 +156,9 @@ private:
     [[nodiscard]] endpoint source_towards(const endpoint& target, const sock& it) const;
     [[nodiscard]] std::uint16_t free_port(const sock& it) noexcept;
     void unbind(sock& it) noexcept;
+    static void forget_address(sock& it);
+    /// As the user sees it: also where there is none.
+    [[nodiscard]] static endpoint name_for_user(const endpoint& name, transport kind, int family);
     [[nodiscard]] std::vector<socket_id>& bound(transport kind, std::uint16_t port) {
         return ports_[static_cast<std::uint32_t>(kind) << 16 | port];
     }
@@ -163,8 +166,8 @@ private:
 
     // Streams.
     std::error_code connect_stream(sock& it, const endpoint& target);
-    std::error_code connect_again(sock& it);
-    void renew(sock& it, std::error_code reason);
+    std::error_code connect_again(int fd);
+    void renew(int fd, std::error_code reason);
     std::error_code connect_local(sock& it, const endpoint& target);
     std::error_code connect_datagrams(sock& it, const endpoint& target);
     sock& welcome(sock& listener, sock& client);
@@ -177,6 +180,7 @@ private:
     [[nodiscard]] static bool take_parcels(sock& it, std::size_t count) noexcept;
     [[nodiscard]] static std::error_code why_no_address(const sock& it, const endpoint& target);
     void refuse(sock& it, std::error_code reason);
+    void finish(sock& it) noexcept;
     void end(sock& it, std::error_code reason) noexcept;
     [[nodiscard]] std::size_t capacity_of(const sock& it) noexcept;
     void reset_other(sock& it) noexcept;
@@ -192,11 +196,16 @@ private:
     [[nodiscard]] std::error_code why_not_sent_packet(sock& it);
     [[nodiscard]] std::error_code find_local(const sock& it, const endpoint& target, sock*& found);
     void leave_peer(sock& it) noexcept;
+    void drop_packets(sock& it) noexcept;
+    void release_packet(const sock& at, const packet& gone) noexcept;
     [[nodiscard]] bool take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
                                    bool& is_truncated, endpoint& from);
     std::error_code send_packet(sock& it, const datagram& one);
     void send_away(sock& it, host& there, const endpoint& target, bytes data);
+    std::error_code find_local_receiver(sock& it, const endpoint* target, std::size_t size,
+                                        sock*& there);
     std::error_code send_local(sock& it, const endpoint* target, bytes data);
+    [[nodiscard]] static bool is_heard(const endpoint& peer, const endpoint& other) noexcept;
     [[nodiscard]] sock* find_receiver(const endpoint& target, const endpoint& from);
 
     // The record.

@@ -47,14 +47,16 @@ endpoint mapped(const endpoint& of) {
     return found;
 }
 
-/// What names a Unix socket: its path, or a NUL and the bytes of its abstract name.
-std::string key_of(const endpoint& local) {
-    if (!local.path().empty()) {
+/// What names a Unix socket: its path, or a NUL, its kind and its abstract name, for each kind of
+/// sockets has names of its own. Empty where there is none.
+std::string key_of(transport kind, const endpoint& local) {
+    constexpr auto offset = offsetof(sockaddr_un, sun_path);
+    if (!local.path().empty() || local.size() <= offset) {
         return std::string(local.path());
     }
-    constexpr auto offset = offsetof(sockaddr_un, sun_path);
     const auto* const raw = reinterpret_cast<const char*>(local.data());
-    return {raw + offset, local.size() - offset};
+    std::string key(raw + offset, local.size() - offset);
+    return key.insert(1, 1, kind == transport::unix_stream ? 's' : 'd');
 }
 
 endpoint abstract_name(transport kind, std::string_view name) {
@@ -112,32 +114,44 @@ std::error_code host::bind(int fd, const endpoint& local) {
     if (!error) {
         it->has_own_port = local.port() != 0;
         it->has_own_address = !local.is_unspecified();
+    } else if (error == std::errc::address_in_use && it->local.is_known()) {
+        forget_address(*it); // that of the last connection
     }
     return noted("bind", fd, error);
 }
 
+/// Keeps only the port of the name.
+void host::forget_address(sock& it) {
+    const auto port = it.local.port();
+    it.local = name_for_user({}, it.kind, it.family);
+    it.local.set_port(port);
+}
+
 std::error_code host::bind_to_name(sock& it, const endpoint& local) {
     auto named = endpoint::from_system(it.kind, local.data(), local.size());
-    const bool is_offered = key_of(named).empty();
-    if (it.is_bound) {
+    const bool is_offered = key_of(it.kind, named).empty();
+    if (it.local.is_known()) {
         // Asking for any name is content with the one there is; a file is made before it is seen
         // that there is one already.
         return is_offered ? std::error_code()
                           : failure(files_.contains(named.path()) ? EADDRINUSE : EINVAL);
     }
-    while (key_of(named).empty()) {
+    while (key_of(it.kind, named).empty()) {
         const auto offered = abstract_name(it.kind, numbered(++names_given_));
-        if (!files_.contains(key_of(offered))) {
+        if (!files_.contains(key_of(it.kind, offered))) {
             named = offered;
         }
     }
-    const auto [place, is_new] = files_.try_emplace(key_of(named));
+    const auto [place, is_new] = files_.try_emplace(key_of(it.kind, named));
     if (!is_new) {
         return failure(EADDRINUSE);
     }
     place->second = {it.id, ++names_given_};
     it.local = named;
     it.is_bound = true;
+    if (auto* const other = world_.find(it.other); other != nullptr && other->other == it.id) {
+        other->peer = named; // who is connected already sees the name too
+    }
     return {};
 }
 
@@ -160,7 +174,8 @@ std::error_code host::bind_to_port(sock& it, const endpoint& local) {
     if (!local.is_unspecified() && !is_loopback_or_own(unmapped(local))) {
         return failure(EADDRNOTAVAIL);
     }
-    if (it.is_bound || (it.is_stream() && it.state != phase::fresh)) {
+    const bool is_in_use = it.state != phase::fresh && it.state != phase::over;
+    if (it.is_bound || is_in_use) {
         return failure(EINVAL);
     }
     const auto port = local.port() != 0 ? local.port() : free_port(it);
@@ -221,7 +236,7 @@ void host::unbind(sock& it) noexcept {
     it.is_bound = false;
     if (it.is_local()) {
         // A file stays where it is; an abstract name goes with its socket.
-        const auto found = files_.find(key_of(it.local));
+        const auto found = files_.find(key_of(it.kind, it.local));
         if (found != files_.end() && found->second.id == it.id && it.local.path().empty()) {
             files_.erase(found);
         }
@@ -255,13 +270,19 @@ simulated::socket* host::find_listener(const endpoint& target) {
                          : found[found.size() == 1 ? 0 : world_.random.below(found.size())];
 }
 
+/// Whether who is connected to `peer` has to do with `other`: port 0 is every port.
+bool host::is_heard(const endpoint& peer, const endpoint& other) noexcept {
+    return peer.is_known() && is_same_place(peer, other) &&
+           (peer.port() == 0 || peer.port() == other.port());
+}
+
 simulated::socket* host::find_receiver(const endpoint& target, const endpoint& from) {
     sock* best = nullptr;
     int best_fit = 0;
     for (const auto id : bound(transport::udp, target.port())) {
         auto* const one = world_.find(id);
         if (one == nullptr || one->family != target.family() || one->is_closed ||
-            (one->peer.is_known() && !(one->peer == from))) {
+            (one->peer.is_known() && !is_heard(one->peer, from))) {
             continue;
         }
         const bool is_exact = is_same_place(one->local, target);
@@ -275,7 +296,7 @@ simulated::socket* host::find_receiver(const endpoint& target, const endpoint& f
 }
 
 std::error_code host::find_local(const sock& it, const endpoint& target, sock*& found) {
-    const auto place = files_.find(key_of(target));
+    const auto place = files_.find(key_of(it.kind, target));
     found = place == files_.end() ? nullptr : world_.find(place->second.id);
     if (found == nullptr) {
         const bool is_missing = place == files_.end() && !target.path().empty();
@@ -287,7 +308,7 @@ std::error_code host::find_local(const sock& it, const endpoint& target, sock*& 
 /// What is wrong with an address that `it` is to use.
 std::error_code host::why_no_address(const sock& it, const endpoint& target) {
     if (it.is_local()) {
-        const bool has_name = target.family() == AF_UNIX && !key_of(target).empty();
+        const bool has_name = target.family() == AF_UNIX && !key_of(it.kind, target).empty();
         return has_name ? std::error_code() : failure(EINVAL);
     }
     constexpr std::size_t inet6_size_min = 24; // without the scope, as in RFC 2133
@@ -298,19 +319,24 @@ std::error_code host::why_no_address(const sock& it, const endpoint& target) {
     return target.family() == it.family ? std::error_code() : failure(EAFNOSUPPORT);
 }
 
+endpoint host::name_for_user(const endpoint& name, transport kind, int family) {
+    if (name.is_known()) {
+        return endpoint::from_system(kind, name.data(), name.size());
+    }
+    if (family == AF_UNIX) {
+        const sockaddr unnamed = {.sa_family = AF_UNIX, .sa_data = {}};
+        return endpoint::from_system(kind, &unnamed, sizeof unnamed.sa_family);
+    }
+    const auto any = *endpoint::parse(family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
+    return endpoint::from_system(kind, any.data(), any.size());
+}
+
 result<endpoint> host::local_endpoint(int fd, transport kind) {
     const auto* const it = socket_of(fd);
     if (it == nullptr) {
         return noted<endpoint>("local_endpoint", fd, why_not_socket(fd));
     }
-    if (it->is_bound || it->local.is_known()) {
-        return endpoint::from_system(kind, it->local.data(), it->local.size());
-    }
-    if (it->is_local()) {
-        const sockaddr unnamed = {.sa_family = AF_UNIX, .sa_data = {}};
-        return endpoint::from_system(kind, &unnamed, sizeof unnamed.sa_family);
-    }
-    return endpoint::parse(it->family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
+    return name_for_user(it->local, kind, it->family);
 }
 
 result<endpoint> host::peer_endpoint(int fd, transport kind) {
@@ -320,14 +346,11 @@ result<endpoint> host::peer_endpoint(int fd, transport kind) {
     }
     const bool is_linked =
         it->state == phase::connected || (it->is_local() && it->state == phase::over);
-    if (it->is_stream() ? !is_linked : !it->peer.is_known()) {
+    const bool has_peer = it->is_local() ? it->peer.is_known() : it->peer.port() != 0;
+    if (it->is_stream() ? !is_linked : !has_peer) {
         return failure(ENOTCONN);
     }
-    if (!it->peer.is_known()) {
-        const sockaddr unnamed = {.sa_family = AF_UNIX, .sa_data = {}};
-        return endpoint::from_system(kind, &unnamed, sizeof unnamed.sa_family);
-    }
-    return endpoint::from_system(kind, it->peer.data(), it->peer.size());
+    return name_for_user(it->peer, kind, it->family);
 }
 
 result<file_identity> host::identify(std::string_view path) {

@@ -100,7 +100,8 @@ struct socket {
     std::deque<std::size_t> parcels; ///< Unix: what is left of each send in `inbox`
     std::size_t underway = 0;        ///< sent, and not read over there as far as we know
     bool wants_room = false;         ///< a send came short
-    bool fin_sent = false;           ///< or would be: nothing more is sent
+    bool is_shut = false;            ///< for writing, also before there is a peer to tell
+    bool fin_sent = false;
     bool fin_arrived = false;
     std::deque<piece> out;
     time_point last_arrival;

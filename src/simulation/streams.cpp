@@ -64,7 +64,12 @@ std::error_code host::connect(int fd, const endpoint& target) {
         return noted("connect", fd, why_not_socket(fd));
     }
     if (it->kind == transport::tcp && (it->state != phase::fresh || it->call != calling::idle)) {
-        return noted("connect", fd, connect_again(*it));
+        return noted("connect", fd, connect_again(fd));
+    }
+    if (it->kind == transport::udp && !it->is_bound) {
+        if (const auto error = bind_to_port(*it, name_for_user({}, it->kind, it->family))) {
+            return noted("connect", fd, failure(EAGAIN));
+        }
     }
     if (const auto error = why_no_address(*it, target)) {
         return noted("connect", fd, error);
@@ -77,7 +82,8 @@ std::error_code host::connect(int fd, const endpoint& target) {
 }
 
 /// Who asks again hears once what became of it. See: inet_stream_connect in the sources of Linux.
-std::error_code host::connect_again(sock& it) {
+std::error_code host::connect_again(int fd) {
+    auto& it = *socket_of(fd);
     if (it.call == calling::given_up) {
         return failure(EINVAL);
     }
@@ -89,33 +95,40 @@ std::error_code host::connect_again(sock& it) {
     }
     if (it.state == phase::over) {
         const auto reason = it.pending ? it.pending : failure(ECONNABORTED);
-        renew(it, {});
+        renew(fd, {});
         return reason;
     }
     it.call = calling::answered;
     return {};
 }
 
-/// As good as new, and able to connect once more.
-void host::renew(sock& it, std::error_code reason) {
-    it.out.clear();
-    it.inbox = {};
-    it.other = 0;
-    it.peer = {};
-    it.state = phase::fresh;
-    it.call = calling::idle;
-    it.pending = reason;
-    it.fin_sent = it.fin_arrived = false;
-    it.underway = 0;
-    ++it.news.all;
-    if (!it.has_own_port) {
-        unbind(it);
+/// Puts a new socket behind `fd`, able to connect once more. What is still under way to the old
+/// one does not find it.
+void host::renew(int fd, std::error_code reason) {
+    auto& old = *socket_of(fd);
+    auto& made = world_.make_socket(*this, old.kind, old.family);
+    made.local = old.local;
+    made.has_own_port = old.has_own_port;
+    made.has_own_address = old.has_own_address;
+    made.send_buffer = old.send_buffer;
+    made.receive_buffer = old.receive_buffer;
+    made.no_delay = old.no_delay;
+    made.reuse_address = old.reuse_address;
+    made.reuse_port = old.reuse_port;
+    made.ipv6_only = old.ipv6_only;
+    made.resets_on_close = old.resets_on_close;
+    made.pending = reason;
+    made.news = old.news;
+    ++made.news.all;
+    if (!made.has_own_address) {
+        forget_address(made);
     }
-    if (!it.has_own_address) {
-        const auto port = it.local.port();
-        it.local = *endpoint::parse(it.family == AF_INET ? "tcp://0.0.0.0:0" : "tcp://[::]:0");
-        it.local.set_port(port);
+    if (made.has_own_port) {
+        made.is_bound = true;
+        bound(made.kind, made.local.port()).push_back(made.id);
     }
+    entry_of(fd)->id = made.id;
+    release(old.id);
 }
 
 std::error_code host::connect_stream(sock& it, const endpoint& target) {
@@ -283,8 +296,7 @@ void host::arrive(sock& it, piece&& what) {
         if (what.kind != piece::what::fin) {
             refuse(it, failure(ECONNRESET));
         } else if (it.fin_arrived) {
-            it.state = phase::over; // both have said all, and the other one has gone before
-            ++it.news.all;
+            finish(it); // both have said all, and the other one has gone before
         }
         return;
     }
@@ -312,10 +324,8 @@ void host::arrive_fin(sock& it, sock& other) {
     other.fin_arrived = true;
     ++other.news.all;
     if (!it.is_local() && it.fin_arrived) {
-        for (auto* const one : {&it, &other}) {
-            one->state = phase::over;
-            ++one->news.all;
-        }
+        finish(it);
+        finish(other);
     }
 }
 
@@ -330,6 +340,9 @@ void host::arrive_syn(sock& it) {
         it.other = it.id;
         it.state = phase::connected;
         ++it.news.all;
+        if (it.is_shut && !std::exchange(it.fin_sent, true)) {
+            transmit(it, piece::what::fin); // asked for before there was anybody to tell
+        }
     } else {
         refuse(it, failure(ECONNREFUSED));
     }
@@ -359,6 +372,15 @@ void host::receive_reset(socket_id id, std::error_code reason) {
     end(*it, it->fin_arrived && it->kind == transport::tcp ? failure(EPIPE) : reason);
 }
 
+/// There is no connection any more, and no need of a port that nobody asked for.
+void host::finish(sock& it) noexcept {
+    it.state = phase::over;
+    ++it.news.all;
+    if (!it.is_local() && !it.has_own_port) {
+        unbind(it);
+    }
+}
+
 /// Over, as who owns it will find out.
 void host::end(sock& it, std::error_code reason) noexcept {
     auto* const listener = world_.find(it.listener);
@@ -368,12 +390,8 @@ void host::end(sock& it, std::error_code reason) noexcept {
     }
     it.out.clear();
     it.other = 0;
-    it.state = phase::over;
     it.pending = reason;
-    ++it.news.all;
-    if (!it.is_local() && !it.has_own_port) {
-        unbind(it);
-    }
+    finish(it);
     if (it.is_closed || is_embryo) {
         release(it.id);
     }
@@ -433,9 +451,7 @@ result<owned_fd> host::accept(int fd, transport kind, endpoint& peer) {
     if (owner) {
         it->queue.pop_front();
         made->listener = 0;
-        peer = made->peer.is_known()
-                   ? endpoint::from_system(kind, made->peer.data(), made->peer.size())
-                   : endpoint();
+        peer = name_for_user(made->peer, kind, made->family);
     }
     return noted("accept", fd, std::move(owner));
 }
@@ -569,7 +585,7 @@ std::error_code host::why_not_sent(sock& it, std::size_t room) {
     if (it.is_local() && (it.state == phase::fresh || it.state == phase::listening)) {
         return failure(ENOTCONN);
     }
-    if (it.is_local() && (it.state == phase::over || it.fin_sent)) {
+    if (it.is_local() && (it.state == phase::over || it.is_shut)) {
         return failure(EPIPE); // what is pending stays so
     }
     if (it.state == phase::connecting) {
@@ -579,7 +595,7 @@ std::error_code host::why_not_sent(sock& it, std::size_t room) {
     if (it.pending) {
         return std::exchange(it.pending, {});
     }
-    if (it.state != phase::connected || it.fin_sent) {
+    if (it.state != phase::connected || it.is_shut) {
         return failure(EPIPE);
     }
     if (room == 0) {
@@ -646,20 +662,20 @@ std::error_code host::shutdown_write(int fd) {
         it->call = it->state == phase::over ? calling::given_up : calling::answered;
     }
     if (it->kind == transport::tcp && it->state == phase::connecting) {
-        renew(*it, failure(ECONNRESET));
+        renew(fd, failure(ECONNRESET));
         return noted("shutdown", fd, std::error_code());
     }
     if (it->kind == transport::tcp && it->state == phase::listening) {
         return noted("shutdown", fd, std::error_code());
     }
-    const bool was_sent = std::exchange(it->fin_sent, true);
+    it->is_shut = true;
     const bool has_peer = it->is_stream() ? it->state == phase::connected : it->peer.is_known();
     if (!has_peer) {
         return noted("shutdown", fd, it->is_local() ? std::error_code() : failure(ENOTCONN));
     }
     if (it->is_stream() && it->is_local()) {
         arrive(*it, {piece::what::fin, world_.now(), {}});
-    } else if (it->is_stream() && !was_sent) {
+    } else if (it->is_stream() && !std::exchange(it->fin_sent, true)) {
         transmit(*it, piece::what::fin);
     }
     return noted("shutdown", fd, std::error_code());
@@ -688,6 +704,7 @@ void host::close_socket(sock& it) noexcept {
         release(it.id);
         return;
     }
+    drop_packets(it);
     if (!it.is_stream() || it.state == phase::fresh || it.state == phase::over) {
         release(it.id);
         return;
@@ -701,6 +718,7 @@ void host::close_socket(sock& it) noexcept {
     if (it.is_local()) {
         if (auto* const other = world_.find(it.other)) {
             other->other = 0;
+            other->underway = 0;
             other->fin_arrived = true;
             end(*other, is_unread ? failure(ECONNRESET) : other->pending);
         }

@@ -74,7 +74,7 @@ program_arm::~program_arm() {
                 system_.set_option(it.fd.get(), sockeye::socket_option::linger_reset, 1));
         }
     }
-    for (const auto* const name : {"first_path", "second_path", "dead_path"}) {
+    for (const auto* const name : {"first_path", "second_path", "dead_path", "missing_path"}) {
         static_cast<void>(system_.remove_file(on_.path(name)));
     }
 }
@@ -90,7 +90,10 @@ bool program_arm::is_stuffed() const {
 outcome program_arm::perform(const step& one) {
     outcome result;
     result.is_stuffed = is_stuffed();
+    is_unsettled_ |= result.is_stuffed;
     if (one.what == verb::wait) {
+        // What was held up may arrive after the last byte was read.
+        result.is_stuffed = std::exchange(is_unsettled_, result.is_stuffed);
         wait(result);
     } else if (one.what == verb::make) {
         result.text = make(one);
@@ -127,6 +130,7 @@ std::string program_arm::call(const step& one, member& it) {
     case verb::drain:
         return drain(it);
     case verb::shutdown_write:
+        it.is_shut = true;
         return text_of(system_.shutdown_write(fd));
     case verb::close:
         static_cast<void>(backend_->remove(fd));
@@ -164,6 +168,10 @@ std::string program_arm::make(const step& one) {
     it.fd = std::move(*made);
     it.kind = one.kind;
     it.born = ++born_;
+    if (it.kind == transport::tcp) {
+        // Small sends go at once: when they would go otherwise is a matter of time.
+        static_cast<void>(system_.set_option(it.fd.get(), sockeye::socket_option::no_delay, 1));
+    }
     return "ok";
 }
 
@@ -180,6 +188,7 @@ std::string program_arm::accept(const step& one, member& it) {
     guest.fd = std::move(*made);
     guest.kind = it.kind;
     guest.born = ++born_;
+    guest.is_shut = false;
     return "from " + describe(peer);
 }
 
@@ -202,22 +211,29 @@ std::string program_arm::send(const step& one, member& it) {
     if (!sent) {
         return text_of(sent.error());
     }
-    sent_[it.born] += *sent;
+    sent_[it.born] += it.kind == transport::udp ? 0 : *sent;
     is_stuffed_ |= *sent < one.amount;
     return bytes_text(*sent);
 }
 
 std::string program_arm::send_to(const step& one, member& it) {
+    if (is_stream(it.kind)) {
+        return "not for streams";
+    }
     const auto target = find(one, it.kind);
     const sockeye::datagram what = {.data = said_by(it, one.amount), .peer = &target};
     const auto sent = system_.send_datagrams(it.fd.get(), {&what, 1});
-    return sent ? std::to_string(*sent) + " sent" : text_of(sent.error());
+    if (!sent) {
+        return text_of(sent.error());
+    }
+    sent_[it.born] += is_local(it.kind) ? one.amount : 0;
+    return std::to_string(*sent) + " sent";
 }
 
 std::string program_arm::fill(member& it) {
     constexpr std::size_t most = 65536;
     if (!is_stream(it.kind)) {
-        return "not a stream";
+        return "for streams";
     }
     for (;;) {
         const auto sent = system_.send(it.fd.get(), said_by(it, most));
@@ -258,6 +274,9 @@ std::string program_arm::receive(std::size_t amount, member& it) {
 }
 
 std::string program_arm::receive_datagrams(member& it) {
+    if (is_stream(it.kind)) {
+        return "not for streams";
+    }
     const auto got = system_.receive_datagrams(it.fd.get(), it.kind, batch_);
     if (!got) {
         return text_of(got.error());
@@ -303,6 +322,7 @@ std::string program_arm::drain(member& it) {
 std::string program_arm::watch(const step& one, member& it) {
     const int fd = it.fd.get();
     const auto key = static_cast<std::uint64_t>(one.on);
+    it.wanted = one.wanted;
     const auto error = backend_->modify(fd, one.wanted, key);
     return text_of(
         error == std::errc::no_such_file_or_directory ? backend_->add(fd, one.wanted, key) : error);
@@ -316,8 +336,13 @@ void program_arm::wait(outcome& result) {
         return;
     }
     const auto told = std::span(ready).first(*count);
-    std::ranges::sort(told, {}, &sockeye::event::key);
     result.events.assign(told.begin(), told.end());
+    std::ranges::sort(result.events, {}, &sockeye::event::key);
+    for (std::size_t at = 0; at < members_.size(); ++at) {
+        const auto& it = members_[at];
+        const bool may_repeat = it.is_shut && has(it.wanted, sockeye::interest::edge);
+        result.repeats |= std::uint64_t{may_repeat} << at;
+    }
     result.text = told.empty() ? "nothing" : "";
 }
 

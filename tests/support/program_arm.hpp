@@ -19,6 +19,7 @@ struct outcome {
     std::string text;
     std::vector<sockeye::event> events; ///< of a wait, in the order of the sockets
     bool is_stuffed = false;            ///< more was sent to a socket than fits there
+    std::uint64_t repeats = 0; ///< sockets, as bits, that are watched by edges and shut for writing
 
     bool operator==(const outcome& other) const;
 };
@@ -43,6 +44,8 @@ private:
         unsigned born = 0;   ///< names the stream that it sends
         unsigned source = 0; ///< whose stream it receives, once it did
         std::size_t received = 0;
+        bool is_shut = false;
+        sockeye::interest wanted = sockeye::interest::none;
     };
 
     std::string call(const step& one, member& it);
@@ -81,6 +84,7 @@ private:
     std::map<unsigned, std::size_t> heard_;
     unsigned born_ = 0;
     bool is_stuffed_ = false;
+    bool is_unsettled_ = false; ///< no wait since it was stuffed
     std::vector<std::byte> bytes_;
 };
 
