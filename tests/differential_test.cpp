@@ -1,0 +1,110 @@
+#include "support/ground.hpp"
+#include "support/scripts.hpp"
+#include "support/seeds.hpp"
+#include "support/simulated_ground.hpp"
+#include "support/stage.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+// The same script of events gives the same handler calls per object on every backend.
+//
+// What may differ, version 1. Nothing else may, and everything else is compared.
+//  1. Whether and when on_writable is called: it hangs on how much the buffers of the system hold.
+//  2. How data is cut into pieces: a run of on_data counts as one, by the sum of its bytes.
+//  3. Where much was under way at an end, or an end came before a rest: how much of it was heard,
+//     what was dropped, and whether the other side learns of it by a FIN or by a reset.
+
+using namespace scripts;
+
+namespace {
+
+/// A ground, and the kernel that loops see on it.
+struct arena {
+    std::string name;
+    std::unique_ptr<support::ground> on;
+    std::function<std::unique_ptr<stopped_clock>(sockeye::kernel&)> make_system;
+};
+
+std::unique_ptr<stopped_clock> as_it_is(sockeye::kernel& system) {
+    return std::make_unique<stopped_clock>(system);
+}
+
+std::vector<arena> all_arenas() {
+    std::vector<arena> made;
+    for (auto& on : support::make_real_grounds()) {
+        made.push_back({std::string(on->name()), std::move(on), as_it_is});
+    }
+    made.push_back({"simulation", support::make_simulated_ground(), as_it_is});
+    made.push_back(
+        {"simulation, level", support::make_simulated_ground({.early_close = true}), as_it_is});
+    made.push_back({"simulation, poor", support::make_simulated_ground({}), as_it_is});
+    return made;
+}
+
+/// What is wrong with how the arenas perform it; empty where nothing is.
+std::string compare_once(const script& what, std::vector<arena>& arenas, int patience) {
+    outcome first;
+    for (auto& one : arenas) {
+        const auto system = one.make_system(one.on->system());
+        auto seen = perform(what, *one.on, *system, patience);
+        if (!seen.problems.empty()) {
+            return one.name + ", " + seen.problems.front();
+        }
+        if (&one == &arenas.front()) {
+            first = std::move(seen);
+        } else if (const auto found = difference(first, seen); !found.empty()) {
+            return arenas.front().name + " and " + one.name + ", " + found;
+        }
+    }
+    return "";
+}
+
+/// The same, of which chance is no part: what a busy machine brings late, a patient second try
+/// sees in time.
+std::string compare(const script& what, std::vector<arena>& arenas) {
+    auto found = compare_once(what, arenas, 0);
+    for (int patience : {2, 10}) {
+        if (found.empty()) {
+            break;
+        }
+        found = compare_once(what, arenas, patience);
+    }
+    return found;
+}
+
+/// What a listing calls.
+std::string run_script(const script& what) {
+    auto arenas = all_arenas();
+    return compare(what, arenas);
+}
+
+/// The smallest script that fails as `what` does, and how.
+std::string explain(const script& what, std::vector<arena>& arenas) {
+    const auto least =
+        shrink(what, [&](const script& one) { return !compare(one, arenas).empty(); });
+    return compare(least, arenas) + "\n" + listing(least);
+}
+
+} // namespace
+
+TEST_SUITE("seeds") {
+    TEST_CASE("differential: a script gives the same calls per object on every backend") {
+        auto arenas = all_arenas();
+        for (const auto seed : support::seeds(100)) {
+            const auto what = draw(seed);
+            if (const auto found = compare(what, arenas); !found.empty()) {
+                FAIL_CHECK("seed " << seed << ": " << found << "\n"
+                                   << explain(what, arenas) << support::how_to_repeat(seed));
+            }
+        }
+    }
+}
+
+TEST_CASE("differential: scripts that once failed") {
+    CHECK(run_script({.is_hasty = false, .operations = {{.does = verb::serve}}}) == "");
+}
