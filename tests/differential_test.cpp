@@ -5,6 +5,7 @@
 #include "support/stage.hpp"
 
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,12 +47,25 @@ std::vector<arena> all_arenas() {
     return made;
 }
 
+void trace(const arena& of, const outcome& seen) {
+    std::cout << "-- " << of.name << '\n';
+    for (const auto& one : seen.seen) {
+        std::cout << (one.is_sure ? "  " : "? ") << one.name << ": " << one.text << '\n';
+    }
+    for (const auto& one : seen.problems) {
+        std::cout << "! " << one << '\n';
+    }
+}
+
 /// What is wrong with how the arenas perform it; empty where nothing is.
 std::string compare_once(const script& what, std::vector<arena>& arenas, int patience) {
     outcome first;
     for (auto& one : arenas) {
         const auto system = one.make_system(one.on->system());
         auto seen = perform(what, *one.on, *system, patience);
+        if (support::is_tracing()) {
+            trace(one, seen);
+        }
         if (!seen.problems.empty()) {
             return one.name + ", " + seen.problems.front();
         }
@@ -97,6 +111,9 @@ TEST_SUITE("seeds") {
         auto arenas = all_arenas();
         for (const auto seed : support::seeds(100)) {
             const auto what = draw(seed);
+            if (support::is_tracing()) {
+                std::cout << what << std::flush;
+            }
             if (const auto found = compare(what, arenas); !found.empty()) {
                 FAIL_CHECK("seed " << seed << ": " << found << "\n"
                                    << explain(what, arenas) << support::how_to_repeat(seed));

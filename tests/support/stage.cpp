@@ -157,8 +157,9 @@ private:
     [[nodiscard]] std::uint64_t motion();
     [[nodiscard]] bool is_owed();
     [[nodiscard]] bool is_owed(link& of, link_end& reader);
+    [[nodiscard]] bool is_connecting(link_end& at);
     [[nodiscard]] bool is_reading(link_end& at);
-    [[nodiscard]] bool is_over(link_end& at);
+    [[nodiscard]] bool is_gone(link_end& at);
     void judge(link& one);
 
     void open_all();
@@ -574,7 +575,7 @@ void stage::act_on_raw(const operation& one) {
     }
     switch (one.does) {
     case verb::say:
-        if (!at->has_finished && !at->raw->is_over()) {
+        if (!at->has_finished && !at->raw->error()) {
             const auto text = support::pattern(one.size, step_);
             of.is_big = of.is_big || one.size > sure_bytes;
             roughen(of);
@@ -654,6 +655,7 @@ void stage::renew(link_end& at, sockeye::stream& view, manner as) {
     }
     auto made = sockeye::adopt(*loop_, std::move(*fd));
     at.lives.back().is_of_server = false;
+    at.lives.back().is_silenced = at.is_owned; // with the former owner
     at.owner = std::move(made.value());
     at.is_owned = true;
     at.is_paused = false;
@@ -821,34 +823,39 @@ std::uint64_t stage::motion() {
 
 bool stage::is_reading(link_end& at) {
     if (at.raw) {
-        return at.raw->fd() >= 0 && !at.raw->is_deaf && !at.raw->is_over();
+        return at.raw->fd() >= 0 && !at.raw->error() && !at.raw->is_deaf && !at.raw->is_over();
     }
     const auto* const view = loop_->find(at.ref);
     return view != nullptr && view->is_open() && !at.is_paused && view->queued_bytes() == 0;
 }
 
-bool stage::is_over(link_end& at) {
+bool stage::is_gone(link_end& at) {
     if (at.raw) {
-        return at.raw->fd() < 0 || at.raw->is_over();
+        return at.raw->fd() < 0 || at.raw->error();
     }
     return !at.lives.empty() && loop_->find(at.ref) == nullptr;
+}
+
+bool stage::is_connecting(link_end& at) {
+    if (at.raw) {
+        return at.raw->fd() >= 0 && !at.raw->error() && !at.raw->is_up() && !at.raw->error();
+    }
+    const auto* const view = loop_->find(at.ref);
+    return view != nullptr && view->is_connecting();
 }
 
 /// Whether something that is surely under way has not come yet.
 bool stage::is_owed(link& of, link_end& reader) {
     auto& writer = of.other(reader);
-    const bool is_calling_up =
-        reader.raw ? reader.raw->fd() >= 0 && !reader.raw->is_up()
-                   : loop_->find(reader.ref) != nullptr && loop_->find(reader.ref)->is_connecting();
-    if (is_calling_up) {
-        return !reader.raw || !reader.raw->error();
+    if (is_connecting(reader)) {
+        return true;
     }
     if (!is_reading(reader) || (writer.lives.empty() && !writer.raw)) {
         return false;
     }
     const bool has_met_end =
         !reader.raw && reader.lives.back().told.find("end, ") != std::string::npos;
-    if (is_over(writer)) {
+    if (is_gone(writer)) {
         return !has_met_end;
     }
     return reader.content().size() < writer.said.size() ||
@@ -872,7 +879,7 @@ bool stage::is_owed() {
 /// Turns until nothing happens any more.
 void stage::rest() {
     constexpr int rounds_max = 20'000;
-    constexpr int moments_max = 1'000;
+    constexpr int moments_max = 500;
     auto moments = patience_;
     int waited = 0;
     auto events = loop_->counters().events;
@@ -887,7 +894,9 @@ void stage::rest() {
         idle = motion() == before ? idle + 1 : 0;
         if (idle == 2 && (moments > 0 || (is_owed() && waited < moments_max))) {
             --moments;
-            ++waited;
+            if (++waited == moments_max) {
+                problem("what is under way never comes");
+            }
             on_.pass();
             idle = 0;
         }
@@ -922,7 +931,7 @@ void stage::judge(link& one) {
     int endings = 0;
     bool is_unsettled = false;
     for (auto& at : one.ends) {
-        endings += is_over(at) ? 1 : 0;
+        endings += is_gone(at) ? 1 : 0;
         auto& reader = one.other(at);
         const auto outstanding = at.said.size() - std::min(at.said.size(), reader.content().size());
         const auto* const view = at.raw ? nullptr : loop_->find(at.ref);
