@@ -599,6 +599,9 @@ void stage::act_on_raw(const operation& one) {
         at->raw->is_deaf = one.does == verb::ignore;
         break;
     }
+    if (!at->raw->error()) {
+        at->raw->pump();
+    }
 }
 
 void stage::act_on_session(const operation& one) {
@@ -654,7 +657,6 @@ void stage::renew(link_end& at, sockeye::stream& view, manner as) {
         return;
     }
     auto made = sockeye::adopt(*loop_, std::move(*fd));
-    at.lives.back().is_of_server = false;
     at.lives.back().is_silenced = at.is_owned; // with the former owner
     at.owner = std::move(made.value());
     at.is_owned = true;
@@ -879,7 +881,7 @@ bool stage::is_owed() {
 /// Turns until nothing happens any more.
 void stage::rest() {
     constexpr int rounds_max = 20'000;
-    constexpr int moments_max = 500;
+    const int moments_max = 100 * (1 + patience_);
     auto moments = patience_;
     int waited = 0;
     auto events = loop_->counters().events;
