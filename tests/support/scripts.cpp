@@ -117,7 +117,9 @@ private:
         case verb::close_server:
         case verb::drop_server:
             one.of = index(servers_);
-            one.size = one.does == verb::drain_server ? below(5000) : 0;
+            if (one.does == verb::drain_server) {
+                one.size = below(2) == 0 ? below(1000) : 3'600'000;
+            }
             break;
         case verb::dial:
         case verb::call:
