@@ -242,11 +242,15 @@ public:
 
     result<transport> transport_of(int fd) override {
         const auto type = integer_option(fd, SOL_SOCKET, SO_TYPE);
-        const auto name = name_by(::getsockname, fd, transport::tcp);
-        if (!type || !name) {
-            return type ? name.error() : type.error();
+        if (!type) {
+            return type.error();
         }
-        const bool is_local = name->family() == AF_UNIX;
+        sockaddr_storage name = {};
+        socklen_t size = sizeof name;
+        if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+            return last_error();
+        }
+        const bool is_local = name.ss_family == AF_UNIX;
         if (*type == SOCK_STREAM) {
             return is_local ? transport::unix_stream : transport::tcp;
         }

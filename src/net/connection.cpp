@@ -345,6 +345,12 @@ void connection::read_end() {
         start_timer(half_closed_look_period, on_half_closed_look);
     }
     deliver([&] { kind_.table->on_end(state_.session, state_.self); });
+    // Who is told once was told of a reset together with the end, where both had come by then.
+    // A new view: on_end may have given the connection another owner.
+    connection now(place_);
+    if (now.uses_edge() && now.is(flag_read_ended) && !now.is(flag_terminal | flag_closing)) {
+        now.look_for_reset();
+    }
 }
 
 /// Without an interest some backends cannot show that a half-closed stream was reset, so it is

@@ -75,13 +75,20 @@ std::unique_ptr<ground> make_real_ground(const sockeye::backend_entry& entry) {
     return std::make_unique<real_ground>(entry);
 }
 
-void for_each_ground(const std::function<void(ground&)>& visit) {
+std::vector<std::unique_ptr<ground>> make_real_grounds() {
+    std::vector<std::unique_ptr<ground>> made;
     for (const auto& entry : sockeye::backend_table()) {
         if (entry.make != nullptr) {
-            SUBCASE(std::string(entry.name).c_str()) {
-                real_ground on(entry);
-                visit(on);
-            }
+            made.push_back(make_real_ground(entry));
+        }
+    }
+    return made;
+}
+
+void for_each_ground(const std::function<void(ground&)>& visit) {
+    for (const auto& on : make_real_grounds()) {
+        SUBCASE(std::string(on->name()).c_str()) {
+            visit(*on);
         }
     }
     SUBCASE("simulation") {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace support {
 
@@ -46,6 +47,9 @@ public:
     [[nodiscard]] sockeye::loop make_loop(sockeye::kernel& altered,
                                           sockeye::loop_options options = {});
 };
+
+/// One for each backend of this build, over the kernel of this machine.
+[[nodiscard]] std::vector<std::unique_ptr<ground>> make_real_grounds();
 
 /// Why a test cannot run on the simulation: what it uses beside the kernel interface.
 struct needs_real_system {

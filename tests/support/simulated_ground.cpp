@@ -9,14 +9,14 @@ namespace {
 
 class simulated_ground final : public ground {
 public:
-    simulated_ground() {
+    explicit simulated_ground(const sockeye::backend_features& features)
+        : entry_(sockeye::simulated::simulated_entry()) {
+        entry_.features = features;
         machine_.descriptors_max = 20000;
         machine_.socket_buffer = 212992;
     }
 
-    const sockeye::backend_entry& entry() const noexcept override {
-        return sockeye::simulated::simulated_entry();
-    }
+    const sockeye::backend_entry& entry() const noexcept override { return entry_; }
     bool is_simulated() const noexcept override { return true; }
     sockeye::kernel& system() noexcept override { return machine_; }
     std::unique_ptr<sockeye::backend> make_backend() override {
@@ -28,14 +28,15 @@ public:
     void raise(int signal) override { static_cast<void>(machine_.raise(signal)); }
 
 private:
+    sockeye::backend_entry entry_;
     sockeye::simulated::network world_{1};
     sockeye::simulated::host& machine_ = world_.add_host("machine");
 };
 
 } // namespace
 
-std::unique_ptr<ground> make_simulated_ground() {
-    return std::make_unique<simulated_ground>();
+std::unique_ptr<ground> make_simulated_ground(const sockeye::backend_features& features) {
+    return std::make_unique<simulated_ground>(features);
 }
 
 } // namespace support
