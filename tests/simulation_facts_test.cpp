@@ -231,11 +231,12 @@ TEST_CASE("facts: short programs say what was measured") {
         std::uint64_t number = 0;
         for (const auto& part :
              {facts_of_connecting(), facts_of_ends(), facts_of_datagrams(), facts_of_misuse()}) {
-            for (const auto& [situation, lines] : part) {
-                CAPTURE(situation);
+            for (const auto& one : part) {
+                CAPTURE(one.situation);
                 support::program_arm arm(on, batch, ++number);
-                for (const auto& [call, says] : lines) {
-                    CAPTURE(to_string(call));
+                for (const auto& [call, says] : one.lines) {
+                    const auto text = to_string(call);
+                    CAPTURE(text);
                     CHECK(to_string(arm.perform(call)) == says);
                 }
             }

@@ -42,6 +42,9 @@ std::error_code host::connect_datagrams(sock& it, const endpoint& target) {
         if (there->other != 0 && there->other != it.id) {
             return failure(EPERM);
         }
+        if (it.other != 0) {
+            ++it.news.writable; // who waited for room over there need not any more
+        }
         if (it.other != 0 && it.other != there->id) {
             leave_peer(it);
         }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <numeric>
 #include <utility>
 
 namespace support {
@@ -47,11 +48,13 @@ std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
 
 } // namespace
 
-std::ranges::iota_view<std::uint64_t, std::uint64_t> seeds(std::uint64_t usual) {
+std::vector<std::uint64_t> seeds(std::uint64_t usual) {
     if (const auto one = number_from("SOCKEYE_SEED", 0)) {
-        return {one, one + 1};
+        return {one};
     }
-    return {1, number_from("SOCKEYE_SEEDS", usual) + 1};
+    std::vector<std::uint64_t> all(number_from("SOCKEYE_SEEDS", usual));
+    std::iota(all.begin(), all.end(), 1);
+    return all;
 }
 
 bool is_tracing() {

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <ranges>
 #include <string>
+#include <vector>
 
 namespace support {
 
 /// The seeds to run: 1 to SOCKEYE_SEEDS, or else to `usual`; SOCKEYE_SEED alone where it is set.
-[[nodiscard]] std::ranges::iota_view<std::uint64_t, std::uint64_t> seeds(std::uint64_t usual);
+[[nodiscard]] std::vector<std::uint64_t> seeds(std::uint64_t usual);
 
 /// SOCKEYE_TRACE is set: print every call.
 [[nodiscard]] bool is_tracing();
