@@ -157,35 +157,18 @@ struct run_report {
     std::vector<std::string> wrongs;
 };
 
-/// Everything that must hold whatever fails.
-void check_end(support::stage& on, const scenario& played, run_report& report) {
-    auto& at = on.machine();
-    const auto expect = [&](bool holds, const char* wrong) {
-        if (!holds) {
-            report.wrongs.emplace_back(wrong);
-        }
-    };
-    report.wrongs = on.wrongs();
-    expect(at.until([&] { return at.slots() == 0; }, 20s), "a slot is still in use");
-    expect(at.until([&] { return at.timers() == 0; }, 1s), "a timer is still armed");
-    expect(at.queued_bytes() == 0, "bytes are still counted as queued");
-    expect(on.made == on.destroyed, "a session is still there");
-    expect(on.closed <= on.made, "more closes than sessions");
-    expect(on.closed == on.made || on.has_stalled() || played.leaves_in_silence,
-           "a session did not hear on_close");
-    expect(at.system.strays().empty(), "a descriptor that was not open was used");
-}
-
 run_report run(ground& on, const scenario& played, const std::vector<fault>& planned) {
-    static unsigned runs = 0;
     run_report report;
     const auto before = on.descriptors();
     try {
-        support::stage stage(on, planned, ++runs);
+        support::stage stage(on, planned);
         report.was_made = true;
         report.went_well = played.play(stage);
         report.has_stalled = stage.has_stalled();
-        check_end(stage, played, report);
+        report.wrongs = stage.check_end(played.leaves_in_silence);
+        if (stage.threw != 0) {
+            report.wrongs.emplace_back("a handler threw");
+        }
         report.plan = stage.machine().system.plan;
     } catch (const std::system_error& error) {
         if (report.was_made) {

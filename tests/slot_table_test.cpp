@@ -56,7 +56,7 @@ TEST_CASE("slot_table: a released slot comes back as if it were new") {
     place.fd = 7;
     place.wanted = sockeye::interest::readable;
     place.flags = 0xffff;
-    place.set(sockeye::slot_mark::in_ring);
+    place.set(sockeye::slot_mark::watched);
     table.release(place);
     auto& again = table.allocate(nothing);
     REQUIRE(&again == &place);
@@ -65,6 +65,33 @@ TEST_CASE("slot_table: a released slot comes back as if it were new") {
     CHECK(again.flags == 0);
     CHECK(again.marks == 0);
     CHECK(again.operations == &nothing);
+}
+
+TEST_CASE("slot_table: a slot that is released in a line comes back after its turn there") {
+    slot_table table;
+    sockeye::slot_line line(table, sockeye::slot_mark::in_ring);
+    sockeye::slot_line other(table, sockeye::slot_mark::in_finish);
+    auto& first = table.allocate(nothing);
+    auto& second = table.allocate(nothing);
+    line.push(first);
+    line.push(second);
+    line.push(first);
+    other.push(first);
+    CHECK(line.size() == 2);
+    table.release(first);
+    CHECK(table.used() == 1);
+    auto& third = table.allocate(nothing);
+    CHECK(&third != &first);
+    line.push(third);
+    CHECK(line.pop() == nullptr);
+    auto& fourth = table.allocate(nothing);
+    CHECK(&fourth != &first);
+    CHECK(line.pop() == &second);
+    CHECK(line.pop() == &third);
+    CHECK(line.empty());
+    CHECK(other.pop() == nullptr);
+    CHECK(&table.allocate(nothing) == &first);
+    CHECK(first.marks == 0);
 }
 
 TEST_CASE("slot_table: a slot whose generations are used up is retired") {

@@ -19,7 +19,7 @@ struct slot;
 enum class write_status : std::uint8_t {
     ok,
     above_high_mark, ///< taken, and the queue is long: on_writable says when it is short again
-    refused,         ///< not taken: closed, shut down, or the queue was past its hard limit
+    refused, ///< not taken: closed, shut down, no memory, or the queue was past its hard limit
 };
 
 /// The limits of one stream, in bytes of its send queue.
@@ -63,13 +63,16 @@ public:
     stream() = default;
     /// From a session's own stream&: takes the connection over; the session hears on_close with
     /// close_reason::taken, and nobody reads until attach(). One that is closing stays as it is,
-    /// and the new stream is empty.
+    /// and the new stream is empty; so it is without memory, where the connection ends with
+    /// not_enough_memory.
     stream(stream&& other) noexcept;
     stream& operator=(stream&& other) noexcept;
     ~stream();
 
     /// Sends all of `data` in order, or refuses all of it. Copies what cannot leave at once; the
-    /// rest leaves at the end of the turn. Never blocks, never calls a handler.
+    /// rest leaves at the end of the turn. Never blocks, never calls a handler. Without memory for
+    /// the copy the connection ends with not_enough_memory, as do close() and what is read without
+    /// memory for a timer that they need.
     write_status write(bytes data);
     write_status write(std::string_view text) { return write(as_bytes(text)); }
 
@@ -88,7 +91,8 @@ public:
 
     /// Gives a connection that nobody reads a session, made with `args`; reading begins.
     /// It is up already, so that on_open is not called; one that has ended meanwhile leads to
-    /// on_close. Requires: no session yet, and not moved from.
+    /// on_close. Throws bad_alloc, and then nothing has changed and the session is gone.
+    /// Requires: no session yet, and not moved from.
     template <typename Session, typename... Args>
     void attach(Args&&... args);
 
@@ -135,10 +139,11 @@ struct connect_options {
 /// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
 ///
 /// Errors: bad_file_descriptor, errc::not_pollable, not_connected, file_exists when it is watched
-/// here already, not_supported in a simulation; then `fd` is closed. Reading begins with attach().
+/// here already, not_supported in a simulation, not_enough_memory; then `fd` is closed. Reading
+/// begins with attach().
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 
-/// The part of connect that is no template.
+/// The part of connect that is no template. Where it throws, `session` is still the caller's.
 [[nodiscard]] stream start_connect(loop& owner, const endpoint_argument& peer,
                                    const connect_options& options, const session_table& table,
                                    void* session);
@@ -146,14 +151,17 @@ result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {}
 /// Connects to `peer` and talks to it through a Session made with `args`.
 ///
 /// Never fails in the call: bytes written early wait; a bad address, refusal, the deadline and
-/// close() all lead to on_close with close_reason::connect_failed and the error.
+/// close() all lead to on_close with close_reason::connect_failed and the error. Throws bad_alloc
+/// where there is no memory for session and connection, and then there are neither.
 template <typename Session, typename... Args>
 [[nodiscard]] stream connect(loop& owner, const endpoint_argument& peer,
                              const connect_options& options, Args&&... args) {
     static_assert(has_on_data<Session>,
                   "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     auto session = std::make_unique<Session>(std::forward<Args>(args)...);
-    return start_connect(owner, peer, options, session_table_of<Session>, session.release());
+    auto made = start_connect(owner, peer, options, session_table_of<Session>, session.get());
+    static_cast<void>(session.release());
+    return made;
 }
 
 template <typename Session, typename... Args>
@@ -161,7 +169,8 @@ void stream::attach(Args&&... args) {
     static_assert(has_on_data<Session>,
                   "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     auto session = std::make_unique<Session>(std::forward<Args>(args)...);
-    attach_session(session_table_of<Session>, session.release());
+    attach_session(session_table_of<Session>, session.get());
+    static_cast<void>(session.release());
 }
 
 } // namespace sockeye

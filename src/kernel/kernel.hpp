@@ -165,6 +165,7 @@ public:
     /// Makes a descriptor from elsewhere non-blocking and close-on-exec.
     [[nodiscard]] virtual std::error_code prepare(int fd) = 0;
 
+    /// Of a socket file, as remove_file: needs no memory.
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
 

@@ -5,10 +5,10 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
-#include <string>
-#include <vector>
+#include <string_view>
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -83,6 +83,21 @@ option_name name_of(socket_option option) noexcept {
     }
     return {SOL_SOCKET, SO_LINGER};
 }
+
+/// The path of a socket file with the NUL that the system wants. Needs no memory: it is asked for
+/// when things end.
+class socket_path {
+public:
+    explicit socket_path(std::string_view path) noexcept : size_(path.size()) {
+        path.copy(text_.data(), text_.size() - 1);
+    }
+    [[nodiscard]] bool fits() const noexcept { return size_ < text_.size(); }
+    [[nodiscard]] const char* get() const noexcept { return text_.data(); }
+
+private:
+    std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_ = {};
+    std::size_t size_;
+};
 
 std::atomic<unsigned> forks = 0;
 
@@ -267,7 +282,11 @@ public:
 
     result<file_identity> identify(std::string_view path) override {
         struct stat facts = {};
-        if (::lstat(std::string(path).c_str(), &facts) != 0) {
+        const socket_path named(path);
+        if (!named.fits()) {
+            return std::errc::filename_too_long;
+        }
+        if (::lstat(named.get(), &facts) != 0) {
             return last_error();
         }
         return file_identity{static_cast<std::uint64_t>(facts.st_dev),
@@ -275,7 +294,9 @@ public:
     }
 
     std::error_code remove_file(std::string_view path) override {
-        return error_if(::unlink(std::string(path).c_str()) != 0);
+        const socket_path named(path);
+        return named.fits() ? error_if(::unlink(named.get()) != 0)
+                            : make_error_code(std::errc::filename_too_long);
     }
 
     result<owned_fd> reserve() override { return own(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }

@@ -1,7 +1,9 @@
 #include <sockeye/loop.hpp>
 
+#include "base/memory.hpp"
 #include "loop/loop_core.hpp"
 
+#include <new>
 #include <utility>
 
 namespace sockeye {
@@ -25,7 +27,7 @@ loop::loop(loop&& other) noexcept : core_(std::move(other.core_)) {
 loop::~loop() = default;
 
 result<loop> loop::open(loop_options options) {
-    auto core = loop_core::open(std::move(options));
+    auto core = without_throwing([&] { return loop_core::open(std::move(options)); });
     if (!core) {
         return core.error();
     }
@@ -87,7 +89,11 @@ bool remote::post(unique_function<void()> task) const {
     if (!box_->is_open || box_->tasks.size() >= box_->tasks_max) {
         return false;
     }
-    box_->tasks.push_back(std::move(task));
+    try {
+        box_->tasks.push_back(std::move(task));
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
     if (!box_->is_pending.exchange(true, std::memory_order_acq_rel)) {
         box_->system->wake(box_->write_end);
     }

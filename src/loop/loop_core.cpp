@@ -19,6 +19,7 @@ struct wake_state {
 };
 
 constexpr duration forever = duration::max();
+constexpr duration relief_pause = std::chrono::milliseconds(10);
 
 } // namespace
 
@@ -176,7 +177,7 @@ std::error_code loop_core::turn(std::optional<duration> timeout) {
         const turning guard(*this);
         error = work(timeout);
     }
-    retired_.clear();
+    free_retired();
     return error;
 }
 
@@ -195,10 +196,20 @@ std::error_code loop_core::work(std::optional<duration> timeout) {
         reactor_.finish();
     }
     const auto enough_free = queued_bytes_max_ - queued_bytes_max_ / 4;
-    if (!short_of_memory.empty() && reactor_.counters().queued_bytes <= enough_free) {
-        relieve(short_of_memory);
+    if (relief_at_ ? *relief_at_ <= reactor_.now()
+                   : reactor_.counters().queued_bytes <= enough_free) {
+        relief_at_.reset();
+        reactor_.relieve_memory();
     }
     return error;
+}
+
+/// What goes may let others go.
+void loop_core::free_retired() noexcept {
+    while (auto* const last = retired_) {
+        retired_ = last->next_retired;
+        last->destroy(last);
+    }
 }
 
 std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout) const {
@@ -206,7 +217,7 @@ std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout)
         posted_done_ != posted_.size()) {
         return duration::zero();
     }
-    const auto due = timers_.next();
+    const auto due = next_due();
     if (!due) {
         return timeout;
     }
@@ -219,6 +230,13 @@ timer_id loop_core::start_timer(duration delay, const timer_target& target) {
     const auto now = system().now();
     const auto longest = time_point::max() - now;
     return timers_.start(now + std::clamp(delay, duration::zero(), longest), target);
+}
+
+void loop_core::wait_without_timer(slot& place) noexcept {
+    reactor_.queue_for_memory(place);
+    if (!relief_at_) {
+        relief_at_ = system().now() + relief_pause;
+    }
 }
 
 void loop_core::run_timers() {
@@ -253,17 +271,25 @@ void loop_core::run_signals() {
     if (pending_signals_.load(std::memory_order_relaxed) == 0) {
         return;
     }
-    const auto listeners = signals_;
     const auto told = pending_signals_.exchange(0);
-    for (auto* listener : listeners) {
-        if (std::ranges::find(signals_, listener) != signals_.end()) {
-            tell_signals(*listener, told);
+    is_telling_signals_ = true;
+    // Who comes meanwhile hears of later ones.
+    const auto count = signals_.size();
+    for (std::size_t at = 0; at < count; ++at) {
+        if (signals_[at] != nullptr) {
+            tell_signals(*signals_[at], told);
         }
     }
+    is_telling_signals_ = false;
+    std::erase(signals_, nullptr);
 }
 
 void loop_core::remove_signal_state(signal_state& state) noexcept {
-    std::erase(signals_, &state);
+    if (is_telling_signals_) {
+        std::ranges::replace(signals_, &state, nullptr);
+    } else {
+        std::erase(signals_, &state);
+    }
 }
 
 std::optional<time_point> loop_core::next_deadline() const noexcept {
@@ -271,7 +297,12 @@ std::optional<time_point> loop_core::next_deadline() const noexcept {
         posted_done_ != posted_.size()) {
         return reactor_.now();
     }
-    return timers_.next();
+    return next_due();
+}
+
+std::optional<time_point> loop_core::next_due() const noexcept {
+    const auto due = timers_.next();
+    return relief_at_ ? std::min(*relief_at_, due.value_or(time_point::max())) : due;
 }
 
 void loop_core::caught(std::exception_ptr problem) {
@@ -283,14 +314,6 @@ void loop_core::caught(std::exception_ptr problem) {
         }
     } else if (!kept_) {
         kept_ = std::move(problem);
-    }
-}
-
-void loop_core::relieve(std::vector<slot_key>& waiting) {
-    for (const auto key : std::exchange(waiting, {})) {
-        if (auto* place = reactor_.find(key)) {
-            place->operations->relieve(*place);
-        }
     }
 }
 

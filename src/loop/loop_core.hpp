@@ -17,6 +17,12 @@ namespace sockeye {
 
 struct signal_state;
 
+/// What handlers may still be using when its owner goes: loop_core::retire keeps it.
+struct retirable {
+    void (*destroy)(retirable*) noexcept = nullptr;
+    retirable* next_retired = nullptr;
+};
+
 /// What is inside a loop: the reactor, the timers, the posted tasks, and the order of a turn.
 class loop_core {
 public:
@@ -43,7 +49,10 @@ public:
     [[nodiscard]] std::size_t queued_bytes_max() const noexcept { return queued_bytes_max_; }
 
     /// Starts a timer at `delay` from the real now, which is a little later than the turn's.
+    /// Throws bad_alloc, and then there is none.
     timer_id start_timer(duration delay, const timer_target& target);
+    /// For who has no memory even for a timer: relieved in a moment, without one.
+    void wait_without_timer(slot& place) noexcept;
 
     /// What run() waits for.
     void add_life() noexcept { ++lives_; }
@@ -67,15 +76,17 @@ public:
     /// Frees `object` when no handler runs any more: at the end of the turn, or at once between
     /// turns.
     template <typename Object>
-    void retire(std::unique_ptr<Object> object) {
+    void retire(std::unique_ptr<Object> object) noexcept {
         if (is_turning_) {
-            retired_.emplace_back(object.release(),
-                                  [](void* p) { delete static_cast<Object*>(p); });
+            object->destroy = [](retirable* self) noexcept { delete static_cast<Object*>(self); };
+            object->next_retired = std::exchange(retired_, object.get());
+            object.release();
         }
     }
 
     [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
 
+    /// Throws bad_alloc.
     void add_signal_state(signal_state& state) { signals_.push_back(&state); }
     void remove_signal_state(signal_state& state) noexcept;
     [[nodiscard]] std::atomic<std::uint64_t>& pending_signals() noexcept {
@@ -83,16 +94,6 @@ public:
     }
     [[nodiscard]] int write_end() const noexcept { return channel_.write_end(); }
 
-    /// Those who wait because queued_bytes_max was passed.
-    std::vector<slot_key> short_of_memory;
-    /// Those who wait because the system had no descriptors left.
-    std::vector<slot_key> short_of_descriptors;
-    /// Call when a descriptor was closed.
-    void descriptor_is_free() {
-        if (!short_of_descriptors.empty()) {
-            relieve(short_of_descriptors);
-        }
-    }
     /// Keeps one descriptor back, to shed a connection with when there is no other left.
     void hold_reserve() {
         if (!reserve_) {
@@ -107,8 +108,6 @@ public:
     [[nodiscard]] loop& handle() noexcept { return *handle_; }
 
 private:
-    using retired_object = std::unique_ptr<void, void (*)(void*)>;
-
     [[nodiscard]] std::error_code check_callable() const;
     [[nodiscard]] std::error_code turn(std::optional<duration> timeout);
     [[nodiscard]] std::error_code work(std::optional<duration> timeout);
@@ -118,7 +117,8 @@ private:
     void run_signals();
     void caught(std::exception_ptr problem);
     void rethrow_kept();
-    void relieve(std::vector<slot_key>& waiting);
+    void free_retired() noexcept;
+    [[nodiscard]] std::optional<time_point> next_due() const noexcept;
 
     static void on_wake(slot& place, const event& told);
     static void free_wake(slot& place) noexcept;
@@ -132,13 +132,15 @@ private:
     owned_fd reserve_;
     std::vector<unique_function<void()>> posted_; ///< being worked off
     std::size_t posted_done_ = 0;
-    std::vector<signal_state*> signals_;
+    std::vector<signal_state*> signals_; ///< null: went while they were told
+    bool is_telling_signals_ = false;
     std::atomic<std::uint64_t> pending_signals_ = 0;
-    std::vector<retired_object> retired_;
+    retirable* retired_ = nullptr; ///< the last one
     unique_function<void(std::exception_ptr)> on_exception_;
     std::exception_ptr kept_;
     std::error_code broken_; ///< what became of the wake-up channel; every turn reports it
     std::size_t queued_bytes_max_;
+    std::optional<time_point> relief_at_; ///< for those who wait without a timer
     std::size_t lives_ = 0;
     std::size_t handlers_run_ = 0;
     bool is_turning_ = false;

@@ -1,5 +1,6 @@
 #include <sockeye/signal_set.hpp>
 
+#include "base/memory.hpp"
 #include "kernel/signal_hub.hpp"
 #include "loop/loop_core.hpp"
 #include "loop/signal_state.hpp"
@@ -30,6 +31,15 @@ void cancel(signal_state* state) noexcept {
     }
 }
 
+result<std::unique_ptr<signal_state>> make_state(loop_core& core,
+                                                 std::initializer_list<int> signals,
+                                                 unique_function<void(int)> handler) {
+    auto state = std::unique_ptr<signal_state>(new signal_state{{}, core, {}, std::move(handler)});
+    state->signals.reserve(signals.size());
+    core.add_signal_state(*state);
+    return state;
+}
+
 } // namespace
 
 void tell_signals(signal_state& listener, std::uint64_t told) {
@@ -47,11 +57,12 @@ void tell_signals(signal_state& listener, std::uint64_t told) {
 result<signal_set> signal_set::open(sockeye::loop& owner, std::initializer_list<int> signals,
                                     unique_function<void(int)> handler) {
     auto& core = core_of(owner);
-    auto state = std::unique_ptr<signal_state>(new signal_state{core, {}, std::move(handler)});
-    state->signals.reserve(signals.size());
-    core.add_signal_state(*state);
+    auto state = without_throwing([&] { return make_state(core, signals, std::move(handler)); });
+    if (!state) {
+        return state.error();
+    }
     core.add_life();
-    signal_set made(state.release());
+    signal_set made(state->release());
     for (const int signal : signals) {
         if (std::ranges::find(made.state_->signals, signal) != made.state_->signals.end()) {
             continue;

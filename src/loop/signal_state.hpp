@@ -1,5 +1,7 @@
 #pragma once
 
+#include "loop/loop_core.hpp"
+
 #include <sockeye/unique_function.hpp>
 
 #include <cstdint>
@@ -7,10 +9,8 @@
 
 namespace sockeye {
 
-class loop_core;
-
 /// What a signal_set owns. It lives to the end of the turn in which its set goes.
-struct signal_state {
+struct signal_state : retirable {
     loop_core& core;
     std::vector<int> signals;
     unique_function<void(int)> handler;

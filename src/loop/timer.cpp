@@ -9,7 +9,7 @@
 namespace sockeye {
 
 /// What a timer owns. While its handler runs it is kept, whatever the handler does to its timer.
-struct timer_state {
+struct timer_state : retirable {
     loop_core& core;
     unique_function<void()> handler;
     timer_id armed = 0;
@@ -32,7 +32,8 @@ void disarm(timer_state& state) noexcept {
     }
 }
 
-/// The next tick of the plan that is still to come: missed ones are skipped.
+/// The next tick of the plan that is still to come: missed ones are skipped. It takes the room of
+/// the tick that has just fired, so that a repeating timer never wants for memory.
 void arm_next(timer_state& state) {
     const auto now = state.core.io().now();
     state.planned += ((now - state.planned) / state.period + 1) * state.period;
@@ -69,7 +70,7 @@ void destroy(timer_state* state) noexcept {
 
 } // namespace
 
-timer::timer(sockeye::loop& owner) : state_(new timer_state{core_of(owner), {}, 0, {}, {}}) {}
+timer::timer(sockeye::loop& owner) : state_(new timer_state{{}, core_of(owner), {}, 0, {}, {}}) {}
 
 timer& timer::operator=(timer&& other) noexcept {
     if (this != &other) {
@@ -85,20 +86,21 @@ timer::~timer() {
 void timer::start(duration delay, unique_function<void()> handler) {
     assert(handler);
     disarm(*state_);
+    arm(*state_, delay);
     state_->handler = std::move(handler);
     state_->period = duration::zero();
-    arm(*state_, delay);
 }
 
 void timer::start_every(duration period, unique_function<void()> handler) {
     assert(handler && period > duration::zero());
+    const auto now = state_->core.system().now();
+    const auto planned = now + std::min(period, time_point::max() - now);
     disarm(*state_);
+    state_->armed = state_->core.timers().start(planned, {fire, state_, 0});
+    state_->core.add_life();
     state_->handler = std::move(handler);
     state_->period = period;
-    const auto now = state_->core.system().now();
-    state_->planned = now + std::min(period, time_point::max() - now);
-    state_->armed = state_->core.timers().start(state_->planned, {fire, state_, 0});
-    state_->core.add_life();
+    state_->planned = planned;
 }
 
 void timer::cancel() noexcept {

@@ -1,11 +1,12 @@
 #include "loop/timer_queue.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace sockeye {
 
 timer_id timer_queue::start(time_point deadline, const timer_target& target) {
-    heap_.reserve(heap_.size() + 1 > heap_.capacity() ? heap_.size() * 2 + 16 : 0);
+    make_room();
     const auto index = take_record();
     auto& fresh = records_[index];
     fresh.target = target;
@@ -13,6 +14,20 @@ timer_id timer_queue::start(time_point deadline, const timer_target& target) {
     sift_up(static_cast<std::uint32_t>(heap_.size() - 1),
             {deadline.time_since_epoch().count(), order_++, index});
     return std::uint64_t{fresh.generation} << 32 | index;
+}
+
+/// Room for one more than are armed or due: in the heap, and for a record that can be freed
+/// without memory. A few due ones can always be taken.
+void timer_queue::make_room() {
+    constexpr std::size_t few = 16;
+    const auto needed = records_.size() - free_.size() + 1;
+    if (needed > heap_.capacity()) {
+        const auto room = heap_.capacity() * 2 + few;
+        due_.reserve(few);
+        records_.reserve(room);
+        free_.reserve(room);
+        heap_.reserve(room);
+    }
 }
 
 bool timer_queue::cancel(timer_id id) noexcept {
@@ -58,9 +73,19 @@ std::size_t timer_queue::fire_due(time_point now, std::size_t budget) {
     return fired;
 }
 
-void timer_queue::take_due(time_point now, std::size_t budget) {
+/// Without memory for all of them it takes as many as there is room for: the others are due in the
+/// next turn.
+void timer_queue::take_due(time_point now, std::size_t budget) noexcept {
     due_.clear();
     due_done_ = 0;
+    budget = std::min(budget, heap_.capacity());
+    if (budget > due_.capacity()) {
+        try {
+            due_.reserve(budget);
+        } catch (const std::bad_alloc&) {
+            budget = due_.capacity();
+        }
+    }
     while (!heap_.empty() && heap_.front().deadline <= now.time_since_epoch().count() &&
            due_.size() < budget) {
         const auto index = heap_.front().index;
@@ -81,10 +106,9 @@ const timer_queue::record* timer_queue::find(timer_id id) const noexcept {
     return lives ? &found : nullptr;
 }
 
-std::uint32_t timer_queue::take_record() {
+/// Requires: room for it.
+std::uint32_t timer_queue::take_record() noexcept {
     if (free_.empty()) {
-        // Room for every record, so that freeing one never has to allocate.
-        free_.reserve(records_.size() + 1 > free_.capacity() ? records_.size() * 2 + 16 : 0);
         records_.emplace_back();
         return static_cast<std::uint32_t>(records_.size() - 1);
     }

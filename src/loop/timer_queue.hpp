@@ -26,6 +26,8 @@ using timer_id = std::uint64_t;
 /// order they were started.
 class timer_queue {
 public:
+    /// Throws bad_alloc, and then nothing has changed; never directly after a cancel or at the
+    /// beginning of a target's call, because that timer has left its room.
     timer_id start(time_point deadline, const timer_target& target);
     /// False when it has fired or was cancelled before.
     bool cancel(timer_id id) noexcept;
@@ -61,8 +63,9 @@ private:
     }
 
     [[nodiscard]] const record* find(timer_id id) const noexcept;
-    void take_due(time_point now, std::size_t budget);
-    std::uint32_t take_record();
+    void make_room();
+    void take_due(time_point now, std::size_t budget) noexcept;
+    std::uint32_t take_record() noexcept;
     void free_record(std::uint32_t index) noexcept;
     void remove_at(std::uint32_t position) noexcept;
     void place(std::uint32_t position, const entry& moved) noexcept;

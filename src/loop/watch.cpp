@@ -1,3 +1,4 @@
+#include "base/memory.hpp"
 #include "loop/loop_core.hpp"
 
 #include <sockeye/error.hpp>
@@ -7,7 +8,7 @@
 namespace sockeye {
 
 /// What a watch owns.
-struct watch_state {
+struct watch_state : retirable {
     loop_core& core;
     unique_function<void(readiness)> handler;
     slot_key key = 0;
@@ -53,11 +54,10 @@ void on_loop_end(slot& place) noexcept {
 constexpr slot_operations operations = {
     .ready = on_ready, .resume = {}, .flush = {}, .finish = {}, .destroy = on_loop_end};
 
-} // namespace
-
-result<watch> loop::watch(int fd, interest wanted, unique_function<void(readiness)> handler) {
-    auto& io = core_->io();
-    auto state = std::unique_ptr<sockeye::watch_state>(new watch_state{*core_, std::move(handler)});
+result<std::unique_ptr<watch_state>> start_watch(loop_core& core, int fd, interest wanted,
+                                                 unique_function<void(readiness)> handler) {
+    auto& io = core.io();
+    auto state = std::unique_ptr<watch_state>(new watch_state{{}, core, std::move(handler)});
     auto& place = io.allocate(operations);
     place.emplace<watch_state*>(state.get());
     place.fd = fd;
@@ -66,8 +66,19 @@ result<watch> loop::watch(int fd, interest wanted, unique_function<void(readines
         io.release(place);
         return error;
     }
-    core_->add_life();
-    return sockeye::watch(state.release());
+    core.add_life();
+    return state;
+}
+
+} // namespace
+
+result<watch> loop::watch(int fd, interest wanted, unique_function<void(readiness)> handler) {
+    auto state =
+        without_throwing([&] { return start_watch(*core_, fd, wanted, std::move(handler)); });
+    if (!state) {
+        return state.error();
+    }
+    return sockeye::watch(state->release());
 }
 
 std::error_code watch::modify(interest wanted) {

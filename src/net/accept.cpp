@@ -1,9 +1,12 @@
+#include "base/memory.hpp"
 #include "net/server_core.hpp"
 #include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace sockeye {
 namespace {
@@ -31,6 +34,18 @@ const slot_operations server_core::listening_operations = {.ready = on_ready,
                                                            .destroy = on_loop_end,
                                                            .relieve = on_relief};
 
+server_core::server_core(loop_core& owner, const listen_options& wanted)
+    : core(owner), kind(new stream_kind{connection::operations(), owner, nullptr, wanted.limits,
+                                        &group, false, 1}),
+      options(wanted) {
+    group.owner = this;
+    group.on_erase = on_connection_gone;
+}
+
+server_core::~server_core() {
+    drop_reference(*kind);
+}
+
 result<std::unique_ptr<server_core>>
 open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_options& options) {
     if (!local.get()) {
@@ -39,21 +54,18 @@ open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_o
     if (!local.get()->is_stream()) {
         return errc::service_mismatch;
     }
-    auto made = std::make_unique<server_core>(core_of(owner));
-    made->options = options;
-    made->carrier = local.get()->kind();
-    made->kind = new stream_kind{connection::operations(), made->core, nullptr, options.limits,
-                                 &made->group};
-    made->kind->references = 1;
-    if (const auto error = made->listen_on(*local.get())) {
-        drop_reference(*made->kind);
-        return error;
-    }
-    return made;
+    return without_throwing([&]() -> result<std::unique_ptr<server_core>> {
+        auto made = std::make_unique<server_core>(core_of(owner), options);
+        if (const auto error = made->listen_on(*local.get())) {
+            return error;
+        }
+        return made;
+    });
 }
 
 result<owned_fd> server_core::bound_socket(const endpoint& local) {
     auto& system = core.system();
+    carrier = local.kind();
     auto fd = system.socket(carrier, local.family());
     if (!fd) {
         return fd;
@@ -82,30 +94,25 @@ result<owned_fd> server_core::bound_socket(const endpoint& local) {
 }
 
 std::error_code server_core::listen_on(const endpoint& local) {
+    // What may throw comes before the first call that leaves something behind.
+    auto& place = core.io().allocate(listening_operations);
+    place.emplace<server_core*>(this);
     auto fd = bound_socket(local);
-    if (!fd) {
-        return fd.error();
-    }
-    auto error = core.system().listen(fd->get(), options.backlog);
+    auto error = fd ? core.system().listen(fd->get(), options.backlog) : fd.error();
     if (!error) {
-        auto& place = core.io().allocate(listening_operations);
-        place.emplace<server_core*>(this);
         place.fd = fd->get();
         error = core.io().watch(place, interest::readable);
-        if (!error) {
-            static_cast<void>(fd->release());
-            listening = key_of(place);
-            core.add_life();
-            core.hold_reserve();
-        } else {
-            core.io().release(place);
-        }
     }
     if (error) {
         file.remove(core.system());
+        core.io().release(place);
+        return error;
     }
-    group.on_erase = on_connection_gone;
-    return error;
+    static_cast<void>(fd->release());
+    listening = key_of(place);
+    core.add_life();
+    core.hold_reserve();
+    return {};
 }
 
 void server_core::on_ready(slot& place, const event& told) {
@@ -152,7 +159,8 @@ void server_core::accept_some() {
 }
 
 void server_core::welcome(owned_fd fd) {
-    const auto made = connection::begin(*kind, carrier, std::move(fd));
+    const auto made =
+        without_throwing([&] { return connection::begin(*kind, carrier, std::move(fd)); });
     auto& counters = core.io().counters();
     if (!made) {
         ++counters.accept_errors;
@@ -167,12 +175,25 @@ void server_core::welcome(owned_fd fd) {
         }
         return;
     }
-    if (!core.call([&] { link.state().session = source.make(source.context.get()); })) {
-        link.end(close_reason::failed, make_error_code(errc::handler_threw));
+    if (const auto error = make_session(link)) {
+        link.end(close_reason::failed, error);
         return;
     }
     link.update_interest();
     link.open();
+}
+
+std::error_code server_core::make_session(connection link) {
+    std::error_code error;
+    const bool returned = core.call([&] {
+        // No memory is nobody's mistake: this connection ends, and nothing else.
+        error = without_throwing([&] {
+            link.state().session = source.make(source.context.get());
+            return std::error_code();
+        });
+    });
+    core.io().counters().accept_errors += error ? 1 : 0;
+    return returned ? error : make_error_code(errc::handler_threw);
 }
 
 /// What accept(2) reports of a connection that died in the queue concerns that one only; a
@@ -213,20 +234,24 @@ void server_core::shed_one() {
 
 void server_core::wait_for_descriptors() {
     retry_later();
-    core.short_of_descriptors.push_back(listening);
+    core.io().queue_for_descriptor(*place());
     update_interest();
 }
 
 void server_core::retry_later() {
     is_paused_by_shortage = true;
     back_off = std::clamp(back_off * 2, back_off_min, back_off_max);
-    core.timers().cancel(retry);
-    retry = core.start_timer(back_off, {on_retry, this, 0});
+    core.timers().cancel(std::exchange(retry, 0));
+    try {
+        retry = core.start_timer(back_off, {on_retry, this, 0});
+    } catch (const std::bad_alloc&) {
+        core.wait_without_timer(*place());
+    }
 }
 
 void server_core::wait_for_memory() {
     is_paused_by_shortage = true;
-    core.short_of_memory.push_back(listening);
+    core.io().queue_for_memory(*place());
     update_interest();
 }
 
@@ -240,9 +265,7 @@ void server_core::go_on() {
 }
 
 void server_core::on_retry(void* server, std::uint64_t) {
-    auto& self = *static_cast<server_core*>(server);
-    std::erase(self.core.short_of_descriptors, self.listening);
-    self.go_on();
+    static_cast<server_core*>(server)->go_on();
 }
 
 void server_core::on_relief(slot& place) {
@@ -253,7 +276,8 @@ void server_core::update_interest() {
     if (auto* const where = place()) {
         const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
         const auto wanted = is_paused ? interest::none : interest::readable;
-        if (core.io().change_or_unwatch(*where, wanted) && !core.timers().is_armed(retry)) {
+        const bool waits = core.timers().is_armed(retry) || where->has(slot_mark::waits_for_memory);
+        if (core.io().change_or_unwatch(*where, wanted) && !waits) {
             retry_later();
         }
     }
@@ -269,7 +293,7 @@ void server_core::stop_listening() noexcept {
             file.remove(core.system());
         }
         listening = 0;
-        core.descriptor_is_free();
+        core.io().relieve_descriptors();
     }
     listening = 0;
 }
@@ -315,7 +339,6 @@ void server_core::let_go(server_core* server) noexcept {
     self.core.timers().cancel(std::exchange(self.drain, 0));
     self.group.disband(self.core.io());
     self.kind->group = nullptr;
-    drop_reference(*self.kind);
     self.core.retire(std::unique_ptr<server_core>(server));
 }
 

@@ -4,6 +4,8 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <memory>
+#include <new>
 
 namespace sockeye {
 namespace {
@@ -12,6 +14,17 @@ constexpr duration retry_delay_max = std::chrono::milliseconds(100);
 
 void fail(slot& place, std::error_code error) noexcept {
     connection(place).end(close_reason::connect_failed, error);
+}
+
+/// Without memory for it connecting has failed; gives 0 then.
+timer_id start_timer(slot& place, duration delay, void (*fire)(void*, std::uint64_t)) noexcept {
+    auto& core = *stream_access::core(place.as<stream_state>().self);
+    try {
+        return core.start_timer(delay, {fire, &core, key_of(place)});
+    } catch (const std::bad_alloc&) {
+        fail(place, make_error_code(std::errc::not_enough_memory));
+        return 0;
+    }
 }
 
 void on_deadline(void* core, std::uint64_t key) {
@@ -32,9 +45,11 @@ void on_retry(void* core, std::uint64_t key) {
 
 /// The listener's backlog is full: a Unix socket is then not connecting at all, so that waiting
 /// for it to be writable would be wrong. See: connect(2), EAGAIN.
-void try_again_later(loop_core& core, slot& place, connecting_state& state) {
+void try_again_later(slot& place, connecting_state& state) {
     state.late = std::errc::operation_would_block;
-    core.start_timer(state.retry_delay, {on_retry, &core, key_of(place)});
+    if (!start_timer(place, state.retry_delay, on_retry)) {
+        return;
+    }
     state.retry_delay = std::min(state.retry_delay * 2, retry_delay_max);
 }
 
@@ -65,18 +80,22 @@ bool is_connected_to_itself(kernel& system, int fd, const endpoint& peer) {
 stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
                      const connect_options& options, const session_table& table, void* session) {
     auto& core = core_of(owner);
-    auto* const kind = new stream_kind{connection::operations(), core, &table, options.limits};
     const auto& where = peer.get();
+    std::unique_ptr<stream_kind> kind(
+        new stream_kind{connection::operations(), core, &table, options.limits});
+    std::unique_ptr<connecting_state> connecting(new connecting_state{where ? *where : endpoint()});
     auto& place = connection::make(*kind, where ? where->kind() : transport::tcp);
+    kind.release();
     connection link(place);
     link.set(flag_connecting);
     link.state().session = session;
-    link.state().connecting = new connecting_state{where ? *where : endpoint()};
+    link.state().connecting = connecting.release();
     if (options.deadline > duration::zero()) {
-        link.state().timer =
-            core.start_timer(options.deadline, {on_deadline, &core, key_of(place)});
+        link.state().timer = start_timer(place, options.deadline, on_deadline);
     }
-    begin(core, place, where);
+    if (!link.is(flag_terminal)) {
+        begin(core, place, where);
+    }
     return stream_access::make(core, place);
 }
 
@@ -86,7 +105,7 @@ void connecting_state::attempt(slot& place) {
     auto& state = *link.state().connecting;
     const auto error = core.system().connect(place.fd, state.peer);
     if (error == std::errc::operation_would_block && link.state().carrier != transport::tcp) {
-        try_again_later(core, place, state);
+        try_again_later(place, state);
         return;
     }
     if (error && error != std::errc::operation_in_progress) {

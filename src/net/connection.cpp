@@ -44,9 +44,9 @@ void end_farewell(slot& place) noexcept {
 constexpr slot_operations farewell_operations = {
     .ready = {}, .resume = {}, .flush = {}, .finish = say_farewell, .destroy = end_farewell};
 
-void queue_farewell(loop_core& core, const session_table& table, void* session, bool is_shared,
-                    close_reason reason, std::error_code error = {}) {
-    auto& place = core.io().allocate(farewell_operations);
+/// Requires: a slot of farewell_operations.
+void queue_farewell(slot& place, loop_core& core, const session_table& table, void* session,
+                    bool is_shared, close_reason reason, std::error_code error = {}) noexcept {
     auto& farewell =
         place.emplace<farewell_state>(core, stream(), &table, session, is_shared, reason, error);
     stream_access::identify(farewell.nobody, core);
@@ -122,10 +122,14 @@ void connection::come_up() {
 
 void connection::attach(const session_table& table, void* session) {
     assert(state_.session == nullptr);
-    auto* const own =
-        new stream_kind{operations(), core_, &table, kind_.limits, kind_.group, false, 1};
-    place_.operations = &own->operations;
-    drop_reference(kind_);
+    if (kind_.references == 1) {
+        kind_.table = &table;
+    } else {
+        auto* const own =
+            new stream_kind{operations(), core_, &table, kind_.limits, kind_.group, false, 1};
+        place_.operations = &own->operations;
+        drop_reference(kind_);
+    }
     state_.session = session;
     if (is(flag_read_ended)) {
         // The end was read before there was a session: it is read again, to tell this one.
@@ -137,8 +141,8 @@ void connection::attach(const session_table& table, void* session) {
 }
 
 void connection::tell_of_end(loop_core& core, const session_table& table, void* session) {
-    queue_farewell(core, table, session, false, close_reason::failed,
-                   make_error_code(std::errc::not_connected));
+    queue_farewell(core.io().allocate(farewell_operations), core, table, session, false,
+                   close_reason::failed, make_error_code(std::errc::not_connected));
 }
 
 void connection::shutdown() {
@@ -166,13 +170,7 @@ void connection::close(close_reason reason) {
         return;
     }
     stop_timer();
-    try {
-        start_timer(kind_.limits.linger, on_linger_over);
-    } catch (const std::bad_alloc&) {
-        // Without a deadline a slow peer would keep it for ever.
-        end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
-        return;
-    }
+    state_.timer = start_timer(kind_.limits.linger, on_linger_over);
     update_interest();
 }
 
@@ -218,16 +216,27 @@ void connection::give_up() noexcept {
     }
 }
 
-bool connection::take_over() {
+bool connection::take_over() noexcept {
     if (is(flag_terminal | flag_closing)) {
         return false;
     }
-    if (state_.session != nullptr) {
-        queue_farewell(core_, *kind_.table, std::exchange(state_.session, nullptr),
+    stream_kind* own = nullptr;
+    slot* farewell = nullptr;
+    try {
+        auto made = std::unique_ptr<stream_kind>(
+            new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1});
+        if (state_.session != nullptr) {
+            farewell = &core_.io().allocate(farewell_operations);
+        }
+        own = made.release();
+    } catch (const std::bad_alloc&) {
+        end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
+        return false;
+    }
+    if (farewell != nullptr) {
+        queue_farewell(*farewell, core_, *kind_.table, std::exchange(state_.session, nullptr),
                        kind_.sessions_are_shared, close_reason::taken);
     }
-    auto* const own =
-        new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1};
     place_.operations = &own->operations;
     connection(place_).update_interest();
     if (kind_.group != nullptr) {
@@ -301,7 +310,7 @@ void connection::free() noexcept {
     destroy_session();
     delete std::exchange(state_.connecting, nullptr);
     core_.drop_life();
-    core_.descriptor_is_free();
+    io.relieve_descriptors();
     if (kind_.group != nullptr) {
         kind_.group->erase(io, place_);
     }
@@ -317,8 +326,14 @@ void connection::destroy_session() noexcept {
     }
 }
 
-void connection::start_timer(duration delay, void (*fire)(void*, std::uint64_t)) {
-    state_.timer = core_.start_timer(delay, {fire, &core_, key_of(place_)});
+/// Without memory for it the connection ends: it would wait for ever. Gives 0 then.
+timer_id connection::start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept {
+    try {
+        return core_.start_timer(delay, {fire, &core_, key_of(place_)});
+    } catch (const std::bad_alloc&) {
+        end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
+        return 0;
+    }
 }
 
 void connection::stop_timer() noexcept {
@@ -342,9 +357,11 @@ void connection::read_end() {
     update_interest();
     if (!core_.io().features().early_close) {
         stop_timer();
-        start_timer(half_closed_look_period, on_half_closed_look);
+        state_.timer = start_timer(half_closed_look_period, on_half_closed_look);
     }
-    deliver([&] { kind_.table->on_end(state_.session, state_.self); });
+    if (!is(flag_terminal)) {
+        deliver([&] { kind_.table->on_end(state_.session, state_.self); });
+    }
     // Who is told once was told of a reset together with the end, where both had come by then.
     // A new view: on_end may have given the connection another owner.
     connection now(place_);
@@ -361,7 +378,7 @@ void connection::on_half_closed_look(void* core, std::uint64_t key) {
         link.state_.timer = 0;
         link.look_for_reset();
         if (!link.is(flag_terminal | flag_closing)) {
-            link.start_timer(half_closed_look_period, on_half_closed_look);
+            link.state_.timer = link.start_timer(half_closed_look_period, on_half_closed_look);
         }
     }
 }

@@ -128,27 +128,31 @@ public:
           kind_(*reinterpret_cast<stream_kind*>(const_cast<slot_operations*>(place.operations))),
           core_(kind_.core) {}
 
-    /// A slot for a connection of `kind`; nothing watched yet.
+    /// A slot for a connection of `kind`; nothing watched yet. Throws bad_alloc, and then nothing
+    /// has changed.
     static slot& make(stream_kind& kind, transport carrier);
     /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
+    /// Throws bad_alloc, and then `fd` is closed.
     static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
     static const slot_operations& operations() noexcept;
 
-    // Verbs of the user.
+    // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
     void pause();
     void resume();
+    /// Throws bad_alloc, and then nothing has changed.
     void attach(const session_table& table, void* session);
     /// Instead of attaching, where there is no connection any more: leads to on_close all the same.
+    /// Throws as attach.
     static void tell_of_end(loop_core& core, const session_table& table, void* session);
     /// The owner is gone: no handler runs again, the session goes, what was taken is still sent.
     void give_up() noexcept;
     /// Leaves the group and the session; the connection goes on under a new owner. False where it
-    /// is over: then everything stays as it is.
-    [[nodiscard]] bool take_over();
+    /// is over, or ends because there is no memory: then everything stays as it is.
+    [[nodiscard]] bool take_over() noexcept;
     /// Its group goes.
     void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
@@ -171,7 +175,7 @@ public:
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
     void clear(unsigned flags) noexcept { place_.flags &= static_cast<std::uint16_t>(~flags); }
     /// Tells the backend what is wanted now, where that changed.
-    void update_interest();
+    void update_interest() noexcept;
     void stop_timer() noexcept;
 
 private:
@@ -197,7 +201,7 @@ private:
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
     void write_failed(std::error_code error);
-    void queue_rest(bytes data);
+    [[nodiscard]] bool queue_rest(bytes data) noexcept;
     void output_sent();
     void wait_for_memory();
     void send_later(std::error_code shortage);
@@ -206,7 +210,7 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
-    void start_timer(duration delay, void (*fire)(void*, std::uint64_t));
+    timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>
     void deliver(Handler&& handler);

@@ -55,7 +55,7 @@ bool connection::can_read() const noexcept {
     return !is(obstacles) && state_.session != nullptr;
 }
 
-void connection::update_interest() {
+void connection::update_interest() noexcept {
     if (is(flag_terminal)) {
         return;
     }
@@ -158,14 +158,14 @@ void connection::read_once() {
 void connection::wait_for_memory() {
     set(flag_paused_by_memory);
     update_interest();
-    core_.short_of_memory.push_back(key_of(place_));
+    core_.io().queue_for_memory(place_);
 }
 
 /// The system had no memory for it: what has arrived waits.
 void connection::read_later() {
     set(flag_paused_by_memory);
     update_interest();
-    core_.start_timer(shortage_pause, {on_read_again, &core_, key_of(place_)});
+    start_timer(shortage_pause, on_read_again);
 }
 
 void connection::on_read_again(void* core, std::uint64_t key) {
@@ -193,7 +193,11 @@ write_status connection::write(bytes data) {
             end(close_reason::failed, make_error_code(errc::send_queue_full));
             return write_status::refused;
         }
-        queue_rest(data);
+        if (!queue_rest(data)) {
+            // Whoever ignores the refusal must not leave a hole in the stream.
+            end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
+            return write_status::refused;
+        }
     } else if (!keep_for_end_of_turn(data)) {
         send_now(data);
     }
@@ -261,29 +265,32 @@ void connection::send_now(bytes data) {
     }
     io.counters().would_blocks += sent || shortage ? 0 : 1;
     const auto of_pending = std::min(count, pending.size());
-    try {
-        queue_rest(pending.subspan(of_pending));
-        queue_rest(data.subspan(count - of_pending));
-        if (shortage) {
-            send_later(shortage);
-        } else {
-            update_interest();
-        }
-    } catch (const std::bad_alloc&) {
+    if (!queue_rest(pending.subspan(of_pending)) || !queue_rest(data.subspan(count - of_pending))) {
         // What is lost here would be a hole in the stream.
+        state_.dropped_bytes += pending.size() + data.size() - count - unsent();
         write_failed(make_error_code(std::errc::not_enough_memory));
+    } else if (shortage) {
+        send_later(shortage);
+    } else {
+        update_interest();
     }
 }
 
-void connection::queue_rest(bytes data) {
+/// False where there is no memory for it; what was queued before stays.
+bool connection::queue_rest(bytes data) noexcept {
     if (data.empty()) {
-        return;
+        return true;
     }
-    if (state_.queue == nullptr) {
-        state_.queue = new unsent_output;
+    try {
+        if (state_.queue == nullptr) {
+            state_.queue = new unsent_output;
+        }
+        state_.queue->append(data);
+    } catch (const std::bad_alloc&) {
+        return false;
     }
-    state_.queue->append(data);
     core_.io().counters().queued_bytes += data.size();
+    return true;
 }
 
 /// The kernel has room again.
@@ -332,7 +339,9 @@ void connection::send_later(std::error_code shortage) {
         write_failed(shortage);
         return;
     }
-    core_.start_timer(output.retry_delay, {on_send_again, &core_, key_of(place_)});
+    if (start_timer(output.retry_delay, on_send_again) == 0) {
+        return;
+    }
     output.waited += output.retry_delay;
     output.retry_delay = std::min(output.retry_delay * 2, send_retry_delay_max);
     set(flag_send_later);

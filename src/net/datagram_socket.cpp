@@ -1,5 +1,6 @@
 #include <sockeye/datagram_socket.hpp>
 
+#include "base/memory.hpp"
 #include "loop/loop_core.hpp"
 #include "net/shortage.hpp"
 #include "net/socket_file.hpp"
@@ -11,6 +12,7 @@
 #include <cassert>
 #include <deque>
 #include <memory>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -44,7 +46,11 @@ bool is_about_the_socket(std::error_code error) noexcept {
 } // namespace
 
 /// What a datagram socket owns beside its slot.
-struct datagram_core {
+struct datagram_core : retirable {
+    datagram_core(loop_core& owner, const datagram_options& wanted,
+                  datagram_socket::handler handler, transport kind)
+        : core(owner), options(wanted), on_datagrams(std::move(handler)), carrier(kind) {}
+
     loop_core& core;
     datagram_options options;
     datagram_socket::handler on_datagrams;
@@ -105,7 +111,7 @@ public:
     static void stop(slot& place) noexcept;
     static std::size_t send(slot& place, std::span<const datagram> out);
     static std::size_t send_to_peer(slot& place, std::span<const datagram> out);
-    static void update_interest(slot& place);
+    static void update_interest(slot& place) noexcept;
 
 private:
     static void on_ready(slot& place, const event& told);
@@ -114,7 +120,9 @@ private:
     static void on_loop_end(slot& place) noexcept;
     static void on_retry(void* core, std::uint64_t key);
     static void on_pause_over(void* core, std::uint64_t key);
-    static void ask_later(slot& place);
+    static void on_relief(slot& place);
+    static void ask_later(slot& place) noexcept;
+    static void retry_later(slot& place) noexcept;
     static void receive_once(slot& place);
     static void drain(slot& place);
     struct progress {
@@ -139,7 +147,8 @@ const slot_operations datagram_access::operations = {.ready = on_ready,
                                                      .resume = on_resume,
                                                      .flush = {},
                                                      .finish = on_finish,
-                                                     .destroy = on_loop_end};
+                                                     .destroy = on_loop_end,
+                                                     .relieve = on_relief};
 
 interest datagram_access::wanted(const datagram_core& self) noexcept {
     const bool is_stuck = !self.queue.empty() && !waits_by_timer(self);
@@ -152,7 +161,7 @@ interest datagram_access::wanted(const datagram_core& self) noexcept {
     return out | (is_waiting ? interest::none : interest::readable);
 }
 
-void datagram_access::update_interest(slot& place) {
+void datagram_access::update_interest(slot& place) noexcept {
     auto& self = *place.as<datagram_state>().core;
     if (self.core.io().change_or_unwatch(place, wanted(self))) {
         ask_later(place);
@@ -160,11 +169,43 @@ void datagram_access::update_interest(slot& place) {
 }
 
 /// What is watched could not be changed, or the system had no memory for a receive call.
-void datagram_access::ask_later(slot& place) {
+void datagram_access::ask_later(slot& place) noexcept {
     auto& self = *place.as<datagram_state>().core;
-    if (self.pause == 0) {
+    if (self.pause != 0) {
+        return;
+    }
+    try {
         self.pause =
             self.core.start_timer(shortage_pause, {on_pause_over, &self.core, key_of(place)});
+    } catch (const std::bad_alloc&) {
+        self.core.wait_without_timer(place);
+    }
+}
+
+void datagram_access::retry_later(slot& place) noexcept {
+    auto& self = *place.as<datagram_state>().core;
+    if (self.retry != 0) {
+        return;
+    }
+    try {
+        self.retry = self.core.start_timer(self.retry_delay, {on_retry, &self.core, key_of(place)});
+    } catch (const std::bad_alloc&) {
+        self.core.wait_without_timer(place);
+    }
+}
+
+/// In place of the timer for which there was no memory.
+void datagram_access::on_relief(slot& place) {
+    auto* const self = place.as<datagram_state>().core;
+    if (self == nullptr) {
+        return;
+    }
+    const auto key = key_of(place);
+    if (self->pause == 0) {
+        on_pause_over(&self->core, key);
+    }
+    if (self->retry == 0 && waits_by_timer(*self)) {
+        on_retry(&self->core, key);
     }
 }
 
@@ -181,8 +222,9 @@ void datagram_access::on_pause_over(void* core, std::uint64_t key) {
 result<datagram_socket> datagram_access::start(loop_core& core, const endpoint& where, owned_fd fd,
                                                const datagram_options& options,
                                                datagram_socket::handler on_datagrams) {
-    auto made = std::unique_ptr<datagram_core>(
-        new datagram_core{core, options, std::move(on_datagrams), where.kind(), {}, {}, {}});
+    core.io().provide_datagrams();
+    auto made =
+        std::make_unique<datagram_core>(core, options, std::move(on_datagrams), where.kind());
     auto& place = core.io().allocate(operations);
     auto& state = place.emplace<datagram_state>();
     // Written over and not assigned: this one object is the slot's identity, not an owner.
@@ -213,7 +255,7 @@ void datagram_access::stop(slot& place) noexcept {
         self->file.remove(core.system());
     }
     core.drop_life();
-    core.descriptor_is_free();
+    core.io().relieve_descriptors();
     core.retire(std::unique_ptr<datagram_core>(self));
 }
 
@@ -316,10 +358,7 @@ std::size_t datagram_access::send(slot& place, std::span<const datagram> out) {
         taken += enqueue(self, one) ? 1 : 0;
     }
     if (waits_by_timer(self)) {
-        if (self.retry == 0) {
-            self.retry =
-                self.core.start_timer(self.retry_delay, {on_retry, &self.core, key_of(place)});
-        }
+        retry_later(place);
     } else {
         update_interest(place);
     }
@@ -393,9 +432,14 @@ bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
         ++self.core.io().counters().datagrams_dropped;
         return false;
     }
-    self.queue.push_back({.peer = one.peer == nullptr ? endpoint() : *one.peer,
-                          .has_peer = one.peer != nullptr,
-                          .data = {one.data.begin(), one.data.end()}});
+    try {
+        self.queue.push_back({.peer = one.peer == nullptr ? endpoint() : *one.peer,
+                              .has_peer = one.peer != nullptr,
+                              .data = {one.data.begin(), one.data.end()}});
+    } catch (const std::bad_alloc&) {
+        ++self.core.io().counters().datagrams_dropped;
+        return false;
+    }
     self.queued_bytes += cost;
     self.core.io().counters().queued_bytes += cost;
     return true;
@@ -416,17 +460,16 @@ bool datagram_access::is_deaf(const datagram_core& self, const datagram& one) no
 void datagram_access::drop_deaf(datagram_core& self) {
     self.deaf = self.queue.front().peer;
     self.retried = duration::zero();
-    auto kept = std::exchange(self.queue, {});
-    for (auto& one : kept) {
+    std::erase_if(self.queue, [&](const waiting_datagram& one) {
         if (one.peer != *self.deaf) {
-            self.queue.push_back(std::move(one));
-            continue;
+            return false;
         }
         const auto cost = one.data.size() + entry_bytes;
         self.queued_bytes -= cost;
         self.core.io().counters().queued_bytes -= cost;
         ++self.core.io().counters().datagrams_dropped;
-    }
+        return true;
+    });
 }
 
 void datagram_access::drain(slot& place) {
@@ -462,7 +505,7 @@ void datagram_access::on_retry(void* core, std::uint64_t key) {
     self.retry_delay = self.queue.size() < before ? retry_delay_min
                                                   : std::min(self.retry_delay * 2, retry_delay_max);
     if (!self.queue.empty()) {
-        self.retry = self.core.start_timer(self.retry_delay, {on_retry, &self.core, key});
+        retry_later(*place);
     }
 }
 
@@ -514,10 +557,12 @@ result<datagram_socket> datagram_socket::open(sockeye::loop& owner, const endpoi
         return error;
     }
     socket_file file(core.system(), where);
-    auto made = datagram_access::start(core, where, std::move(fd.value()), options,
-                                       std::move(on_datagrams));
+    auto made = without_throwing([&] {
+        return datagram_access::start(core, where, std::move(fd.value()), options,
+                                      std::move(on_datagrams));
+    });
     if (made) {
-        datagram_access::core(*made)->file = std::move(file);
+        datagram_access::core(*made)->file = file;
     } else {
         file.remove(core.system());
     }
@@ -549,8 +594,10 @@ result<datagram_socket> datagram_socket::connect(sockeye::loop& owner,
         return error;
     }
     auto name = core.system().peer_endpoint(fd->get(), where.kind());
-    auto made = datagram_access::start(core, where, std::move(fd.value()), options,
-                                       std::move(on_datagrams));
+    auto made = without_throwing([&] {
+        return datagram_access::start(core, where, std::move(fd.value()), options,
+                                      std::move(on_datagrams));
+    });
     if (made) {
         datagram_access::core(*made)->peer = name ? *name : where;
     }

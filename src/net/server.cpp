@@ -66,11 +66,11 @@ void server::drain(duration deadline) {
     if (core_ == nullptr) {
         return;
     }
-    core_->stop_listening();
     if (core_->group.count() != 0) {
-        core_->core.timers().cancel(core_->drain);
+        core_->core.timers().cancel(std::exchange(core_->drain, 0));
         core_->drain = core_->core.start_timer(deadline, {on_drain_over, core_, 0});
     }
+    core_->stop_listening();
 }
 
 void server::pause() {

@@ -10,14 +10,15 @@
 namespace sockeye {
 
 /// What a server or a listener owns: the listening socket and the list of its connections.
-struct server_core {
-    explicit server_core(loop_core& owner) : core(owner) { group.owner = this; }
+struct server_core : retirable {
+    server_core(loop_core& owner, const listen_options& wanted);
+    ~server_core();
     server_core(const server_core&) = delete;
     server_core& operator=(const server_core&) = delete;
 
     loop_core& core;
     connection_group group;
-    stream_kind* kind = nullptr;
+    stream_kind* kind; ///< holds a reference
     session_source source = {nullptr, nullptr, false, {nullptr, [](void*) {}}};
     listener::handler on_accept; ///< instead of `source`, for a listener
     listen_options options;
@@ -46,6 +47,7 @@ struct server_core {
 private:
     [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
     void welcome(owned_fd fd);
+    [[nodiscard]] std::error_code make_session(connection link);
     [[nodiscard]] bool may_accept_on(std::error_code error);
     void shed_one();
     void wait_for_descriptors();

@@ -4,12 +4,10 @@
 
 #include <sockeye/endpoint.hpp>
 
-#include <string>
-
 namespace sockeye {
 
 /// The file that binding a Unix socket made. remove() takes it away again, but only while it is
-/// still ours: another server may have put its own there.
+/// still ours: another server may have put its own there. Needs no memory, as what ends does not.
 class socket_file {
 public:
     socket_file() = default;
@@ -17,25 +15,25 @@ public:
     socket_file(kernel& system, const endpoint& local) {
         if (!local.path().empty()) {
             if (const auto found = system.identify(local.path())) {
-                path_ = local.path();
+                bound_ = local;
                 identity_ = *found;
             }
         }
     }
 
     void remove(kernel& system) noexcept {
-        if (path_.empty()) {
+        if (!bound_.is_known()) {
             return;
         }
-        const auto found = system.identify(path_);
+        const auto found = system.identify(bound_.path());
         if (found && *found == identity_) {
-            static_cast<void>(system.remove_file(path_));
+            static_cast<void>(system.remove_file(bound_.path()));
         }
-        path_.clear();
+        bound_ = {};
     }
 
 private:
-    std::string path_;
+    endpoint bound_; ///< unknown where there is no file
     file_identity identity_;
 };
 

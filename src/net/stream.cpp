@@ -1,10 +1,13 @@
 #include <sockeye/stream.hpp>
 
+#include "base/memory.hpp"
 #include "net/connection.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <cassert>
+#include <memory>
+#include <new>
 
 namespace sockeye {
 namespace {
@@ -157,8 +160,9 @@ sockeye::loop& stream::loop() const noexcept {
     return core_->handle();
 }
 
-result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& limits) {
-    auto& core = core_of(owner);
+namespace {
+
+result<slot*> start_adopted(loop_core& core, unique_fd fd, const stream_limits& limits) {
     if (!core.system().is_real()) {
         return std::errc::not_supported;
     }
@@ -175,8 +179,17 @@ result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& li
     if (const auto error = core.system().prepare(fd.get())) {
         return error;
     }
-    auto* const kind = new stream_kind{connection::operations(), core, nullptr, limits};
-    const auto place = connection::begin(*kind, *carrier, owned_fd(core.system(), fd.release()));
+    std::unique_ptr<stream_kind, void (*)(stream_kind*)> kind(
+        new stream_kind{connection::operations(), core, nullptr, limits, nullptr, false, 1},
+        [](stream_kind* held) { drop_reference(*held); });
+    return connection::begin(*kind, *carrier, owned_fd(core.system(), fd.release()));
+}
+
+} // namespace
+
+result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& limits) {
+    auto& core = core_of(owner);
+    const auto place = without_throwing([&] { return start_adopted(core, std::move(fd), limits); });
     if (!place) {
         return place.error();
     }
@@ -191,11 +204,16 @@ stream* loop::find(const stream_ref& ref) noexcept {
 }
 
 bool remote::post(const stream_ref& target, unique_function<void(stream&)> task) const {
-    return post([box = box_.get(), target, task = std::move(task)]() mutable {
+    auto for_stream = [box = box_.get(), target, task = std::move(task)]() mutable {
         if (auto* found = box->core->handle().find(target)) {
             task(*found);
         }
-    });
+    };
+    try {
+        return post(std::move(for_stream));
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
 }
 
 } // namespace sockeye

@@ -1,26 +1,13 @@
 #include "reactor/reactor.hpp"
 
+#include "base/memory.hpp"
+
 #include <sockeye/error.hpp>
 
 #include <algorithm>
 #include <cassert>
-#include <new>
 
 namespace sockeye {
-namespace {
-
-/// Memory that a backend's table wants and does not get is an error like any other: the object
-/// that asked can be closed.
-template <typename Call>
-std::error_code without_throwing(Call&& call) {
-    try {
-        return call();
-    } catch (const std::bad_alloc&) {
-        return make_error_code(std::errc::not_enough_memory);
-    }
-}
-
-} // namespace
 
 reactor::reactor(kernel& system, std::unique_ptr<backend> source, backend_features features)
     : system_(system), source_(std::move(source)), features_(features),
@@ -51,7 +38,7 @@ std::error_code reactor::dispatch(std::optional<duration> timeout) {
     // Who joins the ring from here on has had its budget of this turn.
     const auto standing = ring_.size();
     hand_out(std::span(events_).first(*count));
-    work_off(ring_, standing, slot_mark::in_ring, [this](slot& place) {
+    work_off(ring_, standing, [this](slot& place) {
         place.operations->resume(place);
         handler_ran();
     });
@@ -71,18 +58,10 @@ void reactor::hand_out(std::span<const event> ready) {
 }
 
 /// Calls `act` with the first `count` in `line`; who joins it meanwhile waits for the next time.
-/// Where `act` throws, the rest stays in the line.
 template <typename Act>
-void reactor::work_off(std::vector<slot_key>& line, std::size_t count, slot_mark mark, Act&& act) {
-    struct progress {
-        std::vector<slot_key>& line;
-        std::size_t done = 0;
-        ~progress() { line.erase(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(done)); }
-    };
-    progress at = {line};
-    while (at.done < count) {
-        if (auto* place = slots_.find(line[at.done++])) {
-            place->clear(mark);
+void reactor::work_off(slot_line& line, std::size_t count, Act&& act) {
+    for (; count > 0 && !line.empty(); --count) {
+        if (auto* place = line.pop()) {
             act(*place);
         }
     }
@@ -105,22 +84,21 @@ void reactor::measure_handlers() {
 
 void reactor::flush() {
     // Sending may fail and queue a finish, but it never queues output again.
-    work_off(output_, output_.size(), slot_mark::in_output,
-             [](slot& place) { place.operations->flush(place); });
+    work_off(output_, output_.size(), [](slot& place) { place.operations->flush(place); });
     arena_.clear();
 }
 
 void reactor::finish() {
-    work_off(finish_, finish_.size(), slot_mark::in_finish,
-             [](slot& place) { place.operations->finish(place); });
+    work_off(finish_, finish_.size(), [](slot& place) { place.operations->finish(place); });
 }
 
-void reactor::queue(slot& place, slot_mark mark, std::vector<slot_key>& line) {
+void reactor::relieve(slot_line& waiting) noexcept {
+    work_off(waiting, waiting.size(), [](slot& place) { place.operations->relieve(place); });
+}
+
+void reactor::queue(slot& place, slot_line& line) noexcept {
     assert(is_own_thread());
-    if (!place.has(mark)) {
-        line.push_back(key_of(place));
-        place.set(mark);
-    }
+    line.push(place);
 }
 
 void reactor::release(slot& place) noexcept {
@@ -188,11 +166,10 @@ void reactor::close(slot& place) noexcept {
     }
 }
 
-datagram_batch& reactor::datagrams() {
+void reactor::provide_datagrams() {
     if (!datagrams_) {
         datagrams_ = std::make_unique<datagram_batch>();
     }
-    return *datagrams_;
 }
 
 } // namespace sockeye

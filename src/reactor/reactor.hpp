@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 #include <thread>
-#include <vector>
 
 namespace sockeye {
 
@@ -21,6 +20,7 @@ namespace sockeye {
 ///
 /// It never counts on being told twice: what an owner leaves unread it puts into the ready ring.
 /// Slots are released only in finish(), so that whoever is being called stays where it is.
+/// Queueing needs no memory: nothing that a slot once allocated is owed can be lost for want of it.
 class reactor {
 public:
     reactor(kernel& system, std::unique_ptr<backend> source, backend_features features);
@@ -53,6 +53,7 @@ public:
         return running == std::thread::id() || running == std::this_thread::get_id();
     }
 
+    /// Throws bad_alloc, and then nothing has changed.
     slot& allocate(const slot_operations& operations) { return slots_.allocate(operations); }
     /// Requires: no descriptor in it.
     void release(slot& place) noexcept;
@@ -71,16 +72,25 @@ public:
     /// Removed from the backend first, closed second.
     void close(slot& place) noexcept;
 
-    void queue_resume(slot& place) { queue(place, slot_mark::in_ring, ring_); }
-    void queue_output(slot& place) { queue(place, slot_mark::in_output, output_); }
-    void queue_finish(slot& place) { queue(place, slot_mark::in_finish, finish_); }
+    void queue_resume(slot& place) noexcept { queue(place, ring_); }
+    void queue_output(slot& place) noexcept { queue(place, output_); }
+    void queue_finish(slot& place) noexcept { queue(place, finish_); }
+
+    /// Waits for relieve_memory(): too many bytes are queued.
+    void queue_for_memory(slot& place) noexcept { queue(place, short_of_memory_); }
+    /// Waits for relieve_descriptors(): the system has none left.
+    void queue_for_descriptor(slot& place) noexcept { queue(place, short_of_descriptors_); }
+    void relieve_memory() noexcept { relieve(short_of_memory_); }
+    void relieve_descriptors() noexcept { relieve(short_of_descriptors_); }
 
     /// Lent to whoever is reading. Its size is the budget of one object in one turn.
     [[nodiscard]] std::span<std::byte> receive_buffer() noexcept {
         return {receive_buffer_.get(), receive_buffer_size};
     }
-    /// The same for datagrams; made when first used.
-    [[nodiscard]] datagram_batch& datagrams();
+    /// The same for datagrams. Requires: provide_datagrams() was called.
+    [[nodiscard]] datagram_batch& datagrams() noexcept { return *datagrams_; }
+    /// Throws bad_alloc.
+    void provide_datagrams();
     [[nodiscard]] output_arena& arena() noexcept { return arena_; }
 
     [[nodiscard]] kernel& system() noexcept { return system_; }
@@ -97,18 +107,21 @@ private:
     static constexpr std::size_t receive_buffer_size = 64 * 1024;
     static constexpr std::size_t events_max = 512;
 
-    void queue(slot& place, slot_mark mark, std::vector<slot_key>& line);
+    void queue(slot& place, slot_line& line) noexcept;
+    void relieve(slot_line& waiting) noexcept;
     void hand_out(std::span<const event> ready);
     template <typename Act>
-    void work_off(std::vector<slot_key>& line, std::size_t count, slot_mark mark, Act&& act);
+    static void work_off(slot_line& line, std::size_t count, Act&& act);
 
     kernel& system_;
     std::unique_ptr<backend> source_;
     backend_features features_;
     slot_table slots_;
-    std::vector<slot_key> ring_;
-    std::vector<slot_key> output_;
-    std::vector<slot_key> finish_;
+    slot_line ring_{slots_, slot_mark::in_ring};
+    slot_line output_{slots_, slot_mark::in_output};
+    slot_line finish_{slots_, slot_mark::in_finish};
+    slot_line short_of_memory_{slots_, slot_mark::waits_for_memory};
+    slot_line short_of_descriptors_{slots_, slot_mark::waits_for_descriptor};
     std::array<event, events_max> events_;
     std::unique_ptr<std::byte[]> receive_buffer_;
     std::unique_ptr<datagram_batch> datagrams_;

@@ -1,24 +1,21 @@
 #include "reactor/slot_table.hpp"
 
-#include <limits>
-
 namespace sockeye {
 
 slot& slot_table::allocate(const slot_operations& operations) {
-    if (free_.empty()) {
+    if (free_ == none) {
         if (size_ == chunks_.size() * chunk_slots) {
-            // Room for every slot, so that release never has to allocate.
-            free_.reserve((chunks_.size() + 1) * chunk_slots);
-            chunks_.push_back(std::make_unique<slot[]>(chunk_slots));
+            chunks_.push_back(std::make_unique<chunk>());
         }
-        auto& fresh = chunks_[size_ / chunk_slots][size_ % chunk_slots];
-        fresh.index = size_++;
-        fresh.operations = &operations;
-        return fresh;
+        const auto fresh = size_++;
+        at(fresh).index = fresh;
+        free_ = fresh;
+        next(slot_mark::in_ring, fresh) = none;
     }
-    auto& place = at(free_.back());
-    free_.pop_back();
+    auto& place = at(free_);
+    free_ = next(slot_mark::in_ring, free_);
     place.operations = &operations;
+    ++used_;
     return place;
 }
 
@@ -26,14 +23,18 @@ void slot_table::release(slot& place) noexcept {
     place.operations = nullptr;
     place.fd = -1;
     place.wanted = interest::none;
-    place.marks = 0;
+    place.clear(slot_mark::watched);
     place.flags = 0;
-    if (place.generation == std::numeric_limits<std::uint32_t>::max()) {
-        ++retired_;
-        return;
-    }
     ++place.generation;
-    free_.push_back(place.index);
+    --used_;
+    put_back(place);
+}
+
+/// Generation 0 comes after the last one.
+void slot_table::put_back(slot& place) noexcept {
+    if (place.marks == 0 && place.generation != 0) {
+        next(slot_mark::in_ring, place.index) = std::exchange(free_, place.index);
+    }
 }
 
 } // namespace sockeye

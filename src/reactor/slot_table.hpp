@@ -2,6 +2,8 @@
 
 #include <sockeye/interest.hpp>
 
+#include <array>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -32,8 +34,16 @@ struct slot_operations {
     void (*relieve)(slot&) = nullptr;
 };
 
-/// The lines that a slot may stand in; it stands in each at most once.
-enum class slot_mark : std::uint8_t { watched = 1, in_ring = 2, in_output = 4, in_finish = 8 };
+/// The lines that a slot may stand in; it stands in each at most once. And whether it is watched.
+enum class slot_mark : std::uint8_t {
+    in_ring = 1 << 0,
+    in_output = 1 << 1,
+    in_finish = 1 << 2,
+    waits_for_memory = 1 << 3,
+    waits_for_descriptor = 1 << 4,
+    watched = 1 << 5,
+};
+inline constexpr std::size_t slot_lines = 5;
 
 /// The place of one watched object: 128 bytes, of which a message touches the first 64.
 struct alignas(64) slot {
@@ -83,12 +93,15 @@ using slot_key = std::uint64_t;
 }
 
 /// All slots of a loop: whose event is this, and is it still wanted. Slots never move.
+///
+/// Only allocate() needs memory: beside each slot lies its place in every line.
 class slot_table {
 public:
-    /// A free slot, with its generation set and `operations` given.
+    /// A free slot, with its generation set and `operations` given. Throws bad_alloc, and then
+    /// nothing has changed.
     slot& allocate(const slot_operations& operations);
     /// The generation moves on, so that old keys lead nowhere; one whose generations are used up
-    /// is never given out again.
+    /// is never given out again, and one that stands in a line only after its turn there.
     void release(slot& place) noexcept;
 
     /// Null when the object is gone.
@@ -106,20 +119,75 @@ public:
     /// Requires: index < size().
     [[nodiscard]] slot& at(std::uint32_t index) noexcept {
         assert(index < size_);
-        return chunks_[index / chunk_slots][index % chunk_slots];
+        return chunks_[index / chunk_slots]->slots[index % chunk_slots];
     }
 
     /// Slots that were ever given out.
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t used() const noexcept { return size_ - free_.size() - retired_; }
+    [[nodiscard]] std::size_t used() const noexcept { return used_; }
 
 private:
+    friend class slot_line;
     static constexpr std::uint32_t chunk_slots = 256;
+    static constexpr std::uint32_t none = 0xffff'ffff;
 
-    std::vector<std::unique_ptr<slot[]>> chunks_;
-    std::vector<std::uint32_t> free_;
+    struct chunk {
+        std::array<slot, chunk_slots> slots;
+        std::array<std::array<std::uint32_t, chunk_slots>, slot_lines> next; ///< in each line
+    };
+
+    /// The index of who stands behind `index` in the line of that mark.
+    [[nodiscard]] std::uint32_t& next(slot_mark line, std::uint32_t index) noexcept {
+        const auto number = std::countr_zero(static_cast<unsigned>(line));
+        return chunks_[index / chunk_slots]
+            ->next[static_cast<std::size_t>(number)][index % chunk_slots];
+    }
+    void put_back(slot& place) noexcept;
+
+    std::vector<std::unique_ptr<chunk>> chunks_;
+    std::uint32_t free_ = none; ///< the first; they are linked as if they stood in the ring
     std::uint32_t size_ = 0;
-    std::size_t retired_ = 0;
+    std::size_t used_ = 0;
+};
+
+/// Slots that wait for their turn, first come, first served. Needs no memory of its own.
+class slot_line {
+public:
+    /// Requires: a mark of a line, and one line for each mark.
+    slot_line(slot_table& slots, slot_mark mark) noexcept : slots_(slots), mark_(mark) {}
+
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// Joins the line, unless it stands there already.
+    void push(slot& place) noexcept {
+        if (place.has(mark_)) {
+            return;
+        }
+        place.set(mark_);
+        (size_++ == 0 ? first_ : slots_.next(mark_, last_)) = place.index;
+        last_ = place.index;
+    }
+
+    /// Takes the first one out; null where it was released meanwhile. Requires: not empty.
+    [[nodiscard]] slot* pop() noexcept {
+        auto& place = slots_.at(first_);
+        first_ = slots_.next(mark_, first_);
+        --size_;
+        place.clear(mark_);
+        if (place.operations == nullptr) {
+            slots_.put_back(place);
+            return nullptr;
+        }
+        return &place;
+    }
+
+private:
+    slot_table& slots_;
+    slot_mark mark_;
+    std::uint32_t first_ = 0;
+    std::uint32_t last_ = 0;
+    std::size_t size_ = 0;
 };
 
 } // namespace sockeye

@@ -1,6 +1,7 @@
 #include "support/faulty_kernel.hpp"
 
 #include "loop/loop_core.hpp"
+#include "support/allocations.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -44,6 +45,7 @@ bool is_would_block(const std::error_code& error) noexcept {
 /// Makes the call, unless an error is planned for it.
 template <typename Call>
 auto faulty_kernel::answer(seam_call where, int fd, Call&& call) -> decltype(call()) {
+    const spared_allocations spared;
     const auto* const met = plan.meet(where, fd);
     if (met != nullptr && met->error) {
         return met->error;
@@ -60,10 +62,12 @@ void faulty_kernel::note_stray(seam_call where, std::error_code error) {
 }
 
 void faulty_kernel::owe(int fd, interest direction) {
+    const spared_allocations spared;
     owed_[fd] = owed_[fd] | direction;
 }
 
 owned_fd faulty_kernel::own(owned_fd made) {
+    const spared_allocations spared;
     open_.push_back(made.get());
     return {*this, made.release()};
 }
@@ -90,6 +94,7 @@ result<owned_fd> faulty_kernel::accept(int fd, transport kind, endpoint& peer) {
 
 /// Interrupted, the call has been made all the same.
 std::error_code faulty_kernel::connect(int fd, const endpoint& peer) {
+    const spared_allocations spared;
     const auto* const met = plan.meet(seam_call::connect, fd);
     if (met != nullptr && met->error && met->error != std::errc::operation_in_progress) {
         return met->error;
@@ -105,6 +110,7 @@ std::error_code faulty_kernel::shutdown_write(int fd) {
 }
 
 void faulty_kernel::close(int fd) noexcept {
+    const spared_allocations spared;
     plan.meet(seam_call::close, fd);
     owed_.erase(fd);
     std::erase(open_, fd);
@@ -112,6 +118,7 @@ void faulty_kernel::close(int fd) noexcept {
 }
 
 result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) {
+    const spared_allocations spared;
     const auto* const met = plan.meet(seam_call::receive, fd);
     if (met == nullptr) {
         auto said = forwarding_kernel::receive(fd, target);
@@ -128,6 +135,7 @@ result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) 
 }
 
 result<std::size_t> faulty_kernel::send(int fd, bytes source) {
+    const spared_allocations spared;
     const std::array sources = {source};
     const auto* const met = plan.meet(seam_call::send, fd);
     if (met == nullptr) {
@@ -145,6 +153,7 @@ result<std::size_t> faulty_kernel::send(int fd, bytes source) {
 }
 
 result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> sources) {
+    const spared_allocations spared;
     const auto* const met = plan.meet(seam_call::send_gathered, fd);
     if (met == nullptr) {
         auto said = forwarding_kernel::send_gathered(fd, sources);
@@ -173,6 +182,7 @@ result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
 }
 
 result<std::size_t> faulty_kernel::send_datagrams(int fd, std::span<const datagram> sources) {
+    const spared_allocations spared;
     const auto* const met = plan.meet(seam_call::send_datagrams, fd);
     if (met == nullptr) {
         auto said = forwarding_kernel::send_datagrams(fd, sources);
@@ -263,11 +273,13 @@ result<wake_channel> faulty_kernel::make_wake_channel() {
 }
 
 void faulty_kernel::wake(int write_end) noexcept {
+    const spared_allocations spared;
     plan.meet(seam_call::wake, write_end);
     forwarding_kernel::wake(write_end);
 }
 
 void faulty_kernel::drain(int reader) noexcept {
+    const spared_allocations spared;
     plan.meet(seam_call::drain, reader);
     forwarding_kernel::drain(reader);
 }
@@ -279,28 +291,33 @@ std::error_code faulty_kernel::add_signal(int signal, std::atomic<std::uint64_t>
 }
 
 void faulty_kernel::remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept {
+    const spared_allocations spared;
     plan.meet(seam_call::remove_signal);
     forwarding_kernel::remove_signal(signal, pending);
 }
 
 std::error_code faulty_backend::add(int fd, interest wanted, std::uint64_t key) {
+    const spared_allocations spared;
     const auto* const met = system_.plan.meet(seam_call::add, fd);
     return met != nullptr && met->error ? met->error : wrapped_backend::add(fd, wanted, key);
 }
 
 std::error_code faulty_backend::modify(int fd, interest wanted, std::uint64_t key) {
+    const spared_allocations spared;
     const auto* const met = system_.plan.meet(seam_call::modify, fd);
     return met != nullptr && met->error ? met->error : wrapped_backend::modify(fd, wanted, key);
 }
 
 /// What cannot be removed is gone all the same: that is what the errors of removing mean.
 std::error_code faulty_backend::remove(int fd) {
+    const spared_allocations spared;
     const auto* const met = system_.plan.meet(seam_call::remove, fd);
     const auto said = wrapped_backend::remove(fd);
     return met != nullptr && met->error ? met->error : said;
 }
 
 result<std::size_t> faulty_backend::wait(std::span<event> ready, std::optional<duration> timeout) {
+    const spared_allocations spared;
     if (system_.plan.count(seam_call::wait) > waits_max) {
         return std::errc::resource_deadlock_would_occur;
     }

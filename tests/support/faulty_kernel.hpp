@@ -18,7 +18,8 @@ enum class told_time : std::uint8_t {
     skipped ///< stands still, but for skip() and for what a faulty backend would have waited
 };
 
-/// A kernel around another one, whose calls fail or fall short as planned.
+/// A kernel around another one, whose calls fail or fall short as planned. What it remembers for
+/// that, and what lies below it, is never what fails for want of memory.
 ///
 /// Of a descriptor that it called not ready, or that it gave only a part of what was there, it
 /// remembers that the backend owes the news again, as a kernel would tell it: see faulty_backend.

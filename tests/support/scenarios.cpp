@@ -1,17 +1,53 @@
 #include "support/scenarios.hpp"
 
+#include "support/allocations.hpp"
 #include "support/network.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <memory>
+#include <new>
 #include <optional>
+#include <utility>
 
 namespace support {
 
 using namespace sockeye;
 using namespace std::chrono_literals;
+
+namespace {
+
+unsigned runs = 0;
+
+/// What leaves run() beside that is the library's own.
+loop_options counting(int& threw) {
+    loop_options options;
+    options.on_exception = [&threw](const std::exception_ptr&) { ++threw; };
+    return options;
+}
+
+} // namespace
+
+stage::stage(ground& on, const std::vector<fault>& planned)
+    : on_(on), run_(++runs), at_(on, counting(threw), planned) {}
+
+std::vector<std::string> stage::check_end(bool is_silent) {
+    const auto expect = [&](bool holds, const char* wrong) {
+        if (!holds) {
+            note(wrong);
+        }
+    };
+    expect(at_.until([&] { return at_.slots() == 0; }, 20s), "a slot is still in use");
+    expect(at_.until([&] { return at_.timers() == 0; }, 1s), "a timer is still armed");
+    expect(at_.queued_bytes() == 0, "bytes are still counted as queued");
+    expect(made == destroyed, "a session is still there");
+    expect(closed <= made, "more closes than sessions");
+    expect(closed == made || has_stalled_ || is_silent, "a session did not hear on_close");
+    expect(at_.system.strays().empty(), "a descriptor that was not open was used");
+    return std::exchange(wrongs_, {});
+}
 
 std::string stage::local(transport kind) const {
     // Where a file could not be removed, the next run needs another one.
@@ -29,9 +65,19 @@ std::string stage::local(transport kind) const {
     return "unix-dgram:" + path;
 }
 
+void stage::note(const char* wrong) {
+    const spared_allocations spared;
+    wrongs_.emplace_back(wrong);
+}
+
 bool stage::until(const std::function<bool()>& fact) {
     // Longer than any deadline that a scenario may run into.
-    const bool holds = at_.until(fact, 20s);
+    bool holds = false;
+    try {
+        holds = at_.until(fact, 20s);
+    } catch (const std::bad_alloc&) {
+        note("the loop threw bad_alloc");
+    }
     has_stalled_ |= !holds;
     return holds;
 }
@@ -53,7 +99,10 @@ void actor::on_open(stream& link) {
 
 void actor::on_data(stream& link, bytes in) {
     expect(!has_ended_ && !is_closed_ && !in.empty(), "on_data after the end, or with nothing");
-    side_.heard += sockeye::as_text(in);
+    {
+        const spared_allocations spared;
+        side_.heard += sockeye::as_text(in);
+    }
     if (side_.on_data) {
         side_.on_data(link);
     }
@@ -97,6 +146,20 @@ result<server> serve_party(stage& on, party& side, transport kind = transport::t
 
 stream visit(stage& on, const endpoint& where, party& side, const connect_options& options = {}) {
     return connect<actor>(on.loop(), where, options, std::ref(on), std::ref(side));
+}
+
+/// Without memory there is no session, and the connection is of no use.
+void attach(stage& on, stream& link, party& side) {
+    const auto before = side.made;
+    try {
+        link.attach<actor>(std::ref(on), std::ref(side));
+    } catch (const std::bad_alloc&) {
+        on.made -= side.made - before;
+        on.destroyed -= side.made - before;
+        side.made = before;
+        link.abort();
+        throw;
+    }
 }
 
 /// A server that does as `host` says, and one client that does as `guest` says, until both sides
@@ -446,7 +509,7 @@ bool listen_and_attach(stage& on) {
     };
     std::vector<stream> kept;
     auto listening = listener::open(on.loop(), on.local(transport::tcp), {}, [&](stream fresh) {
-        fresh.attach<actor>(std::ref(on), std::ref(host));
+        attach(on, fresh, host);
         kept.push_back(std::move(fresh));
     });
     if (!listening) {
@@ -504,8 +567,10 @@ bool upgrade(stage& on) {
     host.on_data = [&](stream& link) {
         if (host.heard == "upgrade") {
             taken.emplace(std::move(link));
-            taken->write("go");
-            taken->attach<actor>(std::ref(on), std::ref(heir));
+            if (taken->is_open()) {
+                taken->write("go");
+                attach(on, *taken, heir);
+            }
         }
     };
     party guest;
@@ -538,7 +603,7 @@ bool adopt_and_release(stage& on) {
         return adopted.error() == std::errc::not_connected;
     }
     party side;
-    adopted->attach<actor>(std::ref(on), std::ref(side));
+    attach(on, *adopted, side);
     side.on_data = [&](stream& link) {
         if (side.heard == "hello") {
             link.write("heard");
@@ -558,17 +623,19 @@ bool adopt_and_release(stage& on) {
 bool timers_and_posts(stage& on) {
     int ticks = 0;
     int ran = 0;
+    int refused = 0;
     timer every(on.loop());
     timer once(on.loop());
     const auto remote = on.loop().remote();
+    const auto post = [&] { refused += remote.post([&] { ++ran; }) ? 0 : 1; };
     every.start_every(5ms, [&] {
         if (++ticks == 3) {
             every.cancel();
         }
-        remote.post([&] { ++ran; });
+        post();
     });
-    once.start(8ms, [&] { remote.post([&] { ++ran; }); });
-    on.until([&] { return ran == 4; });
+    once.start(8ms, post);
+    on.until([&] { return ran + refused == 4; });
     return ran == 4 && ticks == 3;
 }
 

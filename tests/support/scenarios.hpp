@@ -16,8 +16,7 @@ namespace support {
 class stage {
 public:
     /// Throws where a planned fault does not let the loop be made.
-    stage(ground& on, const std::vector<fault>& planned, unsigned run)
-        : on_(on), run_(run), at_(on, {}, planned) {}
+    stage(ground& on, const std::vector<fault>& planned = {});
     stage(const stage&) = delete;
     stage& operator=(const stage&) = delete;
 
@@ -33,13 +32,17 @@ public:
     void settle() { at_.settle(); }
 
     [[nodiscard]] bool has_stalled() const noexcept { return has_stalled_; }
-    void note(std::string wrong) { wrongs_.push_back(std::move(wrong)); }
-    /// What sessions heard that they must not hear.
-    [[nodiscard]] const std::vector<std::string>& wrongs() const noexcept { return wrongs_; }
+    /// What must not be.
+    void note(const char* wrong);
+
+    /// Whatever happened, what must hold when all owners are gone. Where those went before their
+    /// time, their sessions are silent. Says what does not hold.
+    [[nodiscard]] std::vector<std::string> check_end(bool is_silent);
 
     int made = 0;      ///< sessions
     int closed = 0;    ///< of these, those that heard on_close
     int destroyed = 0; ///< of these, those that are gone
+    int threw = 0;     ///< handlers
 
 private:
     ground& on_;
