@@ -77,6 +77,35 @@ TEST_CASE("[94] [148] connect: what is written before it is up is sent first, in
     });
 }
 
+TEST_CASE("[120] [122] connect: the marks of the queue are met to the byte") {
+    support::on_every_stream({120, 122}, [](network& on) {
+        script remote;
+        auto server = support::serve_script(on, remote);
+        script told;
+        // Until it is up nothing is sent, so that the queue holds what was written.
+        auto client =
+            connect_script(on, support::local_of(server), told,
+                           {.limits = {.queue_high = 100, .queue_low = 0, .queue_max = 200}});
+        using sockeye::write_status;
+        CHECK(client.write(support::pattern(100)) == write_status::ok);
+        CHECK(client.write("x") == write_status::above_high_mark);
+        CHECK(client.write(support::pattern(99)) == write_status::above_high_mark);
+        CHECK(client.queued_bytes() == 200);
+        SUBCASE("a full queue takes one more, and an empty one is at its low mark") {
+            CHECK(client.write("y") == write_status::above_high_mark);
+            CHECK(on.until([&] { return remote.data.size() == 201; }));
+            CHECK(on.until([&] { return told.count("writable") == 1; }));
+        }
+        SUBCASE("past the hard limit it is refused") {
+            CHECK(client.write("yy") == write_status::above_high_mark);
+            CHECK(client.write("z") == write_status::refused);
+            CHECK(on.until([&] { return told.is_closed(); }));
+            CHECK(told.info.error == sockeye::errc::send_queue_full);
+            CHECK(told.info.dropped_bytes == 202);
+        }
+    });
+}
+
 TEST_CASE("connect: shutdown and close before it is up") {
     support::on_every_stream({92, 131}, [](network& on) {
         script remote;

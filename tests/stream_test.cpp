@@ -356,6 +356,31 @@ TEST_CASE("[123] stream: paused, it makes no receive call and loses nothing") {
     });
 }
 
+TEST_CASE("stream: who resumes many times reads once a turn all the same") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        told.on_data = [](sockeye::stream& link, sockeye::bytes) { link.pause(); };
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.say(pattern(mebibyte));
+        REQUIRE(on.until([&] {
+            peer.pump();
+            return told.count("data") == 1;
+        }));
+        peer.pump();
+        on.settle();
+        told.on_data = {};
+        const auto reads = on.loop().counters().reads;
+        for (int i = 0; i < 3; ++i) {
+            told.link->resume();
+            told.link->pause();
+        }
+        told.link->resume();
+        on.turn();
+        CHECK(on.loop().counters().reads == reads + 1);
+    });
+}
+
 TEST_CASE("[124] [125] stream: pause and resume inside on_data") {
     support::on_every_stream({124, 125}, [](network& on) {
         script told;
