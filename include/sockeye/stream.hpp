@@ -29,7 +29,8 @@ struct stream_limits {
     std::size_t queue_low = std::size_t{16} << 10;
     /// A queue past it refuses the next write and the connection closes with send_queue_full.
     std::size_t queue_max = std::size_t{1} << 20;
-    /// How long what was taken may still be sent after close(); then it is dropped.
+    /// How long what was taken may still be sent after close(); then it is dropped, and the peer
+    /// sees a reset, as wherever bytes are dropped: never a good end of less than all.
     duration linger = std::chrono::seconds(10);
 };
 

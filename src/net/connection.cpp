@@ -276,6 +276,10 @@ void connection::end(close_reason reason, std::error_code error) noexcept {
     state_.reason = reason;
     state_.failure = error;
     drop_output();
+    if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0) {
+        // The peer must not take what it got for all there was: a reset, and no end.
+        static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
+    }
     core_.io().unwatch(place_);
     core_.io().queue_finish(place_);
 }
