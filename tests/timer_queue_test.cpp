@@ -197,6 +197,50 @@ TEST_CASE("timer_queue: [207] deadlines at both ends of time stay in order") {
     CHECK(heard.fired == keys{0, 1, 2});
 }
 
+TEST_CASE("timer_queue: [251] without memory nothing starts, but what was armed starts again") {
+    timer_queue queue;
+    record_of_fires heard;
+    std::vector<sockeye::timer_id> armed;
+    armed.reserve(1000);
+    {
+        armed.push_back(queue.start(at(1), heard.target(0)));
+        const support::failing_allocations none(1, all);
+        CHECK_THROWS_AS(
+            [&] {
+                for (std::uint64_t key = 1; key < 1000; ++key) {
+                    armed.push_back(queue.start(at(1), heard.target(key)));
+                }
+            }(),
+            std::bad_alloc);
+        CHECK(queue.size() == armed.size());
+        CHECK(queue.cancel(armed.back()));
+        armed.back() = queue.start(at(2), heard.target(armed.size() - 1));
+        CHECK(queue.size() == armed.size());
+    }
+    CHECK(queue.fire_due(at(2), all) == armed.size());
+    CHECK(heard.fired.size() == armed.size());
+}
+
+TEST_CASE("timer_queue: [251] without memory timers fire in groups, and each may start again") {
+    timer_queue queue;
+    std::size_t fired = 0;
+    listener again;
+    again.hear = [&](std::uint64_t key) {
+        ++fired;
+        queue.start(at(100), again.target(key));
+    };
+    for (std::uint64_t key = 0; key < 200; ++key) {
+        queue.start(at(1), again.target(key));
+    }
+    const support::failing_allocations none(1, all);
+    for (int calls = 0; calls < 200 && fired < 200; ++calls) {
+        CHECK(queue.fire_due(at(1), all) > 0);
+    }
+    CHECK(fired == 200);
+    CHECK(queue.size() == 200);
+    CHECK(queue.fire_due(at(1), all) == 0);
+}
+
 TEST_CASE("timer_queue: a handler that throws does not take the others' timers with it") {
     timer_queue queue;
     record_of_fires heard;

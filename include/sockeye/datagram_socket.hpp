@@ -32,8 +32,8 @@ public:
     using handler = unique_function<void(datagram_socket&, std::span<const datagram>)>;
 
     /// Binds to `local` and calls `on_datagrams` with each batch, at most 64 a turn.
-    /// Errors: errc::service_mismatch for a stream endpoint, errc::endpoint_..., and what
-    /// socket(2) and bind(2) say.
+    /// Errors: errc::service_mismatch for a stream endpoint, errc::endpoint_...,
+    /// not_enough_memory, and what socket(2) and bind(2) say.
     static result<datagram_socket> open(loop& owner, const endpoint_argument& local,
                                         const datagram_options& options, handler on_datagrams);
     /// Connects to `peer` from a free local address; hears and talks to that peer only.
@@ -48,7 +48,8 @@ public:
 
     /// Sends each datagram to its peer, in order; `send(in)` is an echo. Returns how many were
     /// taken: sent, or queued because the system was full. The others were dropped and counted,
-    /// as is what a connected socket is to send to somebody else than its peer.
+    /// as is what finds no memory to be queued in, and what a connected socket is to send to
+    /// somebody else than its peer.
     std::size_t send(std::span<const datagram> out);
     /// Sends one; true when it was taken.
     bool send(bytes data, const endpoint& peer);

@@ -25,14 +25,16 @@ struct server_core;
 /// until the handler gives it a session (stream::attach) or keeps it.
 ///
 /// Out of descriptors it closes the newcomer at once, counts it as shed, and pauses with a
-/// growing delay; it resumes as soon as a descriptor is free.
+/// growing delay; it resumes as soon as a descriptor is free. Out of memory it
+/// closes the newcomer and pauses likewise.
 /// Lifetime: dies before its loop; its destructor stops accepting, the streams live on.
 class listener {
 public:
     using handler = unique_function<void(stream)>;
 
-    /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_..., and what
-    /// socket(2), bind(2) and listen(2) say: address_in_use, permission_denied, ...
+    /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_...,
+    /// not_enough_memory, and what socket(2), bind(2) and listen(2) say: address_in_use,
+    /// permission_denied, ...
     static result<listener> open(loop& owner, const endpoint_argument& local,
                                  const listen_options& options, handler on_accept);
 

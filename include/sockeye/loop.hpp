@@ -45,9 +45,11 @@ public:
     /// Runs `task` on the loop thread, after the handlers of a turn.
     ///
     /// Each task runs exactly once, in the order posted, and never inside this call. Returns
-    /// false when the loop is gone or has posted_tasks_max tasks waiting.
+    /// false when the loop is gone, has posted_tasks_max tasks waiting, or there is no memory to
+    /// keep the task.
     /// Threads: any. Thousands of posts cost one wake-up.
-    /// Lifetime: `task` is destroyed on the loop thread, or with the loop if it never ran.
+    /// Lifetime: `task` is destroyed on the loop thread, or with the loop if it never ran; a
+    /// refused one in the call.
     bool post(unique_function<void()> task) const;
 
     /// Runs `task` with the stream if that connection still lives when its turn comes.
@@ -115,6 +117,10 @@ private:
 /// One turn does, in this order: ready descriptors, due timers, posted tasks, the output that all
 /// of them wrote, closes. A handler never runs inside a call that a user made, and may destroy
 /// anything but the loop.
+/// Memory: what a loop is to do, it does not forget for want of memory, and its turns throw no
+/// bad_alloc of their own. A connection that needs some and gets none ends with not_enough_memory;
+/// calls that give a result say so; constructors and calls that start something say that they
+/// throw, and then nothing has changed.
 /// Threads: all calls from one thread, the loop thread; remote() is for the others.
 /// Lifetime: outlives everything made with it. Its destructor closes what is left and is silent.
 class loop {
@@ -150,7 +156,8 @@ public:
     ///
     /// The descriptor stays as it is: neither made non-blocking nor closed.
     /// Errors: file_exists when already watched here, errc::not_pollable, bad_file_descriptor,
-    /// errc::too_many_descriptors, invalid_argument (interest::edge where not offered).
+    /// errc::too_many_descriptors, invalid_argument (interest::edge where not offered),
+    /// not_enough_memory.
     result<sockeye::watch> watch(int fd, interest wanted, unique_function<void(readiness)> handler);
 
     [[nodiscard]] sockeye::remote remote() const;

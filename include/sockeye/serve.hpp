@@ -36,6 +36,7 @@ public:
     /// Stops accepting and closes every connection once its output is sent; each hears on_close.
     void close();
     /// Stops accepting; connections that are still open after `deadline` are aborted.
+    /// Throws bad_alloc, and then nothing has changed.
     void drain(duration deadline);
     /// Stops and starts accepting; newcomers wait in the kernel's backlog.
     void pause();
@@ -90,8 +91,9 @@ std::unique_ptr<void, void (*)(void*)> erase(std::unique_ptr<T> owner) {
 /// Serves every connection to `local` with one callable; what it reads comes in pieces of any
 /// size. When the peer has ended its side, the connection closes once all output is sent.
 ///
-/// Errors: errc::service_mismatch where the endpoint is one of datagrams, errc::endpoint_..., and
-/// what socket(2), bind(2) and listen(2) say.
+/// Errors: errc::service_mismatch where the endpoint is one of datagrams, errc::endpoint_...,
+/// not_enough_memory, and what socket(2), bind(2) and listen(2) say. Throws what copying the
+/// callable throws, bad_alloc where there is no memory to keep it in.
 template <typename Callable>
 requires stream_service<std::decay_t<Callable>> result<server> serve(loop& owner,
                                                                      const endpoint_argument& local,
@@ -130,7 +132,8 @@ requires(stream_service<std::decay_t<Callable>> ||
 /// Serves every connection to `local` with a Session of its own, made with `args`: they are kept
 /// as std::thread keeps them (shared state by std::ref) and passed as const lvalues.
 ///
-/// Errors: as above. A Session has on_data and whichever it wants of on_open, on_end, on_writable
+/// Errors: as above; throws bad_alloc where the arguments cannot be kept. A connection for whose
+/// session there is no memory is closed, and counts as an accept error. A Session has on_data and whichever it wants of on_open, on_end, on_writable
 /// and on_close. See: session.hpp.
 template <typename Session, typename... Args>
 requires(std::is_class_v<Session>) result<server> serve(loop& owner, const endpoint_argument& local,

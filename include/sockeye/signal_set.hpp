@@ -19,7 +19,8 @@ struct signal_state;
 /// Lifetime: dies before its loop.
 class signal_set {
 public:
-    /// Errors: invalid_argument for numbers that are no signal or cannot be caught.
+    /// Errors: invalid_argument for numbers that are no signal or cannot be caught,
+    /// not_enough_memory.
     static result<signal_set> open(loop& owner, std::initializer_list<int> signals,
                                    unique_function<void(int signal)> handler);
     signal_set(signal_set&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}

@@ -72,8 +72,7 @@ public:
 
     /// Sends all of `data` in order, or refuses all of it. Copies what cannot leave at once; the
     /// rest leaves at the end of the turn. Never blocks, never calls a handler. Without memory for
-    /// the copy the connection ends with not_enough_memory, as do close() and what is read without
-    /// memory for a timer that they need.
+    /// the copy the connection ends with not_enough_memory.
     write_status write(bytes data);
     write_status write(std::string_view text) { return write(as_bytes(text)); }
 

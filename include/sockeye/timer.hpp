@@ -17,6 +17,8 @@ struct timer_state;
 /// ticks that a busy loop missed are skipped, never made up in a burst. Setting the time of day
 /// changes nothing. Where a steady clock stops while the machine sleeps (Linux), timers do too.
 /// What is ready in the turn of a deadline is told before the timer, and may cancel it.
+/// Memory: the constructor and the first start may throw bad_alloc, and then nothing has changed.
+/// One that is armed, or whose handler runs, starts again without memory; so do repetitions.
 /// Lifetime: dies before its loop. A handler may restart, cancel or destroy its own timer.
 class timer {
 public:

@@ -428,15 +428,16 @@ datagram_access::progress datagram_access::send_now(datagram_core& self, int fd,
 
 bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
     const auto cost = one.data.size() + entry_bytes;
-    if (self.queued_bytes + cost > self.options.queue_max) {
-        ++self.core.io().counters().datagrams_dropped;
-        return false;
-    }
-    try {
+    const auto error = without_throwing([&] {
+        if (self.queued_bytes + cost > self.options.queue_max) {
+            return make_error_code(std::errc::no_buffer_space);
+        }
         self.queue.push_back({.peer = one.peer == nullptr ? endpoint() : *one.peer,
                               .has_peer = one.peer != nullptr,
                               .data = {one.data.begin(), one.data.end()}});
-    } catch (const std::bad_alloc&) {
+        return std::error_code();
+    });
+    if (error) {
         ++self.core.io().counters().datagrams_dropped;
         return false;
     }

@@ -148,6 +148,27 @@ stream visit(stage& on, const endpoint& where, party& side, const connect_option
     return connect<actor>(on.loop(), where, options, std::ref(on), std::ref(side));
 }
 
+/// What a scenario opens itself: its calls do not fail for want of memory.
+template <typename Descriptors>
+class spared {
+public:
+    explicit spared(const std::function<Descriptors()>& open) {
+        const spared_allocations own;
+        held_.emplace(open());
+    }
+    spared(const spared&) = delete;
+    spared& operator=(const spared&) = delete;
+    ~spared() {
+        const spared_allocations own;
+        held_.reset();
+    }
+
+    Descriptors* operator->() noexcept { return &*held_; }
+
+private:
+    std::optional<Descriptors> held_;
+};
+
 /// Without memory there is no session, and the connection is of no use.
 void attach(stage& on, stream& link, party& side) {
     const auto before = side.made;
@@ -160,6 +181,11 @@ void attach(stage& on, stream& link, party& side) {
         link.abort();
         throw;
     }
+}
+
+void put_text(stage& on, const owned_fd& to, std::string_view text) {
+    const spared_allocations own;
+    static_cast<void>(on.system().send(to.get(), as_bytes(text)));
 }
 
 /// A server that does as `host` says, and one client that does as `guest` says, until both sides
@@ -271,13 +297,8 @@ bool refused(stage& on, const endpoint& where, std::errc expected) {
 
 /// Nobody listens there.
 bool refused_tcp(stage& on) {
-    const auto any = endpoint::parse("tcp://127.0.0.1:0").value();
-    const auto bound = on.system().socket(transport::tcp, any.family()).value();
-    if (on.system().bind(bound.get(), any)) {
-        return false;
-    }
-    return refused(on, on.system().local_endpoint(bound.get(), transport::tcp).value(),
-                   std::errc::connection_refused);
+    spared<bound_socket> bound([&] { return make_bound_tcp(on.system()); });
+    return refused(on, bound->name, std::errc::connection_refused);
 }
 
 bool refused_unix(stage& on) {
@@ -510,6 +531,7 @@ bool listen_and_attach(stage& on) {
     std::vector<stream> kept;
     auto listening = listener::open(on.loop(), on.local(transport::tcp), {}, [&](stream fresh) {
         attach(on, fresh, host);
+        const spared_allocations spared;
         kept.push_back(std::move(fresh));
     });
     if (!listening) {
@@ -596,8 +618,8 @@ bool upgrade(stage& on) {
 }
 
 bool adopt_and_release(stage& on) {
-    auto pair = make_stream_pair(on.system(), transport::tcp);
-    auto adopted = adopt(on.loop(), unique_fd(pair.first.release()));
+    spared<stream_pair> pair([&] { return make_stream_pair(on.system(), transport::tcp); });
+    auto adopted = adopt(on.loop(), unique_fd(pair->first.release()));
     if (!adopted) {
         // Who has no peer is no connection, and is not taken.
         return adopted.error() == std::errc::not_connected;
@@ -609,7 +631,7 @@ bool adopt_and_release(stage& on) {
             link.write("heard");
         }
     };
-    static_cast<void>(on.system().send(pair.second.get(), as_bytes("hello")));
+    put_text(on, pair->second, "hello");
     on.until([&] {
         const bool is_answered = side.heard == "hello" && adopted->queued_bytes() == 0;
         return is_answered || side.closed == 1;
@@ -653,13 +675,13 @@ bool signals(stage& on) {
 
 /// A foreign descriptor, watched for reading.
 bool watching(stage& on) {
-    auto pair = make_stream_pair(on.system(), transport::tcp);
+    spared<stream_pair> pair([&] { return make_stream_pair(on.system(), transport::tcp); });
     std::string heard;
-    std::error_code changed;
-    auto made = on.loop().watch(pair.first.get(), interest::none, [&](readiness what) {
+    auto made = on.loop().watch(pair->first.get(), interest::none, [&](readiness what) {
+        const spared_allocations own;
         std::array<std::byte, 16> room;
         if (what.readable) {
-            if (const auto got = on.system().receive(pair.first.get(), room)) {
+            if (const auto got = on.system().receive(pair->first.get(), room)) {
                 heard += sockeye::as_text(bytes(room).first(*got));
             }
         }
@@ -667,7 +689,7 @@ bool watching(stage& on) {
     if (!made || made->modify(interest::readable)) {
         return false;
     }
-    static_cast<void>(on.system().send(pair.second.get(), as_bytes("watched")));
+    put_text(on, pair->second, "watched");
     on.until([&] { return heard == "watched"; });
     return heard == "watched";
 }
