@@ -743,7 +743,7 @@ constexpr scenario all[] = {
     {"server drain", drain},
     {"listener and attach", listen_and_attach},
     {"upgrade", upgrade},
-    {"adopt and release", adopt_and_release, true},
+    {"adopt and release", adopt_and_release, true, false, true},
     {"timers and posts", timers_and_posts},
     {"signals", signals, true},
     {"watching", watching},
