@@ -238,24 +238,30 @@ void check(const run_report& report, const scenario& played, const fault& one, c
     }
 }
 
+/// A socket from elsewhere that is not connected is none that will be: adopt refuses it.
+cost cost_of(const answer& what, const scenario& played) {
+    const bool is_refused = played.adopts && what.where == seam_call::peer_endpoint;
+    return is_refused ? cost::its_end : what.most;
+}
+
 void sweep(ground& on, const scenario& played, tally& counted) {
     const auto plain = run(on, played, {});
     check(plain, played, {}, cost::nothing);
     REQUIRE(plain.went_well);
-    for (const auto& [where, most, errors, shorts] : answers) {
-        const auto calls = plain.plan.count(where);
+    for (const auto& what : answers) {
+        const auto calls = plain.plan.count(what.where);
         std::vector<fault> each;
-        for (const auto& error : errors) {
-            each.push_back(support::failing(where, error));
+        for (const auto& error : what.errors) {
+            each.push_back(support::failing(what.where, error));
         }
-        for (const auto at_most : shorts) {
-            each.push_back(support::falling_short(where, at_most));
+        for (const auto at_most : what.at_most) {
+            each.push_back(support::falling_short(what.where, at_most));
         }
         for (auto& one : each) {
             for (one.nth = 1; one.nth <= calls; ++one.nth) {
                 const auto report = run(on, played, {one});
                 counted.add(one, !report.was_made || report.plan.met() != 0);
-                check(report, played, one, most);
+                check(report, played, one, cost_of(what, played));
             }
         }
     }

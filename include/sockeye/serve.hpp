@@ -133,8 +133,8 @@ requires(stream_service<std::decay_t<Callable>> ||
 /// as std::thread keeps them (shared state by std::ref) and passed as const lvalues.
 ///
 /// Errors: as above; throws bad_alloc where the arguments cannot be kept. A connection for whose
-/// session there is no memory is closed, and counts as an accept error. A Session has on_data and whichever it wants of on_open, on_end, on_writable
-/// and on_close. See: session.hpp.
+/// session there is no memory is closed, and counts as an accept error. A Session has on_data and
+/// whichever it wants of on_open, on_end, on_writable and on_close. See: session.hpp.
 template <typename Session, typename... Args>
 requires(std::is_class_v<Session>) result<server> serve(loop& owner, const endpoint_argument& local,
                                                         const serve_options& options,

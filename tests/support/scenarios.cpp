@@ -769,7 +769,7 @@ constexpr scenario all[] = {
     {"server pause", server_pause},
     {"listener and attach", listen_and_attach},
     {"upgrade", upgrade},
-    {"adopt and release", adopt_and_release, true},
+    {"adopt and release", adopt_and_release, true, false, true},
     {"timers and posts", timers_and_posts},
     {"signals", signals, true},
     {"watching", watching},

@@ -102,6 +102,7 @@ struct scenario {
     bool (*play)(stage&);
     bool needs_real_system = false; ///< descriptors of the process, or signals
     bool leaves_in_silence = false; ///< owners go while their sessions live
+    bool adopts = false;            ///< a socket from elsewhere
 };
 
 [[nodiscard]] std::span<const scenario> scenarios() noexcept;
