@@ -173,7 +173,8 @@ void check_end(support::stage& on, const scenario& played, run_report& report) {
     expect(on.closed <= on.made, "more closes than sessions");
     expect(on.closed == on.made || on.has_stalled() || played.leaves_in_silence,
            "a session did not hear on_close");
-    expect(at.system.strays().empty(), "a descriptor that was not open was used");
+    expect(at.system.strays().empty(),
+           "a descriptor was used that was not open, or closed while it was watched");
 }
 
 run_report run(ground& on, const scenario& played, const std::vector<fault>& planned) {
