@@ -112,6 +112,9 @@ std::error_code faulty_kernel::shutdown_write(int fd) {
 void faulty_kernel::close(int fd) noexcept {
     const spared_allocations spared;
     plan.meet(seam_call::close, fd);
+    if (watched_.contains(fd)) {
+        strays_.emplace_back("close of what the backend still watches");
+    }
     owed_.erase(fd);
     std::erase(open_, fd);
     forwarding_kernel::close(fd);
@@ -299,7 +302,12 @@ void faulty_kernel::remove_signal(int signal, std::atomic<std::uint64_t>& pendin
 std::error_code faulty_backend::add(int fd, interest wanted, std::uint64_t key) {
     const spared_allocations spared;
     const auto* const met = system_.plan.meet(seam_call::add, fd);
-    return met != nullptr && met->error ? met->error : wrapped_backend::add(fd, wanted, key);
+    const auto said =
+        met != nullptr && met->error ? met->error : wrapped_backend::add(fd, wanted, key);
+    if (!said) {
+        system_.watched().insert(fd);
+    }
+    return said;
 }
 
 std::error_code faulty_backend::modify(int fd, interest wanted, std::uint64_t key) {
@@ -313,6 +321,7 @@ std::error_code faulty_backend::remove(int fd) {
     const spared_allocations spared;
     const auto* const met = system_.plan.meet(seam_call::remove, fd);
     const auto said = wrapped_backend::remove(fd);
+    system_.watched().erase(fd);
     return met != nullptr && met->error ? met->error : said;
 }
 

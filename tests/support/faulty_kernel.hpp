@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,12 +38,15 @@ public:
     /// Time passes; backwards too. Requires: told_time::skipped.
     void skip(sockeye::duration step) { stands_at_ += step; }
 
-    /// Calls that the inner kernel refused because of a wrong descriptor: faults of ours.
+    /// Faults of ours: calls that the inner kernel refused because of a wrong descriptor, and
+    /// closes of what the backend still watches.
     [[nodiscard]] const std::vector<std::string>& strays() const noexcept { return strays_; }
     /// The descriptors that were made here and not closed or given away.
     [[nodiscard]] const std::vector<int>& open() const noexcept { return open_; }
     /// Of which descriptors, and in which direction, the backend owes the news.
     [[nodiscard]] std::map<int, sockeye::interest>& owed() noexcept { return owed_; }
+    /// What the backend watches.
+    [[nodiscard]] std::set<int>& watched() noexcept { return watched_; }
 
     result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
@@ -88,6 +92,7 @@ private:
     std::vector<int> open_;
     std::vector<std::string> strays_;
     std::map<int, sockeye::interest> owed_;
+    std::set<int> watched_;
 };
 
 /// A backend around another one, whose verbs fail as planned for the kernel beside it; tells what
