@@ -357,8 +357,8 @@ TEST_CASE("[F81] [F82] faults: what had arrived is heard before a failed write e
     });
 }
 
-TEST_CASE("[F83] faults: a send that there was no memory for is late, and not lost") {
-    on_every_faulty_loop({83}, [](faulty_loop& at, ground& on) {
+TEST_CASE("[252] [F83] faults: a send that there was no memory for is late, and not lost") {
+    on_every_faulty_loop({83, 252}, [](faulty_loop& at, ground& on) {
         for (const auto where : {seam_call::send, seam_call::send_gathered}) {
             for (const auto error : {std::errc::no_buffer_space, std::errc::not_enough_memory}) {
                 conversation talk(at, on);

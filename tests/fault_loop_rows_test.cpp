@@ -130,8 +130,8 @@ TEST_CASE("[F96] [F97] [F99] faults: a stream whose interest cannot be changed i
     });
 }
 
-TEST_CASE("[F97] [F99] faults: what cannot be watched is an error, and leaves nothing") {
-    on_every_faulty_loop({97, 99}, [](faulty_loop& at, ground& on) {
+TEST_CASE("[253] [F97] [F99] faults: what cannot be watched is an error, and leaves nothing") {
+    on_every_faulty_loop({97, 99, 253}, [](faulty_loop& at, ground& on) {
         conversation talk(at, on);
         const auto readable = make_readable(on);
         const auto slots = at.slots();

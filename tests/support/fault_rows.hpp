@@ -19,7 +19,8 @@ namespace support {
 [[nodiscard]] fault falling_short(seam_call where, std::size_t at_most, std::size_t nth = 1,
                                   std::size_t times = 1);
 
-/// Runs `body` with a loop on every ground, for rows of the fault matrix. Afterwards nothing is
+/// Runs `body` with a loop on every ground, for rows of the fault matrix; numbers above
+/// 138, which it does not have, are rows of the specification. Afterwards nothing is
 /// left in the loop, and it never used a descriptor that was not its own.
 void on_every_faulty_loop(std::initializer_list<int> faults,
                           const std::function<void(faulty_loop&, ground&)>& body);
