@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <vector>
 
 #include <sys/socket.h>
 
@@ -217,6 +218,41 @@ TEST_CASE("[112] stream: a write of nothing is nothing") {
         peer.pump();
         CHECK(on.loop().counters().writes == 0);
         CHECK_FALSE(peer.is_over());
+    });
+}
+
+TEST_CASE("[113] stream: who write by turns, a little each, keep their bytes apart") {
+    support::on_every_stream({113}, [](network& on) {
+        script told;
+        std::vector<sockeye::stream*> links;
+        told.on_open = [&](sockeye::stream& link) { links.push_back(&link); };
+        auto server = support::serve_script(on, told);
+        auto peers = support::many_peers(on, 3, support::local_of(server));
+        REQUIRE(on.until([&] { return links.size() == peers.size(); }));
+        const std::string words = "abcdefghij";
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            for (std::size_t at = 0; at < links.size(); ++at) {
+                CHECK(links[at]->write(words.substr(i, 1) + std::to_string(at)) ==
+                      write_status::ok);
+            }
+        }
+        std::vector<std::string> whole(peers.size());
+        for (const auto letter : words) {
+            for (auto& one : whole) {
+                one += letter + std::to_string(&one - whole.data());
+            }
+        }
+        // In whatever order they were accepted.
+        const auto heard = [&] {
+            std::vector<std::string> all;
+            for (auto& peer : peers) {
+                peer.pump();
+                all.push_back(peer.heard());
+            }
+            std::ranges::sort(all);
+            return all;
+        };
+        CHECK(on.until([&] { return heard() == whole; }));
     });
 }
 
