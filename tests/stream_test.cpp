@@ -283,6 +283,25 @@ TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark 
     });
 }
 
+TEST_CASE("stream: who has closed is not told that there is room again") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(
+            on, told, {.limits = {.queue_high = 4 * mebibyte, .queue_low = 4 * mebibyte}});
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        const auto written = pattern(8 * mebibyte);
+        REQUIRE(told.link->write(written) == write_status::above_high_mark);
+        told.link->close();
+        CHECK(on.until([&] {
+            peer.pump();
+            return peer.is_over() && told.is_closed();
+        }));
+        CHECK((peer.heard() == written));
+        CHECK(told.count("writable") == 0);
+    });
+}
+
 TEST_CASE("[121] stream: whatever the way of a write, it counts towards the mark") {
     support::on_every_stream({121}, [](network& on) {
         script told;
