@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <vector>
 
 #include <sys/socket.h>
 
@@ -220,6 +221,41 @@ TEST_CASE("[112] stream: a write of nothing is nothing") {
     });
 }
 
+TEST_CASE("[113] stream: who write by turns, a little each, keep their bytes apart") {
+    support::on_every_stream({113}, [](network& on) {
+        script told;
+        std::vector<sockeye::stream*> links;
+        told.on_open = [&](sockeye::stream& link) { links.push_back(&link); };
+        auto server = support::serve_script(on, told);
+        auto peers = support::many_peers(on, 3, support::local_of(server));
+        REQUIRE(on.until([&] { return links.size() == peers.size(); }));
+        const std::string words = "abcdefghij";
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            for (std::size_t at = 0; at < links.size(); ++at) {
+                CHECK(links[at]->write(words.substr(i, 1) + std::to_string(at)) ==
+                      write_status::ok);
+            }
+        }
+        std::vector<std::string> whole(peers.size());
+        for (const auto letter : words) {
+            for (auto& one : whole) {
+                one += letter + std::to_string(&one - whole.data());
+            }
+        }
+        // In whatever order they were accepted.
+        const auto heard = [&] {
+            std::vector<std::string> all;
+            for (auto& peer : peers) {
+                peer.pump();
+                all.push_back(peer.heard());
+            }
+            std::ranges::sort(all);
+            return all;
+        };
+        CHECK(on.until([&] { return heard() == whole; }));
+    });
+}
+
 TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark it goes on") {
     support::on_every_stream({120}, [](network& on) {
         script told;
@@ -244,6 +280,25 @@ TEST_CASE("[120] stream: above the high mark reading pauses, below the low mark 
         CHECK((peer.heard() == written + "more"));
         CHECK(told.count("writable") == 1);
         CHECK(queued_then <= sockeye::stream_limits{}.queue_low);
+    });
+}
+
+TEST_CASE("stream: who has closed is not told that there is room again") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(
+            on, told, {.limits = {.queue_high = 4 * mebibyte, .queue_low = 4 * mebibyte}});
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        const auto written = pattern(8 * mebibyte);
+        REQUIRE(told.link->write(written) == write_status::above_high_mark);
+        told.link->close();
+        CHECK(on.until([&] {
+            peer.pump();
+            return peer.is_over() && told.is_closed();
+        }));
+        CHECK((peer.heard() == written));
+        CHECK(told.count("writable") == 0);
     });
 }
 
