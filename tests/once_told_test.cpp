@@ -1,6 +1,7 @@
 #include <sockeye/loop.hpp>
 #include <sockeye/serve.hpp>
 
+#include "loop/loop_core.hpp"
 #include "support/loops.hpp"
 #include "support/support.hpp"
 #include "support/test_backends.hpp"
@@ -112,6 +113,15 @@ void echo_on(sockeye::loop& owner, const char* where) {
     expect_ends(served, count);
     expect_ends(answered, count);
 }
+
+/// Reads, and says nothing.
+struct sink {
+    explicit sink(tally& all) : told(all) {}
+
+    void on_data(stream&, bytes in) { told.received += in.size(); }
+
+    tally& told;
+};
 
 /// A peer that the loop does not know: sends in one piece what is more than a receive buffer,
 /// then data and FIN in one go, and takes the answer late.
@@ -232,6 +242,24 @@ TEST_CASE("reactor: levels lose nothing, though the loop could have edges") {
     on_every_ground({}, [](ground& on, rows&) {
         auto owner = support::make_loop(on.system(), on.make_backend(), without_edge(on.entry()));
         all_scenarios(on, owner);
+    });
+}
+
+TEST_CASE("reactor: the loop does not sleep while somebody has work left") {
+    on_every_ground({}, [](ground& on, rows&) {
+        support::clocked_loop at(on);
+        tally served;
+        support::joined<sink> ends(on, at.loop, std::ref(served));
+        const auto buffer = sockeye::core_of(at.loop).io().receive_buffer().size();
+        const auto sent = support::put(on.system(), ends.far.get(), buffer + buffer / 2);
+        REQUIRE(sent > buffer);
+        REQUIRE(turn_until(at.loop, [&] { return served.received >= buffer; }));
+        REQUIRE(served.received < sent);
+        at.waits->timeouts.clear();
+        support::turn(at.loop);
+        REQUIRE(at.waits->timeouts.size() == 1);
+        CHECK(at.waits->timeouts.front() == sockeye::duration::zero());
+        CHECK(turn_until(at.loop, [&] { return served.received == sent; }));
     });
 }
 
