@@ -127,6 +127,9 @@ void backend::tell(int fd, watched& entry, const event& told, std::span<event> r
                    std::size_t& filled) {
     entry.is_muted = wants_nothing(entry.wanted);
     note_told(fd);
+    if (has(entry.wanted, interest::writable) && !told.writable) {
+        host_.await_room(fd); // as poll(2) does: who finds no room is woken when there is some
+    }
     ready[filled++] = told;
 }
 
