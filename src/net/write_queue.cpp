@@ -7,6 +7,9 @@
 namespace sockeye {
 
 void write_queue::append(bytes data) {
+    if (data.empty()) {
+        return; // there may be no memory yet that memcpy could be given
+    }
     if (data.size() > capacity_ - end_) {
         make_room(data.size());
     }
