@@ -1,63 +1,19 @@
-#include "base/platform.hpp"
-#include "kernel/kernel.hpp"
+#include "kernel/posix.hpp"
+
 #include "kernel/signal_hub.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <climits>
 #include <string_view>
 
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 namespace sockeye {
 namespace {
-
-std::error_code last_error() noexcept {
-    return {errno, std::system_category()};
-}
-
-std::error_code error_if(bool failed) noexcept {
-    return failed ? last_error() : std::error_code();
-}
-
-/// Calls again as long as a signal interrupts. See: signal(7).
-template <typename Call>
-auto retry_eintr(Call&& call) noexcept(noexcept(call())) {
-    for (;;) {
-        const auto outcome = call();
-        if (outcome >= 0 || errno != EINTR) {
-            return outcome;
-        }
-    }
-}
-
-result<std::size_t> count_or_error(ssize_t outcome) noexcept {
-    if (outcome >= 0) {
-        return static_cast<std::size_t>(outcome);
-    }
-    return errno == EAGAIN ? make_error_code(std::errc::operation_would_block) : last_error();
-}
-
-iovec buffer_of(bytes data) noexcept {
-    return {const_cast<std::byte*>(data.data()), data.size()};
-}
-
-msghdr header_of(const datagram& source, iovec& buffer) noexcept {
-    msghdr header = {};
-    buffer = buffer_of(source.data);
-    header.msg_iov = &buffer;
-    header.msg_iovlen = 1;
-    if (source.peer != nullptr) {
-        header.msg_name = const_cast<sockaddr*>(source.peer->data());
-        header.msg_namelen = source.peer->size();
-    }
-    return header;
-}
 
 struct option_name {
     int level;
@@ -99,31 +55,21 @@ private:
     std::size_t size_;
 };
 
+/// What getsockname(2) or getpeername(2) says.
+template <typename Call>
+result<endpoint> name_by(Call call, int fd, transport kind) {
+    endpoint name;
+    socklen_t size = endpoint::room_size();
+    if (call(fd, name.room(), &size) != 0) {
+        return last_error();
+    }
+    name.filled(kind, size);
+    return name;
+}
+
 std::atomic<unsigned> forks = 0;
 
 } // namespace
-
-struct datagram_batch::headers {
-    std::array<platform::message_header, datagrams_per_call> messages = {};
-    std::array<iovec, datagrams_per_call> buffers = {};
-};
-
-datagram_batch::datagram_batch()
-    : memory_(std::make_unique_for_overwrite<std::byte[]>(datagrams_per_call * stride)),
-      headers_(std::make_unique<headers>()) {
-    for (std::size_t i = 0; i < datagrams_per_call; ++i) {
-        const auto memory = memory_of(i);
-        headers_->buffers[i] = {memory.data(), memory.size()};
-        auto& header = headers_->messages[i].msg_hdr;
-        header.msg_iov = &headers_->buffers[i];
-        header.msg_iovlen = 1;
-        header.msg_name = peers_[i].room();
-        header.msg_namelen = endpoint::room_size();
-        datagrams_[i].peer = &peers_[i];
-    }
-}
-
-datagram_batch::~datagram_batch() = default;
 
 void owned_fd::reset() noexcept {
     if (const int old = std::exchange(fd_, -1); old >= 0) {
@@ -131,243 +77,207 @@ void owned_fd::reset() noexcept {
     }
 }
 
-class posix_kernel final : public kernel {
-public:
-    posix_kernel() {
-        ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+result<int> integer_option(int fd, int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    if (::getsockopt(fd, level, name, &value, &size) != 0) {
+        return last_error();
     }
+    return value;
+}
 
-    result<owned_fd> socket(transport kind, int family) override {
-        const bool is_stream = kind == transport::tcp || kind == transport::unix_stream;
-        return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM));
+posix_kernel::posix_kernel() {
+    ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+}
+
+result<owned_fd> posix_kernel::socket(transport kind, int family) {
+    const bool is_stream = kind == transport::tcp || kind == transport::unix_stream;
+    return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM));
+}
+
+std::error_code posix_kernel::bind(int fd, const endpoint& local) {
+    return error_if(::bind(fd, local.data(), local.size()) != 0);
+}
+
+std::error_code posix_kernel::listen(int fd, int backlog) {
+    return error_if(::listen(fd, backlog) != 0);
+}
+
+result<owned_fd> posix_kernel::accept(int fd, transport kind, endpoint& peer) {
+    socklen_t size = endpoint::room_size();
+    const int made = retry_eintr([&] { return platform::accept_socket(fd, peer.room(), &size); });
+    if (made < 0 && errno == EAGAIN) {
+        return make_error_code(std::errc::operation_would_block);
     }
+    peer.filled(kind, made < 0 ? 0 : size);
+    return own(made);
+}
 
-    std::error_code bind(int fd, const endpoint& local) override {
-        return error_if(::bind(fd, local.data(), local.size()) != 0);
-    }
-
-    std::error_code listen(int fd, int backlog) override {
-        return error_if(::listen(fd, backlog) != 0);
-    }
-
-    result<owned_fd> accept(int fd, transport kind, endpoint& peer) override {
-        socklen_t size = endpoint::room_size();
-        const int made =
-            retry_eintr([&] { return platform::accept_socket(fd, peer.room(), &size); });
-        if (made < 0 && errno == EAGAIN) {
-            return make_error_code(std::errc::operation_would_block);
-        }
-        peer.filled(kind, made < 0 ? 0 : size);
-        return own(made);
-    }
-
-    std::error_code connect(int fd, const endpoint& peer) override {
-        if (::connect(fd, peer.data(), peer.size()) == 0) {
-            return {};
-        }
-        // An interrupted connect goes on by itself; a second call would say EALREADY.
-        if (errno == EINTR) {
-            return make_error_code(std::errc::operation_in_progress);
-        }
-        return errno == EAGAIN ? make_error_code(std::errc::operation_would_block) : last_error();
-    }
-
-    std::error_code shutdown_write(int fd) override {
-        return error_if(::shutdown(fd, SHUT_WR) != 0);
-    }
-
-    /// Not retried: on Linux the descriptor is gone even after EINTR. See: close(2).
-    void close(int fd) noexcept override { ::close(fd); }
-
-    result<std::size_t> receive(int fd, std::span<std::byte> target) override {
-        return count_or_error(
-            retry_eintr([&] { return ::recv(fd, target.data(), target.size(), 0); }));
-    }
-
-    result<std::size_t> send(int fd, bytes source) override {
-        return count_or_error(retry_eintr(
-            [&] { return ::send(fd, source.data(), source.size(), platform::send_flags); }));
-    }
-
-    result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override {
-        std::array<iovec, 64> buffers;
-        const auto count = std::min(sources.size(), buffers.size());
-        std::transform(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count),
-                       buffers.begin(), buffer_of);
-        msghdr header = {};
-        header.msg_iov = buffers.data();
-        header.msg_iovlen = static_cast<decltype(header.msg_iovlen)>(count);
-        return count_or_error(
-            retry_eintr([&] { return ::sendmsg(fd, &header, platform::send_flags); }));
-    }
-
-    result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override {
-        auto& messages = batch.headers_->messages;
-        const auto got = count_or_error(retry_eintr(
-            [&] { return platform::receive_messages(fd, messages.data(), messages.size()); }));
-        batch.resize(got ? *got : 0);
-        for (std::size_t i = 0; i < batch.filled().size(); ++i) {
-            auto& header = messages[i].msg_hdr;
-            const auto size =
-                std::min(static_cast<std::size_t>(messages[i].msg_len), datagram_bytes_max);
-            batch.fill(i, size, (header.msg_flags & MSG_TRUNC) != 0);
-            batch.peer_of(i).filled(kind, header.msg_namelen);
-            header.msg_namelen = endpoint::room_size();
-        }
-        return got;
-    }
-
-    result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override {
-        std::array<platform::message_header, datagrams_per_call> messages;
-        std::array<iovec, datagrams_per_call> buffers;
-        const auto count = std::min(sources.size(), datagrams_per_call);
-        for (std::size_t i = 0; i < count; ++i) {
-            messages[i].msg_hdr = header_of(sources[i], buffers[i]);
-        }
-        return count_or_error(
-            retry_eintr([&] { return platform::send_messages(fd, messages.data(), count); }));
-    }
-
-    std::error_code set_option(int fd, socket_option option, int value) override {
-        const auto [level, name] = name_of(option);
-        if (option == socket_option::linger_reset) {
-            const linger at_once = {.l_onoff = value, .l_linger = 0};
-            return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
-        }
-        return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
-    }
-
-    result<int> get_option(int fd, socket_option option) override {
-        const auto [level, name] = name_of(option);
-        return integer_option(fd, level, name);
-    }
-
-    std::error_code pending_error(int fd) override {
-        const auto pending = integer_option(fd, SOL_SOCKET, SO_ERROR);
-        return pending ? std::error_code(*pending, std::system_category()) : pending.error();
-    }
-
-    result<endpoint> local_endpoint(int fd, transport kind) override {
-        return name_by(::getsockname, fd, kind);
-    }
-
-    result<endpoint> peer_endpoint(int fd, transport kind) override {
-        return name_by(::getpeername, fd, kind);
-    }
-
-    result<transport> transport_of(int fd) override {
-        const auto type = integer_option(fd, SOL_SOCKET, SO_TYPE);
-        if (!type) {
-            return type.error();
-        }
-        sockaddr_storage name = {};
-        socklen_t size = sizeof name;
-        if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
-            return last_error();
-        }
-        const bool is_local = name.ss_family == AF_UNIX;
-        if (*type == SOCK_STREAM) {
-            return is_local ? transport::unix_stream : transport::tcp;
-        }
-        return is_local ? transport::unix_datagram : transport::udp;
-    }
-
-    std::error_code prepare(int fd) override {
-        if (!platform::prepare_descriptor(fd)) {
-            return last_error();
-        }
-        platform::suppress_sigpipe(fd);
+std::error_code posix_kernel::connect(int fd, const endpoint& peer) {
+    if (::connect(fd, peer.data(), peer.size()) == 0) {
         return {};
     }
-
-    result<file_identity> identify(std::string_view path) override {
-        struct stat facts = {};
-        const socket_path named(path);
-        if (!named.fits()) {
-            return std::errc::filename_too_long;
-        }
-        if (::lstat(named.get(), &facts) != 0) {
-            return last_error();
-        }
-        return file_identity{static_cast<std::uint64_t>(facts.st_dev),
-                             static_cast<std::uint64_t>(facts.st_ino)};
+    // An interrupted connect goes on by itself; a second call would say EALREADY.
+    if (errno == EINTR) {
+        return make_error_code(std::errc::operation_in_progress);
     }
+    return errno == EAGAIN ? make_error_code(std::errc::operation_would_block) : last_error();
+}
 
-    std::error_code remove_file(std::string_view path) override {
-        const socket_path named(path);
-        return named.fits() ? error_if(::unlink(named.get()) != 0)
-                            : make_error_code(std::errc::filename_too_long);
+std::error_code posix_kernel::shutdown_write(int fd) {
+    return error_if(::shutdown(fd, SHUT_WR) != 0);
+}
+
+/// Not retried: on Linux the descriptor is gone even after EINTR. See: close(2).
+void posix_kernel::close(int fd) noexcept {
+    ::close(fd);
+}
+
+result<std::size_t> posix_kernel::receive(int fd, std::span<std::byte> target) {
+    return count_or_error(retry_eintr([&] { return ::recv(fd, target.data(), target.size(), 0); }));
+}
+
+result<std::size_t> posix_kernel::send(int fd, bytes source) {
+    return count_or_error(retry_eintr(
+        [&] { return ::send(fd, source.data(), source.size(), platform::send_flags); }));
+}
+
+result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> sources) {
+    std::array<iovec, 64> buffers;
+    const auto count = std::min(sources.size(), buffers.size());
+    std::transform(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count),
+                   buffers.begin(), buffer_of);
+    msghdr header = {};
+    header.msg_iov = buffers.data();
+    header.msg_iovlen = static_cast<decltype(header.msg_iovlen)>(count);
+    return count_or_error(
+        retry_eintr([&] { return ::sendmsg(fd, &header, platform::send_flags); }));
+}
+
+std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
+    const auto [level, name] = name_of(option);
+    if (option == socket_option::linger_reset) {
+        const linger at_once = {.l_onoff = value, .l_linger = 0};
+        return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
     }
+    return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
+}
 
-    result<owned_fd> reserve() override { return own(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+result<int> posix_kernel::get_option(int fd, socket_option option) {
+    const auto [level, name] = name_of(option);
+    return integer_option(fd, level, name);
+}
 
-    time_point now() override { return std::chrono::time_point_cast<duration>(clock::now()); }
+std::error_code posix_kernel::pending_error(int fd) {
+    const auto pending = integer_option(fd, SOL_SOCKET, SO_ERROR);
+    return pending ? std::error_code(*pending, std::system_category()) : pending.error();
+}
 
-    result<wake_channel> make_wake_channel() override {
-        int ends[2] = {-1, -1};
-        if (!platform::make_wake_channel(ends)) {
-            return last_error();
-        }
-        wake_channel channel;
-        channel.reader = owned_fd(*this, ends[0]);
-        if (ends[1] >= 0) {
-            channel.writer = owned_fd(*this, ends[1]);
-        }
-        return channel;
+result<endpoint> posix_kernel::local_endpoint(int fd, transport kind) {
+    return name_by(::getsockname, fd, kind);
+}
+
+result<endpoint> posix_kernel::peer_endpoint(int fd, transport kind) {
+    return name_by(::getpeername, fd, kind);
+}
+
+result<transport> posix_kernel::transport_of(int fd) {
+    const auto type = integer_option(fd, SOL_SOCKET, SO_TYPE);
+    if (!type) {
+        return type.error();
     }
-
-    void wake(int write_end) noexcept override {
-        // A full channel is readable already: nothing is lost where this fails with EAGAIN.
-        const std::uint64_t one = 1;
-        retry_eintr([&] { return ::write(write_end, &one, sizeof one); });
+    sockaddr_storage name = {};
+    socklen_t size = sizeof name;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+        return last_error();
     }
-
-    void drain(int reader) noexcept override {
-        std::array<std::byte, 1024> sink;
-        while (retry_eintr([&] { return ::read(reader, sink.data(), sink.size()); }) ==
-               static_cast<ssize_t>(sink.size())) {
-        }
+    const bool is_local = name.ss_family == AF_UNIX;
+    if (*type == SOCK_STREAM) {
+        return is_local ? transport::unix_stream : transport::tcp;
     }
+    return is_local ? transport::unix_datagram : transport::udp;
+}
 
-    unsigned fork_count() override { return forks.load(std::memory_order_relaxed); }
-
-    std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
-                               int write_end) override {
-        return add_signal_listener(signal, pending, write_end);
+std::error_code posix_kernel::prepare(int fd) {
+    if (!platform::prepare_descriptor(fd)) {
+        return last_error();
     }
+    platform::suppress_sigpipe(fd);
+    return {};
+}
 
-    void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override {
-        remove_signal_listener(signal, pending);
+result<file_identity> posix_kernel::identify(std::string_view path) {
+    struct stat facts = {};
+    const socket_path named(path);
+    if (!named.fits()) {
+        return std::errc::filename_too_long;
     }
+    if (::lstat(named.get(), &facts) != 0) {
+        return last_error();
+    }
+    return file_identity{static_cast<std::uint64_t>(facts.st_dev),
+                         static_cast<std::uint64_t>(facts.st_ino)};
+}
 
-private:
-    result<owned_fd> own(int fd) {
-        if (fd < 0) {
-            return last_error();
-        }
-        return owned_fd(*this, fd);
-    }
+std::error_code posix_kernel::remove_file(std::string_view path) {
+    const socket_path named(path);
+    return named.fits() ? error_if(::unlink(named.get()) != 0)
+                        : make_error_code(std::errc::filename_too_long);
+}
 
-    static result<int> integer_option(int fd, int level, int name) {
-        int value = 0;
-        socklen_t size = sizeof value;
-        if (::getsockopt(fd, level, name, &value, &size) != 0) {
-            return last_error();
-        }
-        return value;
-    }
+result<owned_fd> posix_kernel::reserve() {
+    return own(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
-    template <typename Call>
-    static result<endpoint> name_by(Call call, int fd, transport kind) {
-        endpoint name;
-        socklen_t size = endpoint::room_size();
-        if (call(fd, name.room(), &size) != 0) {
-            return last_error();
-        }
-        name.filled(kind, size);
-        return name;
+time_point posix_kernel::now() {
+    return std::chrono::time_point_cast<duration>(clock::now());
+}
+
+result<wake_channel> posix_kernel::make_wake_channel() {
+    int ends[2] = {-1, -1};
+    if (!platform::make_wake_channel(ends)) {
+        return last_error();
     }
-};
+    wake_channel channel;
+    channel.reader = owned_fd(*this, ends[0]);
+    if (ends[1] >= 0) {
+        channel.writer = owned_fd(*this, ends[1]);
+    }
+    return channel;
+}
+
+void posix_kernel::wake(int write_end) noexcept {
+    // A full channel is readable already: nothing is lost where this fails with EAGAIN.
+    const std::uint64_t one = 1;
+    retry_eintr([&] { return ::write(write_end, &one, sizeof one); });
+}
+
+void posix_kernel::drain(int reader) noexcept {
+    std::array<std::byte, 1024> sink;
+    while (retry_eintr([&] { return ::read(reader, sink.data(), sink.size()); }) ==
+           static_cast<ssize_t>(sink.size())) {
+    }
+}
+
+unsigned posix_kernel::fork_count() {
+    return forks.load(std::memory_order_relaxed);
+}
+
+std::error_code posix_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,
+                                         int write_end) {
+    return add_signal_listener(signal, pending, write_end);
+}
+
+void posix_kernel::remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept {
+    remove_signal_listener(signal, pending);
+}
+
+result<owned_fd> posix_kernel::own(int fd) {
+    if (fd < 0) {
+        return last_error();
+    }
+    return owned_fd(*this, fd);
+}
 
 kernel& system_kernel() noexcept {
     static posix_kernel instance;

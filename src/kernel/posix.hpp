@@ -1,0 +1,93 @@
+#pragma once
+
+// The kernel of this machine. posix.cpp and its neighbours posix_*.cpp hold its calls, by theme.
+
+#include "base/platform.hpp"
+#include "kernel/kernel.hpp"
+
+#include <cerrno>
+
+#include <sys/uio.h>
+
+namespace sockeye {
+
+inline std::error_code last_error() noexcept {
+    return {errno, std::system_category()};
+}
+
+inline std::error_code error_if(bool failed) noexcept {
+    return failed ? last_error() : std::error_code();
+}
+
+/// Calls again as long as a signal interrupts. See: signal(7).
+template <typename Call>
+auto retry_eintr(Call&& call) noexcept(noexcept(call())) {
+    for (;;) {
+        const auto outcome = call();
+        if (outcome >= 0 || errno != EINTR) {
+            return outcome;
+        }
+    }
+}
+
+inline result<std::size_t> count_or_error(ssize_t outcome) noexcept {
+    if (outcome >= 0) {
+        return static_cast<std::size_t>(outcome);
+    }
+    return errno == EAGAIN ? make_error_code(std::errc::operation_would_block) : last_error();
+}
+
+inline iovec buffer_of(bytes data) noexcept {
+    return {const_cast<std::byte*>(data.data()), data.size()};
+}
+
+/// An option whose value is an int. See: getsockopt(2).
+result<int> integer_option(int fd, int level, int name);
+
+class posix_kernel final : public kernel {
+public:
+    posix_kernel();
+
+    result<owned_fd> socket(transport kind, int family) override;
+    std::error_code bind(int fd, const endpoint& local) override;
+    std::error_code listen(int fd, int backlog) override;
+    result<owned_fd> accept(int fd, transport kind, endpoint& peer) override;
+    std::error_code connect(int fd, const endpoint& peer) override;
+    std::error_code shutdown_write(int fd) override;
+    void close(int fd) noexcept override;
+
+    result<std::size_t> receive(int fd, std::span<std::byte> target) override;
+    result<std::size_t> send(int fd, bytes source) override;
+    result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
+
+    // posix_datagrams.cpp
+    result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
+    result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
+
+    std::error_code set_option(int fd, socket_option option, int value) override;
+    result<int> get_option(int fd, socket_option option) override;
+    std::error_code pending_error(int fd) override;
+    result<endpoint> local_endpoint(int fd, transport kind) override;
+    result<endpoint> peer_endpoint(int fd, transport kind) override;
+    result<transport> transport_of(int fd) override;
+    std::error_code prepare(int fd) override;
+
+    result<file_identity> identify(std::string_view path) override;
+    std::error_code remove_file(std::string_view path) override;
+    result<owned_fd> reserve() override;
+
+    time_point now() override;
+
+    result<wake_channel> make_wake_channel() override;
+    void wake(int write_end) noexcept override;
+    void drain(int reader) noexcept override;
+    unsigned fork_count() override;
+    std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
+                               int write_end) override;
+    void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
+
+private:
+    result<owned_fd> own(int fd);
+};
+
+} // namespace sockeye
