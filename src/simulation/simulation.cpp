@@ -332,7 +332,7 @@ link_options simulation::inside::draw_link() {
     drawn.loss = some(0.1);
     drawn.duplicate = some(0.05);
     drawn.reorder = some(0.1);
-    drawn.bits_per_second = random.chance(0.3) ? 1'000'000 << random.below(8) : 0;
+    drawn.bits_per_second = random.chance(0.3) ? std::uint64_t{1'000'000} << random.below(8) : 0;
     return drawn;
 }
 

@@ -43,12 +43,6 @@ void run_on(ground& on, std::initializer_list<int> faults, bool needs_real_syste
 
 } // namespace
 
-namespace {
-
-constexpr int faults_max = 138;
-
-} // namespace
-
 void on_every_faulty_loop(std::initializer_list<int> faults,
                           const std::function<void(faulty_loop&, ground&)>& body) {
     on_every_ground({}, [&](ground& on, rows&) { run_on(on, faults, false, body); });
