@@ -159,9 +159,10 @@ public:
     /// `descriptors`, close-on-exec and otherwise as they were sent. They come no later than the
     /// byte that they went with, and never together with those of another message.
     ///
+    /// Where there are none, it is receive.
     /// Errors: message_size where a message was longer than `target`; too_many_files_open where
-    /// not all of the descriptors could be had. The bytes are lost then, and nothing is left open.
-    /// Throws bad_alloc likewise.
+    /// not all of the descriptors could be had, or kept. The bytes are lost then, and nothing is
+    /// left open.
     virtual result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
                                                          std::vector<unique_fd>& descriptors);
 
@@ -216,9 +217,9 @@ inline result<std::size_t> kernel::send_with_descriptors(int, bytes, std::span<c
     return std::errc::not_supported;
 }
 
-inline result<std::size_t> kernel::receive_with_descriptors(int, std::span<std::byte>,
+inline result<std::size_t> kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
                                                             std::vector<unique_fd>&) {
-    return std::errc::not_supported;
+    return receive(fd, target);
 }
 
 /// The kernel of this machine. It has no state: one serves every loop.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 namespace sockeye {
 namespace {
@@ -45,11 +46,16 @@ public:
 
     [[nodiscard]] bool fits() const noexcept { return fits_; }
 
-    void give_to(std::vector<unique_fd>& target) {
-        target.reserve(target.size() + count_);
+    /// False where there is no memory for them.
+    [[nodiscard]] bool give_to(std::vector<unique_fd>& target) {
+        try {
+            target.reserve(target.size() + count_);
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
         std::move(owned_.begin(), owned_.begin() + static_cast<std::ptrdiff_t>(count_),
                   std::back_inserter(target));
-        count_ = 0;
+        return true;
     }
 
 private:
@@ -128,8 +134,7 @@ result<std::size_t> posix_kernel::receive_with_descriptors(int fd, std::span<std
     if ((header.msg_flags & MSG_TRUNC) != 0) {
         return std::errc::message_size;
     }
-    came.give_to(descriptors);
-    return got;
+    return came.give_to(descriptors) ? got : std::errc::too_many_files_open;
 }
 
 } // namespace sockeye
