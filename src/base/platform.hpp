@@ -79,6 +79,15 @@ inline constexpr int send_flags = MSG_NOSIGNAL;
 inline constexpr int send_flags = 0;
 #endif
 
+/// Descriptors that come with a message are made close-on-exec, where the system does it at once.
+#if defined(MSG_CMSG_CLOEXEC)
+inline constexpr int receive_flags = MSG_CMSG_CLOEXEC;
+inline constexpr bool received_are_close_on_exec = true;
+#else
+inline constexpr int receive_flags = 0;
+inline constexpr bool received_are_close_on_exec = false;
+#endif
+
 /// A non-blocking, close-on-exec socket, or -1 with errno set.
 inline int make_socket(int family, int type) noexcept {
 #if defined(__APPLE__)

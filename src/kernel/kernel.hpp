@@ -5,6 +5,7 @@
 #include <sockeye/endpoint.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
 
 #include <array>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace sockeye {
 
@@ -60,6 +62,8 @@ enum class socket_option : std::uint8_t {
 
 inline constexpr std::size_t datagrams_per_call = 64;
 inline constexpr std::size_t datagram_bytes_max = 65536;
+/// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
+inline constexpr std::size_t descriptors_per_message = 253;
 
 /// Memory for the datagrams of one receive call, shared by all sockets of a loop.
 ///
@@ -146,6 +150,22 @@ public:
     /// At most 64 of `sources` in one call; may send less than all.
     virtual result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) = 0;
 
+    /// As send, of a Unix socket: copies of `descriptors` go with the first byte, so that they are
+    /// gone where at least that was taken. no_buffer_space where too many are on their way already.
+    /// Requires: at least one byte, at most descriptors_per_message descriptors.
+    virtual result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                                      std::span<const int> descriptors);
+    /// As receive, of a Unix socket: the descriptors that came with these bytes are appended to
+    /// `descriptors`, close-on-exec and otherwise as they were sent. They come no later than the
+    /// byte that they went with, and never together with those of another message.
+    ///
+    /// Where there are none, it is receive.
+    /// Errors: message_size where a message was longer than `target`; too_many_files_open where
+    /// not all of the descriptors could be had, or kept. The bytes are lost then, and nothing is
+    /// left open.
+    virtual result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                         std::vector<unique_fd>& descriptors);
+
     /// Fills `batch` and returns how many datagrams came, at least one.
     virtual result<std::size_t> receive_datagrams(int fd, transport kind,
                                                   datagram_batch& batch) = 0;
@@ -190,6 +210,17 @@ public:
     /// Takes back what add_signal was given; with the last one the former disposition returns.
     virtual void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept = 0;
 };
+
+// What a kernel need not have.
+
+inline result<std::size_t> kernel::send_with_descriptors(int, bytes, std::span<const int>) {
+    return std::errc::not_supported;
+}
+
+inline result<std::size_t> kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                            std::vector<unique_fd>&) {
+    return receive(fd, target);
+}
 
 /// The kernel of this machine. It has no state: one serves every loop.
 [[nodiscard]] kernel& system_kernel() noexcept;

@@ -60,6 +60,12 @@ public:
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
 
+    // posix_descriptors.cpp
+    result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                              std::span<const int> descriptors) override;
+    result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                 std::vector<unique_fd>& descriptors) override;
+
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;

@@ -46,6 +46,18 @@ forwarding_kernel::send_gathered(int fd, std::span<const sockeye::bytes> sources
     return inner_.send_gathered(fd, sources);
 }
 
+sockeye::result<std::size_t>
+forwarding_kernel::send_with_descriptors(int fd, sockeye::bytes source,
+                                         std::span<const int> descriptors) {
+    return inner_.send_with_descriptors(fd, source, descriptors);
+}
+
+sockeye::result<std::size_t>
+forwarding_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                            std::vector<sockeye::unique_fd>& descriptors) {
+    return inner_.receive_with_descriptors(fd, target, descriptors);
+}
+
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
                                                                   sockeye::datagram_batch& batch) {
     return inner_.receive_datagrams(fd, kind, batch);

@@ -24,6 +24,11 @@ public:
     sockeye::result<std::size_t> send(int fd, sockeye::bytes source) override;
     sockeye::result<std::size_t> send_gathered(int fd,
                                                std::span<const sockeye::bytes> sources) override;
+    sockeye::result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
+                                                       std::span<const int> descriptors) override;
+    sockeye::result<std::size_t>
+    receive_with_descriptors(int fd, std::span<std::byte> target,
+                             std::vector<sockeye::unique_fd>& descriptors) override;
     sockeye::result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                                    sockeye::datagram_batch& batch) override;
     sockeye::result<std::size_t>

@@ -62,6 +62,19 @@ private:
     rlimit before_ = {};
 };
 
+/// Leaves this process room for `spare` more descriptors, as long as it lives.
+class lowered_descriptor_limit {
+public:
+    explicit lowered_descriptor_limit(int spare);
+    lowered_descriptor_limit(const lowered_descriptor_limit&) = delete;
+    lowered_descriptor_limit& operator=(const lowered_descriptor_limit&) = delete;
+    ~lowered_descriptor_limit();
+
+private:
+    rlimit before_ = {};
+    std::vector<sockeye::unique_fd> fill_;
+};
+
 /// A folder that goes with the test.
 class scratch_folder {
 public:
