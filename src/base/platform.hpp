@@ -26,6 +26,9 @@
 #include <netinet/udp.h>
 #include <sys/eventfd.h>
 #endif
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
 
 namespace sockeye::platform {
 
@@ -43,6 +46,16 @@ inline constexpr bool select_is_unbounded = false;
 inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
+#endif
+
+/// The name of a socket option that this system does not have.
+inline constexpr int no_option = -1;
+
+/// Its value is in seconds. See: tcp(7).
+#if defined(TCP_DEFER_ACCEPT)
+inline constexpr int defer_accept_option = TCP_DEFER_ACCEPT;
+#else
+inline constexpr int defer_accept_option = no_option;
 #endif
 
 /// BSD socket addresses begin with their own length; the others have no such field.

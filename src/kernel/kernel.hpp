@@ -58,6 +58,7 @@ enum class socket_option : std::uint8_t {
     send_buffer,
     receive_buffer,
     linger_reset,
+    defer_accept, ///< seconds
 };
 
 /// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
@@ -169,6 +170,9 @@ public:
     /// Of a socket file, as remove_file: needs no memory.
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
+
+    /// Chance that nobody outside can guess, for keys of hashes. See: getentropy(3).
+    virtual result<std::uint64_t> random_bits() { return std::errc::not_supported; }
 
     /// A descriptor that does nothing but hold its number. See: /dev/null.
     virtual result<owned_fd> reserve() = 0;

@@ -89,6 +89,7 @@ public:
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
 
     time_point now() override;

@@ -105,7 +105,7 @@ public:
     void for_each(reactor& io, Verb&& verb);
 
     /// Told when a connection has left: closed, or taken over.
-    void (*on_erase)(connection_group&) = nullptr;
+    void (*on_erase)(connection_group&, const slot&) = nullptr;
     server_core* owner = nullptr;
 
 private:

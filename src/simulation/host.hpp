@@ -64,6 +64,7 @@ public:
     std::error_code prepare(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
     time_point now() override;
     result<wake_channel> make_wake_channel() override;

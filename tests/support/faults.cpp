@@ -26,6 +26,7 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "prepare",
                                                                 "identify",
                                                                 "remove_file",
+                                                                "random_bits",
                                                                 "reserve",
                                                                 "make_wake_channel",
                                                                 "wake",

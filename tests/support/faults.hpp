@@ -38,6 +38,7 @@ enum class seam_call : std::uint8_t {
     prepare,
     identify,
     remove_file,
+    random_bits,
     reserve,
     make_wake_channel,
     wake,

@@ -134,6 +134,10 @@ std::error_code forwarding_kernel::remove_file(std::string_view path) {
     return inner_.remove_file(path);
 }
 
+sockeye::result<std::uint64_t> forwarding_kernel::random_bits() {
+    return inner_.random_bits();
+}
+
 sockeye::result<sockeye::owned_fd> forwarding_kernel::reserve() {
     return inner_.reserve();
 }
