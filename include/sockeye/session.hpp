@@ -1,9 +1,12 @@
 #pragma once
 
 #include <sockeye/bytes.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <system_error>
 
 namespace sockeye {
@@ -20,6 +23,14 @@ enum class close_reason : std::uint8_t {
     taken,          ///< the stream was moved out of the session, or released
 };
 
+/// One try to connect that came to nothing.
+struct connect_attempt {
+    endpoint peer;
+    /// What ended it; that of the connection where it was still under way then.
+    std::error_code error;
+    duration took = duration::zero();
+};
+
 /// What on_close is told.
 struct close_info {
     close_reason reason = close_reason::closed;
@@ -27,6 +38,9 @@ struct close_info {
     std::error_code error;
     /// Bytes that write took and that were not sent.
     std::size_t dropped_bytes = 0;
+    /// For `connect_failed`: every endpoint that was tried, in that order; none where the look-up
+    /// of the host failed. Lent until on_close returns.
+    std::span<const connect_attempt> attempts = {};
 };
 
 /// The functions of a session class: on_data with what one read brought; on_open first, where the

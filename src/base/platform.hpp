@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -35,6 +36,22 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
 #endif
+
+/// Whether an error of getaddrinfo(3) means that the host has no address of the wanted kind; the
+/// numbers for that are not everywhere.
+inline bool means_no_address(int said) noexcept {
+#if defined(EAI_NODATA)
+    if (said == EAI_NODATA) {
+        return true;
+    }
+#endif
+#if defined(EAI_ADDRFAMILY)
+    return said == EAI_ADDRFAMILY;
+#else
+    static_cast<void>(said);
+    return false;
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>

@@ -26,7 +26,7 @@ struct farewell_state {
 
 void say_farewell(slot& place) {
     auto& state = place.as<farewell_state>();
-    const close_info info = {.reason = state.reason, .error = state.error, .dropped_bytes = 0};
+    const close_info info = {.reason = state.reason, .error = state.error};
     if (state.table->on_close != nullptr) {
         state.core.call([&] { state.table->on_close(state.session, state.nobody, info); });
     }
@@ -290,7 +290,10 @@ void connection::on_finish(slot& place) {
     const auto* table = link.kind_.table;
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure, state.dropped_bytes};
+        const close_info info = {state.reason, state.failure, state.dropped_bytes,
+                                 state.connecting == nullptr
+                                     ? std::span<const connect_attempt>()
+                                     : state.connecting->report(state.failure)};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
