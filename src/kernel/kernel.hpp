@@ -57,6 +57,7 @@ enum class socket_option : std::uint8_t {
     receive_buffer,
     linger_reset,
     defer_accept, ///< seconds
+    is_listening, ///< can only be asked for
 };
 
 inline constexpr std::size_t datagrams_per_call = 64;

@@ -36,6 +36,8 @@ option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_RCVBUF};
     case socket_option::defer_accept:
         return {IPPROTO_TCP, platform::defer_accept_option};
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
         break;
     }
