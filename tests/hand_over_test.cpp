@@ -8,11 +8,19 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -250,4 +258,190 @@ TEST_CASE("serve: a simulation has no descriptors to give or to take") {
                   std::errc::not_supported);
         }
     });
+}
+
+namespace {
+
+/// Sends `fd` along a Unix socket, as any program may do it; the library's part begins where the
+/// descriptor is there. See: SCM_RIGHTS in unix(7).
+bool send_descriptor(int along, int fd) {
+    char byte = 'l';
+    iovec content = {&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room = {};
+    msghdr message = {};
+    message.msg_iov = &content;
+    message.msg_iovlen = 1;
+    message.msg_control = room.data();
+    message.msg_controllen = room.size();
+    auto* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return ::sendmsg(along, &message, 0) == 1;
+}
+
+sockeye::unique_fd receive_descriptor(int along) {
+    char byte = 0;
+    iovec content = {&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room = {};
+    msghdr message = {};
+    message.msg_iov = &content;
+    message.msg_iovlen = 1;
+    message.msg_control = room.data();
+    message.msg_controllen = room.size();
+    int fd = -1;
+    if (::recvmsg(along, &message, 0) == 1) {
+        if (const auto* const header = CMSG_FIRSTHDR(&message)) {
+            std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        }
+    }
+    return sockeye::unique_fd(fd);
+}
+
+/// Answers each byte with the name of its process.
+auto answer_with(char name) {
+    return [name](sockeye::stream& link, sockeye::bytes in) {
+        link.write(std::string(in.size(), name));
+    };
+}
+
+/// Serves until `order` is readable; then the socket goes along `next`, and what is open drains.
+int old_process(const sockeye::endpoint& where, int ready, int order, int next) {
+    sockeye::loop loop;
+    auto server = sockeye::serve(loop, where, {.backlog = 4096}, answer_with('a'));
+    bool is_given = false;
+    sockeye::result<sockeye::watch> ordered = sockeye::watch();
+    ordered = loop.watch(order, sockeye::interest::readable, [&](sockeye::readiness) {
+        ordered->cancel();
+        const auto given = server->release_listener();
+        is_given = given && send_descriptor(next, given->get());
+        server->drain(10s, [&] { loop.stop(); });
+    });
+    if (!server || !ordered) {
+        return 1;
+    }
+    const auto port = server->local_endpoint().value().port();
+    if (::write(ready, &port, sizeof port) != sizeof port) {
+        return 2;
+    }
+    return !loop.run() && is_given ? 0 : 3;
+}
+
+/// Takes the socket that comes along `previous` and serves until `end` says something.
+int new_process(int previous, int end) {
+    auto taken = receive_descriptor(previous);
+    sockeye::loop loop;
+    const auto server = sockeye::serve(loop, std::move(taken), answer_with('b'));
+    const auto ended =
+        loop.watch(end, sockeye::interest::readable, [&](sockeye::readiness) { loop.stop(); });
+    return server && ended && !loop.run() ? 0 : 1;
+}
+
+/// Unix sockets whose calls wait.
+support::ends make_waiting_pair() {
+    auto made = support::make_pair();
+    for (const int fd : {made.first.get(), made.second.get()}) {
+        REQUIRE(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
+    }
+    return made;
+}
+
+/// A process that does `body`. Its destructor ends it.
+class child {
+public:
+    explicit child(const std::function<int()>& body) : id_(::fork()) {
+        if (id_ == 0) {
+            ::_exit(body());
+        }
+    }
+    child(const child&) = delete;
+    child& operator=(const child&) = delete;
+    ~child() {
+        if (id_ > 0) {
+            ::kill(id_, SIGKILL);
+            static_cast<void>(end());
+        }
+    }
+
+    /// Waits for it: what `body` gave, or -1.
+    int end() {
+        int status = 0;
+        const bool has_ended = id_ > 0 && ::waitpid(std::exchange(id_, -1), &status, 0) > 0;
+        return has_ended && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+
+private:
+    pid_t id_;
+};
+
+/// A client whose calls wait. Its answers are the name of the process that gave them, or 0.
+class waiting_client {
+public:
+    explicit waiting_client(const sockeye::endpoint& server)
+        : fd_(support::make_blocking_socket(server.family(), SOCK_STREAM)) {
+        const timeval patience = {.tv_sec = 20, .tv_usec = 0};
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        is_up_ = ::connect(fd_.get(), server.data(), server.size()) == 0;
+    }
+    char ask() {
+        char answer = 0;
+        const bool is_answered = is_up_ && ::send(fd_.get(), "?", 1, MSG_NOSIGNAL) == 1 &&
+                                 ::recv(fd_.get(), &answer, 1, 0) == 1;
+        return is_answered ? answer : '\0';
+    }
+
+private:
+    sockeye::unique_fd fd_;
+    bool is_up_ = false;
+};
+
+} // namespace
+
+TEST_CASE("[107] [241] hand-over: a server changes its process, and no connection fails") {
+    const support::scratch_folder folder;
+    auto where = sockeye::endpoint::parse("tcp://127.0.0.1:0").value();
+    SUBCASE("tcp") {}
+    SUBCASE("unix") {
+        where = sockeye::endpoint::parse("unix:" + folder.path("server")).value();
+    }
+    const auto between = make_waiting_pair();
+    const auto ready = support::make_pipe();
+    const auto order = support::make_pipe();
+    const auto end = support::make_pipe();
+    child old([&] {
+        return old_process(where, ready.second.get(), order.first.get(), between.first.get());
+    });
+    child next([&] { return new_process(between.second.get(), end.first.get()); });
+    std::uint16_t port = 0;
+    REQUIRE(support::turn_until(
+        [&] { return ::read(ready.first.get(), &port, sizeof port) == sizeof port; },
+        [] { ::usleep(100); }));
+    if (!where.is_local()) {
+        where.set_port(port);
+    }
+    waiting_client long_lived(where);
+    CHECK(long_lived.ask() == 'a');
+    std::map<char, int> answers;
+    // Who has said so takes the next one: from the first answer of the new process on, as many.
+    for (int asked = 0; asked < 20'000 && answers['b'] < 500; ++asked) {
+        if (asked == 500) {
+            REQUIRE(support::put(order.second.get()) == 1);
+        }
+        ++answers[waiting_client(where).ask()];
+    }
+    MESSAGE("answered by the old process: " << answers['a'] << ", by the new one: " << answers['b']
+                                            << ", failed: " << answers['\0']);
+    CHECK(answers['a'] >= 500);
+    CHECK(answers['b'] == 500);
+    CHECK(answers['\0'] == 0);
+    {
+        // What was open stays where it is until it ends.
+        CHECK(long_lived.ask() == 'a');
+        const waiting_client gone = std::exchange(long_lived, waiting_client(where));
+    }
+    CHECK(old.end() == 0);
+    CHECK(long_lived.ask() == 'b');
+    support::put(end.second.get());
+    CHECK(next.end() == 0);
 }
