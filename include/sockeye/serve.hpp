@@ -85,6 +85,7 @@ inline constexpr session_table callable_table = {
     .on_end = nullptr,
     .on_writable = nullptr,
     .on_close = nullptr,
+    .on_data_with_descriptors = nullptr,
 };
 
 template <typename T>

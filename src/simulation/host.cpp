@@ -154,6 +154,9 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->reuse_port = value != 0;
         break;
     case socket_option::ipv6_only:
+        if (it->kind == transport::udp && value == 0) {
+            return noted("set_option", fd, failure(EOPNOTSUPP)); // not modelled
+        }
         it->ipv6_only = value != 0;
         break;
     case socket_option::send_buffer:
@@ -305,7 +308,7 @@ look host::look_at(int fd) noexcept {
     }
     return {.readable = !it->packets.empty(),
             .writable = has_room_for_packets(*it),
-            .error = static_cast<bool>(it->pending),
+            .error = it->pending || !it->errors.empty(),
             .news = it->news};
 }
 

@@ -13,6 +13,8 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "receive",
                                                                 "send",
                                                                 "send_gathered",
+                                                                "send_with_descriptors",
+                                                                "receive_with_descriptors",
                                                                 "receive_datagrams",
                                                                 "send_datagrams",
                                                                 "set_option",

@@ -25,6 +25,8 @@ enum class seam_call : std::uint8_t {
     receive,
     send,
     send_gathered,
+    send_with_descriptors,
+    receive_with_descriptors,
     receive_datagrams,
     send_datagrams,
     set_option,

@@ -59,6 +59,11 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, sockeye::bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const sockeye::bytes> sources) override;
+    result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
+                                              std::span<const int> descriptors) override;
+    result<std::size_t>
+    receive_with_descriptors(int fd, std::span<std::byte> target,
+                             std::vector<sockeye::unique_fd>& descriptors) override;
     result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                           sockeye::datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
