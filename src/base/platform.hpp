@@ -48,14 +48,20 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 inline constexpr short poll_read_closed = 0;
 #endif
 
-/// The name of a socket option that this system does not have.
-inline constexpr int no_option = -1;
+/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+struct option_name {
+    int level;
+    int name;
+
+    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
+};
+inline constexpr option_name no_option = {0, -1};
 
 /// Its value is in seconds. See: tcp(7).
 #if defined(TCP_DEFER_ACCEPT)
-inline constexpr int defer_accept_option = TCP_DEFER_ACCEPT;
+inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
 #else
-inline constexpr int defer_accept_option = no_option;
+inline constexpr option_name defer_accept = no_option;
 #endif
 
 /// BSD socket addresses begin with their own length; the others have no such field.
@@ -200,16 +206,7 @@ inline ssize_t send_messages(int fd, message_header* messages, std::size_t count
 #endif
 }
 
-// Options of sockets for datagrams. What a system does not have is `no_option`.
-
-/// An option, or a control message, by its level and name.
-struct option_name {
-    int level;
-    int name;
-
-    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
-};
-inline constexpr option_name no_option = {0, -1};
+// Options of sockets for datagrams.
 
 #if defined(__linux__)
 inline constexpr option_name merge_received = {IPPROTO_UDP, UDP_GRO};

@@ -15,12 +15,7 @@
 namespace sockeye {
 namespace {
 
-struct option_name {
-    int level;
-    int name;
-};
-
-option_name name_of(socket_option option) noexcept {
+platform::option_name name_of(socket_option option) noexcept {
     switch (option) {
     case socket_option::no_delay:
         return {IPPROTO_TCP, TCP_NODELAY};
@@ -35,7 +30,7 @@ option_name name_of(socket_option option) noexcept {
     case socket_option::receive_buffer:
         return {SOL_SOCKET, SO_RCVBUF};
     case socket_option::defer_accept:
-        return {IPPROTO_TCP, platform::defer_accept_option};
+        return platform::defer_accept;
     case socket_option::is_listening:
         return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
@@ -159,23 +154,23 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 }
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
-    const auto [level, name] = name_of(option);
-    if (name == platform::no_option) {
+    const auto named = name_of(option);
+    if (!named.exists()) {
         return make_error_code(std::errc::not_supported);
     }
     if (option == socket_option::linger_reset) {
         const linger at_once = {.l_onoff = value, .l_linger = 0};
-        return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
+        return error_if(::setsockopt(fd, named.level, named.name, &at_once, sizeof at_once) != 0);
     }
-    return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
+    return error_if(::setsockopt(fd, named.level, named.name, &value, sizeof value) != 0);
 }
 
 result<int> posix_kernel::get_option(int fd, socket_option option) {
-    const auto [level, name] = name_of(option);
-    if (name == platform::no_option) {
+    const auto named = name_of(option);
+    if (!named.exists()) {
         return std::errc::not_supported;
     }
-    return integer_option(fd, level, name);
+    return integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {
