@@ -36,6 +36,15 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 inline constexpr short poll_read_closed = 0;
 #endif
 
+/// Asks the processor to have `*place` at hand soon; any address will do.
+inline void prefetch(const void* place) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(place);
+#else
+    static_cast<void>(place);
+#endif
+}
+
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>
 void set_length(Address& address, std::size_t size) noexcept {
