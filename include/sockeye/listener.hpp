@@ -4,6 +4,7 @@
 #include <sockeye/unique_function.hpp>
 
 #include <cstddef>
+#include <optional>
 
 namespace sockeye {
 
@@ -15,6 +16,16 @@ struct listen_options {
     std::size_t connections_max = 1'000'000;
     /// Share the port with other sockets of this user. See: SO_REUSEPORT in socket(7).
     bool reuse_port = false;
+    /// The permissions of a Unix socket's file, as chmod(2) has them: who may not write to it cannot
+    /// connect. They hold before anybody can connect, and whatever the umask is. Without them it
+    /// has what the umask leaves of 0777. Errors: invalid_argument where there is no file,
+    /// not_supported in a simulation.
+    std::optional<unsigned> mode;
+    /// Replaces the file of a Unix server that is gone: a socket, and connecting to it is refused.
+    /// Whatever else is there stays, links are not followed, and of two servers that try it at once
+    /// one has address_in_use. One that is bound and does not listen yet counts as gone; who is
+    /// there is connected to once. Others must not be able to write to the folder.
+    bool replace_stale = false;
     /// Limits of each accepted stream.
     stream_limits limits = {};
 };

@@ -86,7 +86,7 @@ result<owned_fd> server_core::bound_socket(const endpoint& local) {
             return error;
         }
     }
-    if (const auto error = system.bind(fd->get(), local)) {
+    if (const auto error = bind_listening(system, fd->get(), local, options)) {
         return error;
     }
     file = socket_file(system, local);

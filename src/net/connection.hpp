@@ -26,6 +26,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
+    bool is_special = false; ///< its carrier needs a look before each call; TCP does not
 };
 
 /// Bits of slot::flags.
@@ -48,6 +49,14 @@ enum stream_flag : std::uint16_t {
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
 
+/// Bits of stream_state::traits: what a descriptor is that is no socket, or not ours alone.
+enum stream_trait : std::uint8_t {
+    trait_file = 1 << 0,         ///< read and written, not received and sent
+    trait_write_only = 1 << 1,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 2, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 3,     ///< made blocking again when it is closed
+};
+
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
 /// the first 64 bytes.
 struct stream_state {
@@ -66,6 +75,7 @@ struct stream_state {
     std::size_t dropped_bytes = 0;
     close_reason reason = close_reason::closed;
     transport carrier = transport::tcp;
+    std::uint8_t traits = 0;
 };
 
 static_assert(offsetof(slot, state) + offsetof(stream_state, queue) + sizeof(void*) <= 64);
@@ -127,6 +137,8 @@ public:
     /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
     /// Throws bad_alloc, and then `fd` is closed.
     static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
+    /// The same with a descriptor that is no socket.
+    static result<slot*> begin_file(stream_kind& kind, const file_facts& facts, reopened_file file);
     static const slot_operations& operations() noexcept;
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
@@ -158,6 +170,10 @@ public:
     void come_up();
     /// Starts watching the descriptor.
     [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
+    /// Makes the descriptor blocking again when it is closed or given away.
+    void restore_at_end() noexcept;
+    /// Who made the other end.
+    [[nodiscard]] result<peer_credentials> credentials();
 
     [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
     [[nodiscard]] std::size_t unsent() const noexcept {
@@ -196,7 +212,17 @@ private:
     void send_now(bytes data);
     void send_unit(bytes data, std::vector<unique_fd> descriptors);
     [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
+    [[nodiscard]] result<std::size_t> send_parts(bytes first, bytes second);
     [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool has(stream_trait trait) const noexcept {
+        return kind_.is_special && (state_.traits & trait) != 0;
+    }
+    [[nodiscard]] bool keeps_messages() const noexcept {
+        return kind_.is_special && state_.carrier == transport::unix_seqpacket;
+    }
+    void look_for_hangup();
+    void restore_file() noexcept;
     [[nodiscard]] bool is_queue_full() noexcept;
     [[nodiscard]] write_status after_write();
     [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
