@@ -481,6 +481,7 @@ TEST_CASE("endpoint: a Unix path is taken byte for byte") {
     for (const auto& [text, path, printed] : std::initializer_list<row>{
              {"unix:/run/echo", "/run/echo", "unix:/run/echo"},
              {"unix-dgram:/run/echo", "/run/echo", "unix-dgram:/run/echo"},
+             {"unix-seqpacket:/run/echo", "/run/echo", "unix-seqpacket:/run/echo"},
              {"unix:relative", "relative", "unix:relative"},
              {"unix:///run/echo", "///run/echo", "unix:///run/echo"},
              {"unix: /a b ", " /a b ", "unix: /a b "},
@@ -511,7 +512,7 @@ TEST_CASE("endpoint: a Unix path is taken byte for byte") {
 }
 
 TEST_CASE("endpoint: [180] the longest path is taken whole, one byte more is refused") {
-    for (const std::string scheme : {"unix:", "unix-dgram:"}) {
+    for (const std::string scheme : {"unix:", "unix-dgram:", "unix-seqpacket:"}) {
         const std::string longest(path_bytes_max, 'p');
         CHECK(parsed(scheme + longest).path() == longest);
         check_round_trip(parsed(scheme + longest));
@@ -542,6 +543,7 @@ TEST_CASE("endpoint: [181] a leading @ or NUL makes an abstract name, where ther
     for (const auto& [text, name, printed] : std::initializer_list<row>{
              {"unix:@name", "name", "unix:@name"},
              {"unix-dgram:@name", "name", "unix-dgram:@name"},
+             {"unix-seqpacket:@name", "name", "unix-seqpacket:@name"},
              {"unix:\0name"sv, "name", "unix:@name"},
              {"unix:@@name", "@name", "unix:@@name"},
              {"unix:@/tmp/x", "/tmp/x", "unix:@/tmp/x"},

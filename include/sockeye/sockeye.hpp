@@ -16,6 +16,7 @@
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/signal_set.hpp>
+#include <sockeye/standard_streams.hpp>
 #include <sockeye/stream.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/timer.hpp>

@@ -3,6 +3,7 @@
 #include <sockeye/bytes.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/loop.hpp>
+#include <sockeye/peer_credentials.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
@@ -73,6 +74,10 @@ private:
 /// A connection: bytes in order, both ways. A move-only handle; on a dead connection every verb
 /// is harmless.
 ///
+/// Over unix-seqpacket each write is one message and each on_data what one write was: of at most
+/// 64 KiB, else the connection of whoever wrote or reads it ends with message_size. An empty write
+/// is none; an empty message that somebody else sends cannot be told from the end.
+///
 /// A session gets its connection's own `stream&`, the same object all its life. A stream that
 /// connect, adopt or a listener gave owns its connection: its destructor closes it in silence (no
 /// handler runs again, the session goes), and what write took is still sent within the linger
@@ -97,7 +102,7 @@ public:
     /// Sends `descriptors` along with the first byte of `data`: the peer gets copies of them, no
     /// later than that byte, and those given here are closed once they are sent or lost.
     ///
-    /// Unix streams alone. The connection ends with not_supported on others and in a simulation,
+    /// Unix sockets alone. The connection ends with not_supported on others and in a simulation,
     /// with invalid_argument without a byte to go with or with more than 253 descriptors, and with
     /// send_queue_full where more than 253 wait already. See: SCM_RIGHTS in unix(7).
     write_status write(bytes data, std::vector<unique_fd> descriptors);
@@ -140,6 +145,9 @@ public:
     /// Errors: not_connected when it is gone; what getsockname(2), getpeername(2) say.
     [[nodiscard]] result<endpoint> local_endpoint() const;
     [[nodiscard]] result<endpoint> peer_endpoint() const;
+    /// Who made the other end of a Unix socket's connection. Errors: not_connected when it is gone or
+    /// not up yet; not_supported for TCP, for what is no socket, and in a simulation.
+    [[nodiscard]] result<sockeye::peer_credentials> peer_credentials() const;
     [[nodiscard]] stream_ref ref() const noexcept { return {index_, generation_}; }
     /// Requires: not moved from.
     [[nodiscard]] sockeye::loop& loop() const noexcept;
@@ -172,11 +180,18 @@ struct connect_options {
     endpoint local = {};
 };
 
-/// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
+/// Makes a stream of a connected socket that somebody else opened, or of what is read and written
+/// like one: a pipe, a FIFO, a terminal, a device, a regular file. It is made non-blocking, for all
+/// that share its open file description; see standard_input() for one that others go on using.
 ///
-/// Errors: bad_file_descriptor, errc::not_pollable, not_connected, file_exists when it is watched
-/// here already, not_supported in a simulation, not_enough_memory; then `fd` is closed. Reading
-/// begins with attach().
+/// Of one that can only be written, on_data and on_end are not called, and the reader's end is
+/// close_reason::failed with broken_pipe. One that can only be read refuses writes and ends with
+/// close_reason::ended. A terminal that hung up has ended. A regular file is read and written from
+/// where it stands, 64 KiB in a turn and on the loop's thread, without waiting for readiness.
+/// Errors: bad_file_descriptor, errc::not_pollable for a directory, not_connected, file_exists when
+/// it is watched here already, not_supported in a simulation, not_enough_memory; then `fd` is
+/// closed. Reading begins with attach().
+/// See: pipe(7), fifo(7), open(2).
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 
 /// The part of connect that is no template. Where it throws, `session` is still the caller's.

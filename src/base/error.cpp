@@ -12,7 +12,8 @@ const char* message_of_address(errc e) noexcept {
     case errc::endpoint_empty:
         return "nothing is written there; use tcp://HOST:PORT, udp://HOST:PORT or unix:PATH";
     case errc::endpoint_scheme_unknown:
-        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or unix-dgram:PATH";
+        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH "
+               "or unix-seqpacket:PATH";
     case errc::endpoint_host_missing:
         return "the address is missing; use HOST:PORT, or :PORT for this machine only";
     case errc::endpoint_host_invalid:

@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -165,6 +167,57 @@ inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept
     return fd;
 #else
     return ::accept4(listener, peer, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#endif
+}
+
+/// Who made the other end of the Unix socket `fd`; false with errno set where nobody can say.
+inline bool ask_peer_credentials(int fd, std::uint32_t& user, std::uint32_t& group,
+                                 std::optional<std::int32_t>& process) noexcept {
+#if defined(__linux__) || defined(__OpenBSD__)
+#if defined(__OpenBSD__)
+    sockpeercred told = {};
+#else
+    ucred told = {};
+#endif
+    socklen_t size = sizeof told;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &told, &size) != 0) {
+        return false;
+    }
+    // Linux has an answer for sockets that have no such peer.
+    if (told.uid == static_cast<uid_t>(-1)) {
+        errno = EOPNOTSUPP;
+        return false;
+    }
+    user = told.uid;
+    group = told.gid;
+    process = told.pid;
+    return true;
+#else
+    uid_t told_user = 0;
+    gid_t told_group = 0;
+    if (::getpeereid(fd, &told_user, &told_group) != 0) {
+        return false;
+    }
+    user = told_user;
+    group = told_group;
+#if defined(LOCAL_PEERPID)
+    pid_t told_process = 0;
+    socklen_t size = sizeof told_process;
+    if (::getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &told_process, &size) == 0) {
+        process = told_process;
+    }
+#endif
+    return true;
+#endif
+}
+
+/// Where what `fd` leads to can be opened once more, with an open file description of its own;
+/// false where the system has no such name for it. `room` holds 64 bytes.
+inline bool name_of_open_file(int fd, char (&room)[64]) noexcept {
+#if defined(__linux__)
+    return std::snprintf(room, sizeof room, "/proc/self/fd/%d", fd) > 0;
+#else
+    return ::ttyname_r(fd, room, sizeof room) == 0;
 #endif
 }
 

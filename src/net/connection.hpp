@@ -26,6 +26,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
+    bool is_special = false; ///< its carrier needs a look before each call; TCP does not
 };
 
 /// Bits of slot::flags.
@@ -69,6 +70,14 @@ private:
 /// The category of an error, in a byte.
 enum class error_origin : std::uint8_t { generic, system, sockeye };
 
+/// Bits of stream_state::traits: what a descriptor is that is no socket, or not ours alone.
+enum stream_trait : std::uint8_t {
+    trait_file = 1 << 0,         ///< read and written, not received and sent
+    trait_write_only = 1 << 1,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 2, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 3,     ///< made blocking again when it is closed
+};
+
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
 /// the first 64 bytes. What few connections need is in `extra`.
 struct stream_state {
@@ -86,10 +95,11 @@ struct stream_state {
     /// the connect deadline, the linger deadline, the look at a half-closed one.
     std::uint32_t phase_ends = 0;
     std::int32_t failure_value = 0;
-    error_origin failure_origin = error_origin::system;
+    error_origin failure_origin : 4 = error_origin::system;
+    deadline_kind passed : 4 = deadline_kind::none;
     close_reason reason = close_reason::closed;
-    deadline_kind passed = deadline_kind::none;
     transport carrier = transport::tcp;
+    std::uint8_t traits = 0; ///< bits of stream_trait
     stream_extra* extra = nullptr;
     const stream* owner = nullptr; ///< the handle whose end closes it; null after detach
     std::size_t dropped_bytes = 0;
@@ -157,6 +167,8 @@ public:
     /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
     /// Throws bad_alloc, and then `fd` is closed.
     static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
+    /// The same with a descriptor that is no socket.
+    static result<slot*> begin_file(stream_kind& kind, const file_facts& facts, reopened_file file);
     static const slot_operations& operations() noexcept;
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
@@ -188,6 +200,10 @@ public:
     void come_up();
     /// Starts watching the descriptor.
     [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
+    /// Makes the descriptor blocking again when it is closed or given away.
+    void restore_at_end() noexcept;
+    /// Who made the other end.
+    [[nodiscard]] result<peer_credentials> credentials();
 
     [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
     [[nodiscard]] std::size_t unsent() const noexcept {
@@ -239,7 +255,17 @@ private:
     void send_now(bytes data);
     void send_unit(bytes data, std::vector<unique_fd> descriptors);
     [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
+    [[nodiscard]] result<std::size_t> send_parts(bytes first, bytes second);
     [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool has(stream_trait trait) const noexcept {
+        return kind_.is_special && (state_.traits & trait) != 0;
+    }
+    [[nodiscard]] bool keeps_messages() const noexcept {
+        return kind_.is_special && state_.carrier == transport::unix_seqpacket;
+    }
+    void look_for_hangup();
+    void restore_file() noexcept;
     [[nodiscard]] bool is_queue_full() noexcept;
     [[nodiscard]] write_status after_write();
     [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,

@@ -5,7 +5,6 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <new>
 
@@ -98,8 +97,15 @@ void connection::on_resume(slot& place) {
     }
     if (link.is(flag_connecting)) {
         connecting_state::check(place);
-    } else if (link.is(flag_readable) && link.can_read()) {
-        link.read_once();
+        return;
+    }
+    if (link.has(trait_always_ready) && link.state_.queue != nullptr && !link.is(flag_send_later)) {
+        link.drain_queue();
+    }
+    // A new view: on_writable may have given the connection another session.
+    connection now(place);
+    if (now.is(flag_readable) && now.can_read()) {
+        now.read_once();
     }
 }
 
@@ -192,6 +198,9 @@ write_status connection::write(bytes data) {
     if (data.empty()) {
         return write_status::ok;
     }
+    if (keeps_messages()) {
+        return write_unit(data, {});
+    }
     if (state_.queue != nullptr || is(flag_connecting)) {
         if (is_queue_full()) {
             return write_status::refused;
@@ -266,11 +275,8 @@ void connection::send_now(bytes data) {
     auto& io = core_.io();
     const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
-    const std::array parts = {pending, data};
     ++io.counters().writes;
-    const auto sent = pending.empty() || data.empty()
-                          ? core_.system().send(place_.fd, pending.empty() ? data : pending)
-                          : core_.system().send_gathered(place_.fd, parts);
+    const auto sent = send_parts(pending, data);
     const auto shortage = shortage_of(sent);
     if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += pending.size() + data.size();
@@ -313,6 +319,9 @@ bool connection::queue_rest(bytes data) noexcept {
         return false;
     }
     core_.io().counters().queued_bytes += data.size();
+    if (has(trait_always_ready)) {
+        core_.io().queue_resume(place_);
+    }
     return true;
 }
 
@@ -340,6 +349,9 @@ void connection::drain_queue() {
         delete std::exchange(state_.queue, nullptr);
         update_interest();
         output_sent();
+    }
+    if (state_.queue != nullptr && has(trait_always_ready)) {
+        io.queue_resume(place_);
     }
     if (unsent() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
         clear(flag_paused_by_queue);
@@ -395,7 +407,9 @@ void connection::output_sent() {
     } else if (is(flag_shut_wanted) && !is(flag_shut_done)) {
         set(flag_shut_done);
         // A failure means that the peer is gone, which the next read will say.
-        static_cast<void>(core_.system().shutdown_write(place_.fd));
+        if (!has(trait_file)) {
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
         if (is(flag_read_ended)) {
             end(close_reason::ended);
         } else if (kind_.limits.shutdown > duration::zero()) {

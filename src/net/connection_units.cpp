@@ -11,14 +11,20 @@
 namespace sockeye {
 namespace {
 
+/// A longer one would not fit into the buffer that we read into.
+constexpr std::size_t message_bytes_max = 64 * 1024;
+constexpr std::size_t file_bytes_per_turn = 64 * 1024;
+
 /// Why `carrier` cannot send `descriptors` with `data`; nothing where it can.
 std::error_code obstacle_to(transport carrier, bytes data,
                             const std::vector<unique_fd>& descriptors) noexcept {
-    if (carrier != transport::unix_stream) {
-        return make_error_code(std::errc::not_supported);
+    if (!descriptors.empty() && (data.empty() || descriptors.size() > descriptors_per_message)) {
+        return make_error_code(std::errc::invalid_argument);
     }
-    const bool fits = !data.empty() && descriptors.size() <= descriptors_per_message;
-    return fits ? std::error_code() : make_error_code(std::errc::invalid_argument);
+    if (carrier == transport::unix_seqpacket && data.size() > message_bytes_max) {
+        return make_error_code(std::errc::message_size);
+    }
+    return {};
 }
 
 result<std::size_t> send_along(kernel& system, int fd, bytes data,
@@ -43,6 +49,15 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
     if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
         return write_status::refused;
     }
+    if (state_.carrier == transport::tcp || has(trait_file)) {
+        end(close_reason::failed, make_error_code(std::errc::not_supported));
+        return write_status::refused;
+    }
+    return write_unit(data, std::move(descriptors));
+}
+
+/// Writes what has to be handed over by a call of its own. Requires: writing is possible.
+write_status connection::write_unit(bytes data, std::vector<unique_fd> descriptors) {
     // Whoever ignores a refusal must not leave a hole in the stream.
     if (const auto error = obstacle_to(state_.carrier, data, descriptors)) {
         end(close_reason::failed, error);
@@ -77,7 +92,9 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
 void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     auto& counters = core_.io().counters();
     ++counters.writes;
-    const auto sent = send_along(core_.system(), place_.fd, data, descriptors);
+    const auto sent = descriptors.empty()
+                          ? core_.system().send(place_.fd, data)
+                          : send_along(core_.system(), place_.fd, data, descriptors);
     const auto shortage = shortage_of(sent);
     if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += data.size();
@@ -116,6 +133,25 @@ bool connection::queue_unit(bytes data, std::vector<unique_fd> descriptors) noex
     return queue_rest(data);
 }
 
+/// One call, or two where the descriptor is no socket: at least one of both parts has bytes.
+result<std::size_t> connection::send_parts(bytes first, bytes second) {
+    auto& system = core_.system();
+    const bool is_one = first.empty() || second.empty();
+    const auto one = first.empty() ? second : first;
+    if (has(trait_file)) {
+        const bool is_regular = has(trait_always_ready);
+        const auto most = is_regular ? std::min(one.size(), file_bytes_per_turn) : one.size();
+        const auto sent = system.write(place_.fd, one.first(most));
+        if (is_one || is_regular || !sent || *sent < one.size()) {
+            return sent;
+        }
+        const auto rest = system.write(place_.fd, second);
+        return *sent + (rest ? *rest : 0);
+    }
+    const std::array parts = {first, second};
+    return is_one ? system.send(place_.fd, one) : system.send_gathered(place_.fd, parts);
+}
+
 /// Sends the queue, unit by unit, until the kernel takes no more.
 result<std::size_t> connection::send_front() {
     auto& counters = core_.io().counters();
@@ -125,7 +161,7 @@ result<std::size_t> connection::send_front() {
         const auto part = queue.next();
         const auto* const along = queue.descriptors();
         ++counters.writes;
-        const auto sent = along == nullptr ? core_.system().send(place_.fd, part)
+        const auto sent = along == nullptr ? send_parts(part, {})
                                            : send_along(core_.system(), place_.fd, part, *along);
         if (!sent || *sent == 0) {
             return all == 0 ? sent : all;
@@ -143,8 +179,15 @@ result<std::size_t> connection::send_front() {
 result<std::size_t> connection::receive(std::span<std::byte> target,
                                         std::vector<unique_fd>& descriptors) {
     auto& system = core_.system();
-    if (state_.carrier != transport::unix_stream || !wants_descriptors(*kind_.table)) {
+    if (!kind_.is_special) {
         return system.receive(place_.fd, target);
+    }
+    if (has(trait_file)) {
+        return system.read(place_.fd, target);
+    }
+    if (!wants_descriptors(*kind_.table)) {
+        return keeps_messages() ? system.receive_message(place_.fd, target)
+                                : system.receive(place_.fd, target);
     }
     const auto got = system.receive_with_descriptors(place_.fd, target, descriptors);
     if (descriptors.size() > kind_.limits.descriptors_max) {
@@ -152,6 +195,67 @@ result<std::size_t> connection::receive(std::span<std::byte> target,
         return errc::descriptor_limit;
     }
     return got;
+}
+
+result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
+                                     reopened_file file) {
+    auto& place = make(kind, transport::unix_stream);
+    connection link(place);
+    link.state_.traits = trait_file;
+    link.set(facts.can_write ? 0U : flag_shut_wanted | flag_shut_done);
+    if (!facts.can_read) {
+        link.state_.traits |= trait_write_only;
+        link.set(flag_read_ended);
+    }
+    if (file.is_shared) {
+        link.restore_at_end();
+    }
+    place.fd = file.fd.release();
+    ++kind.core.io().counters().opened;
+    const auto error = facts.is_regular ? make_error_code(errc::not_pollable) : link.watch();
+    if (error == errc::not_pollable) {
+        // Files, and devices such as /dev/null: they never wait.
+        link.state_.traits |= trait_always_ready;
+        link.set(flag_readable | flag_end_hinted); // until a read says that this was the end
+        link.begin_time();
+        return &place;
+    }
+    if (error) {
+        link.set(flag_terminal);
+        link.free();
+        return error;
+    }
+    link.begin_time();
+    if (!facts.can_read) {
+        link.look_again();
+    }
+    return &place;
+}
+
+/// Whether anybody is left who could read, where nothing is read that would say so.
+void connection::look_for_hangup() {
+    if (core_.system().is_hung_up(place_.fd)) {
+        end(close_reason::failed, make_error_code(has(trait_file) ? std::errc::broken_pipe
+                                                                  : std::errc::connection_reset));
+    }
+}
+
+void connection::restore_at_end() noexcept {
+    kind_.is_special = true;
+    state_.traits |= trait_restored;
+}
+
+void connection::restore_file() noexcept {
+    if (place_.fd >= 0 && has(trait_restored)) {
+        core_.system().make_blocking(place_.fd);
+    }
+}
+
+result<peer_credentials> connection::credentials() {
+    if (state_.carrier == transport::tcp || has(trait_file)) {
+        return std::errc::not_supported;
+    }
+    return core_.system().credentials(place_.fd);
 }
 
 } // namespace sockeye

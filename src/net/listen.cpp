@@ -115,7 +115,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
     if (const auto error = set_options(fd->get(), local.family())) {
         return error;
     }
-    if (const auto error = system.bind(fd->get(), local)) {
+    if (const auto error = bind_listening(system, fd->get(), local, options)) {
         return error;
     }
     file = socket_file(system, local);

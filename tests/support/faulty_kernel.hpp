@@ -50,6 +50,7 @@ public:
 
     result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
+    std::error_code bind_with_mode(int fd, const sockeye::endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
     result<sockeye::owned_fd> accept(int fd, sockeye::transport kind,
                                      sockeye::endpoint& peer) override;
@@ -64,6 +65,12 @@ public:
     result<std::size_t>
     receive_with_descriptors(int fd, std::span<std::byte> target,
                              std::vector<sockeye::unique_fd>& descriptors) override;
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    result<sockeye::peer_credentials> credentials(int fd) override;
+    result<sockeye::file_facts> describe(int fd) override;
+    result<std::size_t> read(int fd, std::span<std::byte> target) override;
+    result<std::size_t> write(int fd, sockeye::bytes source) override;
+    result<sockeye::reopened_file> reopen(int fd) override;
     result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                           sockeye::datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
@@ -77,6 +84,8 @@ public:
     result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path,
+                                     const sockeye::file_identity& file) override;
     result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     result<sockeye::wake_channel> make_wake_channel() override;
@@ -87,6 +96,10 @@ public:
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
 
 private:
+    template <typename Call>
+    result<std::size_t> part_in(seam_call where, int fd, std::span<std::byte> target, Call&& call);
+    template <typename Call>
+    result<std::size_t> part_out(seam_call where, int fd, sockeye::bytes source, Call&& call);
     template <typename Call>
     auto answer(seam_call where, int fd, Call&& call) -> decltype(call());
     void note_stray(seam_call where, std::error_code error);

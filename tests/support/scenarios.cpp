@@ -59,6 +59,8 @@ std::string stage::local(transport kind) const {
         return "udp://127.0.0.1:0";
     case transport::unix_stream:
         return "unix:" + path;
+    case transport::unix_seqpacket:
+        return "unix-seqpacket:" + path;
     case transport::unix_datagram:
         break;
     }
