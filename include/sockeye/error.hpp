@@ -16,6 +16,8 @@ enum class errc {
     backend_unknown,      ///< no backend has this name
     backend_unavailable,  ///< the backend exists, but not on this machine or in this build
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service
+    descriptor_limit,     ///< the peer sent more descriptors at once than the stream takes
+    discard_limit,        ///< the peer said more than a graceful close was to drop
 
     endpoint_empty,                ///< nothing was written
     endpoint_scheme_unknown,       ///< the part before "://" or ":" is none of ours

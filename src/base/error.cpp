@@ -28,6 +28,10 @@ const char* message_of(errc e) noexcept {
         return "this backend is not available here";
     case errc::service_mismatch:
         return "this transport does not carry this kind of service";
+    case errc::descriptor_limit:
+        return "more descriptors came at once than this stream takes";
+    case errc::discard_limit:
+        return "the peer said more than a graceful close was to drop";
     case errc::endpoint_empty:
         return "nothing is written there; use tcp://HOST:PORT, udp://HOST:PORT or unix:PATH";
     case errc::endpoint_scheme_unknown:

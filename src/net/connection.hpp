@@ -1,7 +1,7 @@
 #pragma once
 
 #include "loop/loop_core.hpp"
-#include "net/write_queue.hpp"
+#include "net/unsent_output.hpp"
 
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace sockeye {
 
@@ -45,14 +46,6 @@ enum stream_flag : std::uint16_t {
     flag_silent = 1 << 13,     ///< its owner is gone: on_close is not called
     flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
-};
-
-/// What the kernel did not take yet, and how long it has had no memory for it.
-struct unsent_output : write_queue {
-    static constexpr duration retry_delay_min = std::chrono::milliseconds(1);
-
-    duration retry_delay = retry_delay_min;
-    duration waited = duration::zero();
 };
 
 /// When the last byte came or went, and whether one ever came. A message stores it and does no
@@ -142,7 +135,7 @@ public:
     void for_each(reactor& io, Verb&& verb);
 
     /// Told when a connection has left: closed, or taken over.
-    void (*on_erase)(connection_group&) = nullptr;
+    void (*on_erase)(connection_group&, const slot&) = nullptr;
     server_core* owner = nullptr;
 
 private:
@@ -168,6 +161,7 @@ public:
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
+    write_status write(bytes data, std::vector<unique_fd> descriptors);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
@@ -186,6 +180,11 @@ public:
     /// Its group goes.
     void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
+    /// Each of these throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    void set_limits(const stream_limits& limits);
+    void cancel() noexcept;
+    void graceful_close(const graceful_options& options);
 
     /// Over: `reason` and `error` are what on_close will say. The first call counts.
     void end(close_reason reason, std::error_code error = {}) noexcept;
@@ -200,6 +199,7 @@ public:
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
     }
     [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] const stream_limits& limits() const noexcept { return kind_.limits; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
 
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
@@ -243,6 +243,13 @@ private:
     void drain_queue();
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
+    void send_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
+    [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] bool is_queue_full() noexcept;
+    [[nodiscard]] write_status after_write();
+    [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
+                                              std::vector<unique_fd>& descriptors);
     void write_failed(std::error_code error);
     [[nodiscard]] bool queue_rest(bytes data) noexcept;
     void output_sent();
@@ -253,7 +260,18 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
-    void drop_empty_extra() noexcept;
+    [[nodiscard]] stream_extra& extra();
+    void drop_idle_extra() noexcept;
+    [[nodiscard]] bool is_waiter_due() const noexcept;
+    static void tell_waiters(slot& place);
+    static void tell_last_waiters(slot& place);
+    [[nodiscard]] bool was_sent(std::uint64_t until) const noexcept;
+    [[nodiscard]] bool is_discarding() const noexcept;
+    void discard(std::size_t count);
+    void note_queued(std::size_t count) noexcept;
+    void note_drained(std::size_t count) noexcept;
+    void begin_waiting() noexcept;
+    [[nodiscard]] bool keeps_rate() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>

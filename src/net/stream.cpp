@@ -77,6 +77,12 @@ write_status stream::write(bytes data) {
     return place == nullptr ? write_status::refused : connection(*place).write(data);
 }
 
+write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused
+                            : connection(*place).write(data, std::move(descriptors));
+}
+
 void stream::shutdown() {
     with(*this, [](connection link) { link.shutdown(); });
 }
@@ -87,6 +93,28 @@ void stream::close() {
 
 void stream::abort() {
     with(*this, [](connection link) { link.abort(); });
+}
+
+void stream::graceful_close(const graceful_options& options) {
+    with(*this, [&](connection link) { link.graceful_close(options); });
+}
+
+bool stream::when_sent(unique_function<void(std::error_code)> handler) {
+    auto* place = stream_access::place(*this);
+    return place != nullptr && connection(*place).when_sent(std::move(handler));
+}
+
+void stream::cancel() noexcept {
+    with(*this, [](connection link) { link.cancel(); });
+}
+
+void stream::set_limits(const stream_limits& limits) {
+    with(*this, [&](connection link) { link.set_limits(limits); });
+}
+
+stream_limits stream::limits() const noexcept {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? stream_limits{} : connection(*place).limits();
 }
 
 void stream::pause() {
