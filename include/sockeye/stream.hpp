@@ -7,6 +7,7 @@
 #include <sockeye/session.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>
 
 #include <cstdint>
 #include <string_view>
@@ -48,10 +49,29 @@ struct stream_limits {
     /// Without a byte either way. While reading waits for memory of the loop's, it does not run,
     /// nor does first_byte.
     duration idle = duration::zero();
+    /// The oldest byte that was written waits longer for the system to take it; late by an eighth
+    /// of it at most where many bytes wait.
+    duration write = duration::zero();
+    /// Bytes a second that a peer has to take while output waits: who took fewer in a whole window
+    /// is closed. The first window begins when output begins to wait, each other one at the end of
+    /// the last, so that who stops reading is closed after one to two of them. 0 is none.
+    /// Measured by what the system takes from us, which it does in steps of about a third of its
+    /// send buffer.
+    std::size_t min_rate = 0;
+    duration min_rate_window = std::chrono::seconds(30);
     /// From our FIN to the peer's.
     duration shutdown = duration::zero();
     /// From the opening, whatever happens.
     duration lifetime = duration::zero();
+};
+
+/// How a graceful close goes about it.
+struct graceful_options {
+    /// Bytes of the peer's that are read and dropped; more end the connection with
+    /// errc::discard_limit.
+    std::size_t discard_max = std::size_t{1} << 20;
+    /// From the call until the peer's FIN was read: then it ends with timed_out.
+    duration deadline = std::chrono::seconds(10);
 };
 
 /// Names a connection without owning it. Any thread may hold and copy it.
@@ -114,10 +134,31 @@ public:
     void shutdown();
     /// Sends what was taken, within the linger time, and closes. Leads to on_close. Bytes that the
     /// peer sent and nobody read make the system reset the connection, which may cost the peer
-    /// what it had not read yet: who speaks first and closes calls shutdown() and reads to the end.
+    /// what it had not read yet: who speaks first and closes calls graceful_close().
     void close();
+    /// Sends what was taken, then FIN; reads and drops what the peer still says until its FIN, and
+    /// closes then. A peer that ends in time is never reset. Leads to on_close, which hears how
+    /// much was dropped. close() after it does nothing, abort() ends it. Without memory for it the
+    /// connection ends with not_enough_memory.
+    void graceful_close(const graceful_options& options = {});
     /// Drops what is unsent and closes with a reset (RST). Leads to on_close.
     void abort();
+
+    /// Calls `handler` once, from the loop, when the system has taken all that was written before;
+    /// after shutdown() it has been told to send FIN, too. What ends the connection before ends the
+    /// wait, and on_close comes after it: with the error of the failure, or operation_canceled
+    /// where bytes were dropped by abort() or the linger deadline. Handlers are called in the order
+    /// of the calls. False, and `handler` is not called, where no more can be written because the
+    /// connection is over. Throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    /// Ends all waits of when_sent with operation_canceled; the bytes are sent all the same.
+    void cancel() noexcept;
+
+    /// Other limits from now on, for this connection alone. What is counted from the opening still
+    /// is; what waits to be sent begins to wait anew. Throws bad_alloc, and then nothing has
+    /// changed.
+    void set_limits(const stream_limits& limits);
+    [[nodiscard]] stream_limits limits() const noexcept;
 
     /// Stops on_data until resume(); the bytes wait in the kernel.
     void pause();

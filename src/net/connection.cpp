@@ -124,8 +124,15 @@ void connection::open() {
 void connection::come_up() {
     clear(flag_connecting);
     state_.extra->connecting.reset();
-    drop_empty_extra();
     begin_time();
+    if (state_.queue != nullptr) {
+        begin_waiting();
+    }
+    if (is_waiter_due()) {
+        core_.io().queue_resume(place_);
+    } else {
+        drop_idle_extra();
+    }
     ++core_.io().counters().opened;
     update_interest();
     open();
@@ -306,12 +313,22 @@ void connection::on_finish(slot& place) {
     connection link(place);
     auto& state = link.state_;
     const auto* table = link.kind_.table;
+    if (!link.is(flag_silent)) {
+        link.set(flag_in_handler);
+        tell_last_waiters(place);
+        link.clear(flag_in_handler);
+    }
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure(), state.passed, state.dropped_bytes,
-                                 state.extra == nullptr || state.extra->connecting == nullptr
-                                     ? std::span<const connect_attempt>()
-                                     : state.extra->connecting->report(state.failure())};
+        const bool was_connecting = state.extra != nullptr && state.extra->connecting != nullptr;
+        const close_info info = {
+            .reason = state.reason,
+            .error = state.failure(),
+            .deadline = state.passed,
+            .dropped_bytes = state.dropped_bytes,
+            .discarded_bytes = link.is_discarding() ? state.extra->discard->bytes : 0,
+            .attempts = was_connecting ? state.extra->connecting->report(state.failure())
+                                       : std::span<const connect_attempt>()};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
@@ -361,16 +378,18 @@ timer_id connection::start_timer(duration delay, void (*fire)(void*, std::uint64
     }
 }
 
-void connection::drop_empty_extra() noexcept {
-    if (state_.extra != nullptr && state_.extra->is_empty()) {
-        delete std::exchange(state_.extra, nullptr);
-    }
-}
-
 /// What the peer's FIN leads to: the session's on_end, or the end once all output is sent.
 void connection::read_end() {
     set(flag_read_ended);
     clear(flag_readable);
+    if (is(flag_closing)) {
+        if (is(flag_shut_done)) {
+            end(state_.reason);
+        } else {
+            update_interest();
+        }
+        return;
+    }
     if (is(flag_shut_done)) {
         end(close_reason::ended);
         return;

@@ -192,6 +192,11 @@ public:
     /// Its group goes.
     void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
+    /// Each of these throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    void set_limits(const stream_limits& limits);
+    void cancel() noexcept;
+    void graceful_close(const graceful_options& options);
 
     /// Over: `reason` and `error` are what on_close will say. The first call counts.
     void end(close_reason reason, std::error_code error = {}) noexcept;
@@ -210,6 +215,7 @@ public:
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
     }
     [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] const stream_limits& limits() const noexcept { return kind_.limits; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
 
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
@@ -280,7 +286,18 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
-    void drop_empty_extra() noexcept;
+    [[nodiscard]] stream_extra& extra();
+    void drop_idle_extra() noexcept;
+    [[nodiscard]] bool is_waiter_due() const noexcept;
+    static void tell_waiters(slot& place);
+    static void tell_last_waiters(slot& place);
+    [[nodiscard]] bool was_sent(std::uint64_t until) const noexcept;
+    [[nodiscard]] bool is_discarding() const noexcept;
+    void discard(std::size_t count);
+    void note_queued(std::size_t count) noexcept;
+    void note_drained(std::size_t count) noexcept;
+    void begin_waiting() noexcept;
+    [[nodiscard]] bool keeps_rate() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>

@@ -43,9 +43,11 @@ bool connection::uses_edge() const noexcept {
 }
 
 bool connection::can_read() const noexcept {
+    if (is(flag_closing)) {
+        return is_discarding() && !is(flag_paused_by_memory | flag_read_ended | flag_terminal);
+    }
     constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_queue |
-                                   flag_paused_by_memory | flag_read_ended | flag_closing |
-                                   flag_terminal;
+                                   flag_paused_by_memory | flag_read_ended | flag_terminal;
     return !is(obstacles) && state_.session != nullptr;
 }
 
@@ -107,6 +109,9 @@ void connection::on_resume(slot& place) {
     if (now.is(flag_readable) && now.can_read()) {
         now.read_once();
     }
+    if (link.state_.extra != nullptr && !link.is(flag_terminal)) {
+        tell_waiters(place);
+    }
 }
 
 /// One receive call. A short read means that nothing is left, unless the backend hinted at an end
@@ -150,6 +155,10 @@ void connection::read_once() {
     state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
+    }
+    if (is(flag_closing)) {
+        discard(*got);
+        return;
     }
     const bytes data = buffer.first(*got);
     deliver([&] {
@@ -319,6 +328,7 @@ bool connection::queue_rest(bytes data) noexcept {
         return false;
     }
     core_.io().counters().queued_bytes += data.size();
+    note_queued(data.size());
     if (has(trait_always_ready)) {
         core_.io().queue_resume(place_);
     }
@@ -402,7 +412,15 @@ void connection::resume_reading() {
 
 /// Nothing is unsent any more: what waited for that happens now.
 void connection::output_sent() {
-    if (is(flag_closing)) {
+    if (is(flag_closing) && is_discarding()) {
+        if (!is(flag_shut_done)) {
+            set(flag_shut_done);
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
+        if (is(flag_read_ended)) {
+            end(state_.reason);
+        }
+    } else if (is(flag_closing)) {
         end(state_.reason);
     } else if (is(flag_shut_wanted) && !is(flag_shut_done)) {
         set(flag_shut_done);

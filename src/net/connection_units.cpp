@@ -103,6 +103,9 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     }
     const auto count = sent ? *sent : 0;
     counters.bytes_written += count;
+    if (count != 0) {
+        state_.activity.said(core_.io().tick_now());
+    }
     if (count == data.size()) {
         output_sent();
         return;
@@ -170,6 +173,7 @@ result<std::size_t> connection::send_front() {
         counters.bytes_written += *sent;
         counters.queued_bytes -= *sent;
         queue.consume(*sent);
+        note_drained(*sent);
         if (*sent < part.size() || queue.empty()) {
             return all;
         }

@@ -96,6 +96,28 @@ void stream::abort() {
     with(*this, [](connection link) { link.abort(); });
 }
 
+void stream::graceful_close(const graceful_options& options) {
+    with(*this, [&](connection link) { link.graceful_close(options); });
+}
+
+bool stream::when_sent(unique_function<void(std::error_code)> handler) {
+    auto* place = stream_access::place(*this);
+    return place != nullptr && connection(*place).when_sent(std::move(handler));
+}
+
+void stream::cancel() noexcept {
+    with(*this, [](connection link) { link.cancel(); });
+}
+
+void stream::set_limits(const stream_limits& limits) {
+    with(*this, [&](connection link) { link.set_limits(limits); });
+}
+
+stream_limits stream::limits() const noexcept {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? stream_limits{} : connection(*place).limits();
+}
+
 void stream::pause() {
     with(*this, [](connection link) { link.pause(); });
 }

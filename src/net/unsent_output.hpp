@@ -1,5 +1,6 @@
 #pragma once
 
+#include "net/output_age.hpp"
 #include "net/write_queue.hpp"
 
 #include <sockeye/time.hpp>
@@ -21,6 +22,7 @@ public:
 
     duration retry_delay = retry_delay_min;
     duration waited = duration::zero();
+    output_age age;
 
     /// What is appended next begins a unit. Throws bad_alloc, and then nothing has changed.
     void begin_unit(std::vector<unique_fd> descriptors);
