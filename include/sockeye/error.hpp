@@ -16,6 +16,7 @@ enum class errc {
     backend_unknown,      ///< no backend has this name
     backend_unavailable,  ///< the backend exists, but not on this machine or in this build
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service
+    descriptor_limit,     ///< the peer sent more descriptors at once than the stream takes
 
     host_not_found,       ///< no host has this name
     host_without_address, ///< the host exists, but has no address of the wanted kind

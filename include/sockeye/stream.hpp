@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sockeye {
 
@@ -29,6 +30,9 @@ struct stream_limits {
     std::size_t queue_low = std::size_t{16} << 10;
     /// A queue past it refuses the next write and the connection closes with send_queue_full.
     std::size_t queue_max = std::size_t{1} << 20;
+    /// Descriptors that may come with one read, where the session takes them. With more the
+    /// connection ends with errc::descriptor_limit, and all of them are closed.
+    std::size_t descriptors_max = 64;
     /// How long what was taken may still be sent after close(); then it is dropped, and the peer
     /// sees a reset, as wherever bytes are dropped: never a good end of less than all.
     duration linger = std::chrono::seconds(10);
@@ -75,6 +79,16 @@ public:
     /// the copy the connection ends with not_enough_memory.
     write_status write(bytes data);
     write_status write(std::string_view text) { return write(as_bytes(text)); }
+    /// Sends `descriptors` along with the first byte of `data`: the peer gets copies of them, no
+    /// later than that byte, and those given here are closed once they are sent or lost.
+    ///
+    /// Unix streams alone. The connection ends with not_supported on others and in a simulation,
+    /// with invalid_argument without a byte to go with or with more than 253 descriptors, and with
+    /// send_queue_full where more than 253 wait already. See: SCM_RIGHTS in unix(7).
+    write_status write(bytes data, std::vector<unique_fd> descriptors);
+    write_status write(std::string_view text, std::vector<unique_fd> descriptors) {
+        return write(as_bytes(text), std::move(descriptors));
+    }
 
     /// Sends FIN when all is sent; reading goes on. Later writes are refused.
     void shutdown();

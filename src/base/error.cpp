@@ -66,6 +66,8 @@ const char* message_of(errc e) noexcept {
         return "this backend is not available here";
     case errc::service_mismatch:
         return "this transport does not carry this kind of service";
+    case errc::descriptor_limit:
+        return "more descriptors came at once than this stream takes";
     case errc::host_not_found:
         return "no host has this name";
     case errc::host_without_address:

@@ -430,7 +430,7 @@ void connection_group::erase(reactor& io, slot& place) noexcept {
     }
     --count_;
     if (on_erase != nullptr) {
-        on_erase(*this);
+        on_erase(*this, place);
     }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "loop/loop_core.hpp"
-#include "net/write_queue.hpp"
+#include "net/unsent_output.hpp"
 
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace sockeye {
 
@@ -45,14 +46,6 @@ enum stream_flag : std::uint16_t {
     flag_silent = 1 << 13,     ///< its owner is gone: on_close is not called
     flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
-};
-
-/// What the kernel did not take yet, and how long it has had no memory for it.
-struct unsent_output : write_queue {
-    static constexpr duration retry_delay_min = std::chrono::milliseconds(1);
-
-    duration retry_delay = retry_delay_min;
-    duration waited = duration::zero();
 };
 
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
@@ -112,7 +105,7 @@ public:
     void for_each(reactor& io, Verb&& verb);
 
     /// Told when a connection has left: closed, or taken over.
-    void (*on_erase)(connection_group&) = nullptr;
+    void (*on_erase)(connection_group&, const slot&) = nullptr;
     server_core* owner = nullptr;
 
 private:
@@ -138,6 +131,7 @@ public:
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
+    write_status write(bytes data, std::vector<unique_fd> descriptors);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
@@ -200,6 +194,13 @@ private:
     void drain_queue();
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
+    void send_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
+    [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] bool is_queue_full() noexcept;
+    [[nodiscard]] write_status after_write();
+    [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
+                                              std::vector<unique_fd>& descriptors);
     void write_failed(std::error_code error);
     [[nodiscard]] bool queue_rest(bytes data) noexcept;
     void output_sent();

@@ -18,14 +18,6 @@ constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
 /// A send for which the system has had no memory for so long has failed.
 constexpr duration send_shortage_max = std::chrono::seconds(10);
 
-/// What the system had no memory for: it says so, or takes nothing at all.
-std::error_code shortage_of(const result<std::size_t>& sent) noexcept {
-    if (sent) {
-        return *sent == 0 ? make_error_code(std::errc::no_buffer_space) : std::error_code();
-    }
-    return is_memory_shortage(sent.error()) ? sent.error() : std::error_code();
-}
-
 } // namespace
 
 interest connection::wanted() const noexcept {
@@ -119,7 +111,8 @@ void connection::read_once() {
     }
     const auto buffer = io.receive_buffer();
     ++counters.reads;
-    const auto got = core_.system().receive(place_.fd, buffer);
+    std::vector<unique_fd> descriptors;
+    const auto got = receive(buffer, descriptors);
     if (!got) {
         if (is_memory_shortage(got.error())) {
             read_later();
@@ -149,7 +142,14 @@ void connection::read_once() {
         clear(flag_readable);
     }
     const bytes data = buffer.first(*got);
-    deliver([&] { kind_.table->on_data(state_.session, state_.self, data); });
+    deliver([&] {
+        if (descriptors.empty()) {
+            kind_.table->on_data(state_.session, state_.self, data);
+        } else {
+            kind_.table->on_data_with_descriptors(state_.session, state_.self, data,
+                                                  std::move(descriptors));
+        }
+    });
     if (is(flag_readable) && can_read()) {
         io.queue_resume(place_);
     }
@@ -189,8 +189,7 @@ write_status connection::write(bytes data) {
         return write_status::ok;
     }
     if (state_.queue != nullptr || is(flag_connecting)) {
-        if (unsent() > kind_.limits.queue_max) {
-            end(close_reason::failed, make_error_code(errc::send_queue_full));
+        if (is_queue_full()) {
             return write_status::refused;
         }
         if (!queue_rest(data)) {
@@ -201,6 +200,21 @@ write_status connection::write(bytes data) {
     } else if (!keep_for_end_of_turn(data)) {
         send_now(data);
     }
+    return after_write();
+}
+
+/// A queue that is past its limit ends the connection.
+bool connection::is_queue_full() noexcept {
+    const auto overhead = state_.queue == nullptr ? 0 : state_.queue->overhead();
+    if (unsent() + overhead <= kind_.limits.queue_max) {
+        return false;
+    }
+    end(close_reason::failed, make_error_code(errc::send_queue_full));
+    return true;
+}
+
+/// Pauses reading above the high mark.
+write_status connection::after_write() {
     if (unsent() > kind_.limits.queue_high) {
         if (state_.queue == nullptr && state_.pending_size != 0) {
             send_now({});
@@ -297,9 +311,7 @@ bool connection::queue_rest(bytes data) noexcept {
 void connection::drain_queue() {
     auto& io = core_.io();
     auto& queue = *state_.queue;
-    const auto wanted_bytes = queue.size();
-    ++io.counters().writes;
-    const auto sent = core_.system().send(place_.fd, queue.front());
+    const auto sent = send_front();
     if (const auto shortage = shortage_of(sent)) {
         send_later(shortage);
         return;
@@ -312,12 +324,9 @@ void connection::drain_queue() {
         }
         return;
     }
-    io.counters().bytes_written += *sent;
-    io.counters().queued_bytes -= *sent;
-    queue.consume(*sent);
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
-    if (*sent == wanted_bytes) {
+    if (queue.empty()) {
         delete std::exchange(state_.queue, nullptr);
         update_interest();
         output_sent();
