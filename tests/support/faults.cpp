@@ -28,6 +28,7 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "remove_file",
                                                                 "random_bits",
                                                                 "reserve",
+                                                                "resolve",
                                                                 "make_wake_channel",
                                                                 "wake",
                                                                 "drain",

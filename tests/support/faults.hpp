@@ -40,6 +40,7 @@ enum class seam_call : std::uint8_t {
     remove_file,
     random_bits,
     reserve,
+    resolve,
     make_wake_channel,
     wake,
     drain,
