@@ -83,8 +83,6 @@ const support::exemption no_reading_shutdown(
 const support::exemption
     no_stream_options({143}, "streams have no options yet; that TCP is made no_delay is tested");
 const support::exemption no_user_timeout({145}, "the library has no TCP_USER_TIMEOUT option yet");
-const support::exemption
-    no_idle_timeout({146}, "streams have no idle time-out yet: a session keeps a timer of its own");
 
 } // namespace
 

@@ -6,6 +6,7 @@
 #include <sockeye/datagram_socket.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/error.hpp>
+#include <sockeye/inherited.hpp>
 #include <sockeye/interest.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>

@@ -61,6 +61,7 @@ enum class socket_option : std::uint8_t {
     receive_buffer,
     linger_reset,
     defer_accept, ///< seconds
+    is_listening, ///< can only be asked for
 };
 
 /// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).

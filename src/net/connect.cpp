@@ -1,6 +1,6 @@
-#include "net/connecting.hpp"
 #include "net/connection.hpp"
 #include "net/look_up.hpp"
+#include "net/stream_extra.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -21,14 +21,6 @@ timer_id start_timer(slot& place, duration delay, void (*fire)(void*, std::uint6
     } catch (const std::bad_alloc&) {
         connecting_state::fail(place, make_error_code(std::errc::not_enough_memory));
         return 0;
-    }
-}
-
-void on_deadline(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        auto& state = connection(*place).state();
-        state.timer = 0;
-        connecting_state::fail(*place, make_error_code(state.connecting->late));
     }
 }
 
@@ -62,7 +54,7 @@ void begin(slot& place, const endpoint_argument& peer, const connect_options& op
     if (carrier != transport::tcp && carrier != transport::unix_stream) {
         connecting_state::fail(place, make_error_code(errc::service_mismatch));
     } else if (peer.host() != nullptr) {
-        auto& race = connection(place).state().connecting->race;
+        auto& race = connection(place).state().extra->connecting->race;
         race = std::make_unique<connect_race>(place, options);
         // A deadline of the whole is one of the look-up as well.
         const bool is_limited = options.deadline > duration::zero();
@@ -86,22 +78,21 @@ stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
     auto& core = core_of(owner);
     std::unique_ptr<stream_kind> kind(
         new stream_kind{connection::operations(), core, &table, options.limits});
-    auto connecting = std::make_unique<connecting_state>(core);
+    auto extra = std::make_unique<stream_extra>();
+    extra->connecting = std::make_unique<connecting_state>(core);
     auto& place = connection::make(*kind, carrier_of(peer));
     kind.release();
     connection link(place);
     link.set(flag_connecting);
     link.state().session = session;
-    link.state().connecting = connecting.release();
+    link.state().extra = extra.release();
     if (options.deadline > duration::zero()) {
-        link.state().timer = start_timer(place, options.deadline, on_deadline);
+        link.begin_phase(options.deadline);
     }
-    if (!link.is(flag_terminal)) {
-        try {
-            begin(place, peer, options);
-        } catch (const std::bad_alloc&) {
-            connecting_state::fail(place, make_error_code(std::errc::not_enough_memory));
-        }
+    try {
+        begin(place, peer, options);
+    } catch (const std::bad_alloc&) {
+        connecting_state::fail(place, make_error_code(std::errc::not_enough_memory));
     }
     return stream_access::make(core, place);
 }
@@ -111,7 +102,7 @@ void connecting_state::fail(slot& place, std::error_code error) noexcept {
 }
 
 void connecting_state::begin(slot& place, const endpoint& peer, const endpoint& local) {
-    auto& state = *connection(place).state().connecting;
+    auto& state = *connection(place).state().extra->connecting;
     state.only.peer = peer;
     state.began = state.core.system().now();
     auto fd = open_socket(state.core.system(), peer, local);
@@ -125,7 +116,7 @@ void connecting_state::begin(slot& place, const endpoint& peer, const endpoint& 
 
 void connecting_state::attempt(slot& place) {
     connection link(place);
-    auto& state = *link.state().connecting;
+    auto& state = *link.state().extra->connecting;
     const auto error = state.core.system().connect(place.fd, state.only.peer);
     if (error == std::errc::operation_would_block && link.state().carrier != transport::tcp) {
         try_again_later(place, state);

@@ -4,6 +4,7 @@
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
 #include "net/look_up.hpp"
+#include "net/stream_extra.hpp"
 
 #include <algorithm>
 #include <new>
@@ -49,7 +50,7 @@ slot* owner_of(slot& attempt) noexcept {
 }
 
 connect_race& race_of(slot& owner) noexcept {
-    return *connection(owner).state().connecting->race;
+    return *connection(owner).state().extra->connecting->race;
 }
 
 /// Gives up, where that finds no memory.
@@ -99,7 +100,7 @@ void connect_race::on_answer(loop_core& core, slot_key owner,
     if (!found) {
         connecting_state::fail(place, found.error());
     } else if (found->size() == 1) {
-        auto& state = *connection(place).state().connecting;
+        auto& state = *connection(place).state().extra->connecting;
         const auto race = std::move(state.race);
         connecting_state::begin(place, found->front(), race->local_);
     } else {

@@ -25,6 +25,13 @@ struct look_up_state {
     result<endpoints> answer;
 };
 
+/// What the slot holds.
+using look_up_owner = std::unique_ptr<look_up_state>;
+
+look_up_state& state_of(slot& place) noexcept {
+    return *place.as<look_up_owner>();
+}
+
 /// The loop's side is through with what the threads may still have.
 void let_go(look_up_state& state) noexcept {
     if (state.timer != 0) {
@@ -36,17 +43,17 @@ void let_go(look_up_state& state) noexcept {
 }
 
 void destroy_look_up(slot& place) noexcept {
-    auto& state = place.as<look_up_state>();
+    auto& state = state_of(place);
     auto& core = state.core;
     let_go(state);
-    std::destroy_at(&state);
+    std::destroy_at(&place.as<look_up_owner>());
     core.io().release(place);
     core.drop_life();
 }
 
 /// The handler may do whatever it wants: nothing of the look-up is left when it runs.
 void tell(slot& place) {
-    auto& state = place.as<look_up_state>();
+    auto& state = state_of(place);
     auto& core = state.core;
     auto handler = std::move(state.handler);
     auto answer = std::move(state.answer);
@@ -58,7 +65,7 @@ constexpr slot_operations look_up_operations = {
     .ready = {}, .resume = {}, .flush = {}, .finish = tell, .destroy = destroy_look_up};
 
 void finish(slot& place, result<endpoints> answer) noexcept {
-    auto& state = place.as<look_up_state>();
+    auto& state = state_of(place);
     let_go(state);
     state.answer = std::move(answer);
     state.core.io().queue_finish(place);
@@ -83,7 +90,7 @@ void on_answer(look_up_job& job) {
 void on_deadline(void* core, std::uint64_t key) {
     auto* const place = static_cast<loop_core*>(core)->io().find(key);
     assert(place != nullptr);
-    place->as<look_up_state>().timer = 0;
+    state_of(*place).timer = 0;
     finish(*place, std::errc::timed_out);
 }
 
@@ -91,7 +98,7 @@ void on_deadline(void* core, std::uint64_t key) {
 void on_ready(void* core, std::uint64_t key) {
     auto* const place = static_cast<loop_core*>(core)->io().find(key);
     assert(place != nullptr);
-    auto& state = place->as<look_up_state>();
+    auto& state = state_of(*place);
     state.timer = 0;
     const auto& job = *state.job;
     finish(*place,
@@ -99,7 +106,7 @@ void on_ready(void* core, std::uint64_t key) {
 }
 
 std::error_code begin(slot& place, duration deadline) {
-    auto& state = place.as<look_up_state>();
+    auto& state = state_of(place);
     auto& core = state.core;
     const bool is_limited = deadline > duration::zero();
     const auto ready_in = core.system().time_to_resolve();
@@ -174,15 +181,16 @@ slot_key start_look_up(loop_core& core, const endpoint_argument& host,
         job = make_job(core, *host.host(), family);
     }
     const bool is_known = job == nullptr;
+    look_up_owner state(
+        new look_up_state{core, std::move(handler), std::move(job), timer_id{}, std::move(answer)});
     auto& place = core.io().allocate(look_up_operations);
-    place.emplace<look_up_state>(core, std::move(handler), std::move(job), timer_id{},
-                                 std::move(answer));
+    place.emplace<look_up_owner>(std::move(state));
     core.add_life();
     if (is_known) {
         core.io().queue_finish(place);
         return key_of(place);
     }
-    place.as<look_up_state>().job->key = key_of(place);
+    state_of(place).job->key = key_of(place);
     if (const auto error = without_throwing([&] { return begin(place, options.deadline); })) {
         finish(place, error);
     }

@@ -73,8 +73,8 @@ forwarding_kernel::send_trains(int fd, std::span<const sockeye::datagram> source
     return inner_.send_trains(fd, sources);
 }
 
-sockeye::result<sockeye::datagram_error>
-forwarding_kernel::receive_error(int fd, sockeye::transport kind) {
+sockeye::result<sockeye::datagram_error> forwarding_kernel::receive_error(int fd,
+                                                                          sockeye::transport kind) {
     return inner_.receive_error(fd, kind);
 }
 
