@@ -135,6 +135,9 @@ void connecting_state::attempt(slot& place) {
 }
 
 void connecting_state::check(slot& place) {
+    if (place.fd < 0) {
+        return; // a race is on
+    }
     connection link(place);
     auto& system = stream_access::core(link.state().self)->system();
     const auto outcome = outcome_of(system, place.fd, link.state().carrier);

@@ -36,6 +36,7 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "random_bits",
                                                                 "remove_same_file",
                                                                 "reserve",
+                                                                "resolve",
                                                                 "make_wake_channel",
                                                                 "wake",
                                                                 "drain",

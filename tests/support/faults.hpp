@@ -48,6 +48,7 @@ enum class seam_call : std::uint8_t {
     random_bits,
     remove_same_file,
     reserve,
+    resolve,
     make_wake_channel,
     wake,
     drain,

@@ -331,6 +331,11 @@ result<owned_fd> faulty_kernel::reserve() {
     return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
 }
 
+result<std::vector<endpoint>> faulty_kernel::resolve(const host_query&) {
+    return answer(seam_call::resolve, any_descriptor,
+                  [&] { return result<std::vector<endpoint>>(addresses); });
+}
+
 time_point faulty_kernel::now() {
     return time_ == told_time::inner ? forwarding_kernel::now() : stands_at_;
 }
