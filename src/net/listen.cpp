@@ -161,7 +161,7 @@ std::error_code server_core::limit_sources() {
         return first ? second.error() : first.error();
     }
     sources = std::make_shared<source_table>(options.connections_per_source_max,
-                                             hash_key{*first, *second});
+                                             keyed_hash(*first, *second));
     return {};
 }
 
