@@ -11,6 +11,7 @@
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/loop_group.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>

@@ -43,7 +43,7 @@ struct datagram_core : retirable {
     timer_id retry = 0;
     duration retry_delay = retry_delay_min;
     duration retried = duration::zero(); ///< how long the first one has waited
-    timer_id pause = 0; ///< after which what the system refused is asked for again
+    timer_id pause = 0;                  ///< after which what the system refused is asked for again
     /// The Unix peer that last did not read for so long that it counts as deaf: as long as it does
     /// not, what is for it is dropped at once and holds nobody up.
     std::optional<endpoint> deaf;

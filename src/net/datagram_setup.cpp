@@ -136,8 +136,8 @@ receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
 result<datagram_socket> start(loop_core& core, fresh_socket it, const datagram_options& options,
                               datagram_socket::handler on_datagrams,
                               const std::optional<endpoint>& peer, const socket_file& file) {
-    auto made = std::make_unique<datagram_core>(core, options, std::move(on_datagrams), it.kind,
-                                                it.family);
+    auto made =
+        std::make_unique<datagram_core>(core, options, std::move(on_datagrams), it.kind, it.family);
     if (options.offload) {
         // What cannot be merged on the way in may still be cut on the way out.
         static_cast<void>(core.system().set_datagram_option(it.fd.get(), it.family,

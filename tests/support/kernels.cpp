@@ -73,8 +73,8 @@ forwarding_kernel::send_trains(int fd, std::span<const sockeye::datagram> source
     return inner_.send_trains(fd, sources);
 }
 
-sockeye::result<sockeye::datagram_error>
-forwarding_kernel::receive_error(int fd, sockeye::transport kind) {
+sockeye::result<sockeye::datagram_error> forwarding_kernel::receive_error(int fd,
+                                                                          sockeye::transport kind) {
     return inner_.receive_error(fd, kind);
 }
 
@@ -124,6 +124,14 @@ sockeye::result<sockeye::transport> forwarding_kernel::transport_of(int fd) {
 
 std::error_code forwarding_kernel::prepare(int fd) {
     return inner_.prepare(fd);
+}
+
+sockeye::result<sockeye::owned_fd> forwarding_kernel::duplicate(int fd) {
+    return inner_.duplicate(fd);
+}
+
+std::error_code forwarding_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return inner_.steer_by_cpu(fd, cpus);
 }
 
 sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_view path) {
