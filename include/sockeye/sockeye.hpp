@@ -11,6 +11,7 @@
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/loop_group.hpp>
 #include <sockeye/reply_policy.hpp>
 #include <sockeye/resolver.hpp>
 #include <sockeye/result.hpp>

@@ -6,6 +6,7 @@
 #define __APPLE_USE_RFC_3542 // names the options of IPv6
 #endif
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -26,7 +28,9 @@
 
 #if defined(__linux__)
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #endif
 #if defined(__APPLE__)
@@ -60,7 +64,8 @@ inline void prefetch(const void* place) noexcept {
 #endif
 }
 
-/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+/// A socket option, or a control message, by its level and name. What a system does not have is
+/// `no_option`.
 struct option_name {
     int level;
     int name;
@@ -68,6 +73,9 @@ struct option_name {
     [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
 };
 inline constexpr option_name no_option = {0, -1};
+
+/// As many as one program of steer_by_cpu has room for.
+inline constexpr std::size_t steered_cpus_max = 1024;
 
 /// Its value is in seconds. See: tcp(7).
 #if defined(TCP_DEFER_ACCEPT)
@@ -91,6 +99,89 @@ inline bool means_no_address(int said) noexcept {
     return false;
 #endif
 }
+
+/// Sharing a port where the system spreads the connections over those who share it; elsewhere the
+/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in FreeBSD's setsockopt(2).
+#if defined(SO_REUSEPORT_LB)
+inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT_LB};
+#elif defined(__linux__)
+inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT};
+#else
+inline constexpr option_name reuse_port_balanced = no_option;
+#endif
+
+#if defined(__linux__)
+/// Lets the CPU on which a connection arrives decide who of those that share a port gets it: the
+/// one that listens as the nth what arrives on the nth of `cpus`; other CPUs take turns. False with
+/// errno set where that fails. See: bpf(4) of BSD, which the kernel's filter.rst describes as well.
+inline bool steer_by_cpu(int fd, const unsigned* cpus, std::size_t count) noexcept {
+    std::array<sock_filter, 4 + 2 * steered_cpus_max> program = {};
+    if (count == 0 || count > steered_cpus_max) {
+        errno = EINVAL;
+        return false;
+    }
+    std::size_t size = 0;
+    const auto add = [&](unsigned code, std::uint8_t otherwise, std::uint32_t value) {
+        program[size++] = {static_cast<std::uint16_t>(code), 0, otherwise, value};
+    };
+    add(BPF_LD | BPF_W | BPF_ABS, 0, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_CPU));
+    for (std::size_t at = 0; at < count; ++at) {
+        add(BPF_JMP | BPF_JEQ | BPF_K, 1, cpus[at]);
+        add(BPF_RET | BPF_K, 0, static_cast<std::uint32_t>(at));
+    }
+    add(BPF_ALU | BPF_MOD | BPF_K, 0, static_cast<std::uint32_t>(count));
+    add(BPF_RET | BPF_A, 0, 0);
+    const sock_fprog whole = {static_cast<unsigned short>(size), program.data()};
+    return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &whole, sizeof whole) == 0;
+}
+#else
+inline bool steer_by_cpu(int, const unsigned*, std::size_t) noexcept {
+    errno = ENOTSUP;
+    return false;
+}
+#endif
+
+#if defined(__linux__)
+/// The CPUs that this thread may run on: fills the front of `cpus` and says how many.
+inline std::size_t usable_cpus(unsigned* cpus, std::size_t room) noexcept {
+    cpu_set_t allowed;
+    std::size_t count = 0;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < room; ++cpu) {
+            if (CPU_ISSET(cpu, &allowed)) {
+                cpus[count++] = cpu;
+            }
+        }
+    }
+    return count;
+}
+
+/// Lets this thread run on that CPU alone: 0, or an errno.
+inline int pin_thread(unsigned cpu) noexcept {
+    if (cpu >= CPU_SETSIZE) {
+        return EINVAL;
+    }
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return ::pthread_setaffinity_np(::pthread_self(), sizeof one, &one);
+}
+
+/// What tools show of this thread; a name that is too long is cut. See: pthread_setname_np(3).
+inline void name_thread(const char* name) noexcept {
+    std::array<char, 16> cut = {};
+    std::strncpy(cut.data(), name, cut.size() - 1);
+    ::pthread_setname_np(::pthread_self(), cut.data());
+}
+#else
+inline std::size_t usable_cpus(unsigned*, std::size_t) noexcept {
+    return 0;
+}
+inline int pin_thread(unsigned) noexcept {
+    return ENOTSUP;
+}
+inline void name_thread(const char*) noexcept {}
+#endif
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>

@@ -57,6 +57,7 @@ enum class socket_option : std::uint8_t {
     no_delay,
     reuse_address,
     reuse_port,
+    reuse_port_balanced, ///< where those who share a port share what comes to it as well
     ipv6_only,
     send_buffer,
     receive_buffer,
@@ -228,6 +229,15 @@ public:
 
     /// Of the file at a path that fits into an endpoint, as remove_file: needs no memory. Follows no
     /// symbolic link.
+    /// Another descriptor of the same open socket, close-on-exec.
+    virtual result<owned_fd> duplicate(int) { return std::errc::not_supported; }
+    /// Of those who share the port of `fd`, the one that began to listen as the nth gets what
+    /// arrives on the nth of `cpus`. See: SO_ATTACH_REUSEPORT_CBPF in socket(7).
+    [[nodiscard]] virtual std::error_code steer_by_cpu(int, std::span<const unsigned>) {
+        return make_error_code(std::errc::not_supported);
+    }
+
+    /// Of a socket file, as remove_file: needs no memory.
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
     /// Removes the file, unless another one is there by now: that stays, and address_in_use says so.

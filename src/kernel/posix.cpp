@@ -24,6 +24,8 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_REUSEADDR};
     case socket_option::reuse_port:
         return {SOL_SOCKET, SO_REUSEPORT};
+    case socket_option::reuse_port_balanced:
+        return platform::reuse_port_balanced;
     case socket_option::ipv6_only:
         return {IPPROTO_IPV6, IPV6_V6ONLY};
     case socket_option::send_buffer:
@@ -249,6 +251,14 @@ result<transport> posix_kernel::transport_of(int fd) {
         return transport::unix_seqpacket;
     }
     return is_local ? transport::unix_datagram : transport::udp;
+}
+
+result<owned_fd> posix_kernel::duplicate(int fd) {
+    return own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+std::error_code posix_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return error_if(!platform::steer_by_cpu(fd, cpus.data(), cpus.size()));
 }
 
 std::error_code posix_kernel::prepare(int fd) {

@@ -99,6 +99,8 @@ public:
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    result<owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;

@@ -67,7 +67,8 @@ std::error_code server_core::listen_with(Make&& make) {
     auto error = fd ? std::error_code() : fd.error();
     if (!error) {
         place.fd = fd->get();
-        error = core.io().watch(place, interest::readable);
+        error = core.io().watch(place, is_exclusive ? interest::readable | interest::exclusive
+                                                    : interest::readable);
     }
     if (error) {
         file.remove(core.system());
@@ -96,7 +97,7 @@ std::error_code server_core::set_options(int fd, int family) {
         static_cast<void>(system.set_option(fd, socket_option::ipv6_only, 1));
     }
     if (options.reuse_port) {
-        if (const auto error = system.set_option(fd, socket_option::reuse_port, 1)) {
+        if (const auto error = system.set_option(fd, port_sharing, 1)) {
             return error;
         }
     }

@@ -151,6 +151,7 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->reuse_address = value != 0;
         break;
     case socket_option::reuse_port:
+    case socket_option::reuse_port_balanced:
         it->reuse_port = value != 0;
         break;
     case socket_option::ipv6_only:
@@ -187,6 +188,7 @@ result<int> host::get_option(int fd, socket_option option) {
         case socket_option::reuse_address:
             return it->reuse_address;
         case socket_option::reuse_port:
+        case socket_option::reuse_port_balanced:
             return it->reuse_port;
         case socket_option::ipv6_only:
             return it->ipv6_only;

@@ -31,6 +31,8 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "peer_endpoint",
                                                                 "transport_of",
                                                                 "prepare",
+                                                                "duplicate",
+                                                                "steer_by_cpu",
                                                                 "identify",
                                                                 "remove_file",
                                                                 "random_bits",

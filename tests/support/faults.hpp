@@ -43,6 +43,8 @@ enum class seam_call : std::uint8_t {
     peer_endpoint,
     transport_of,
     prepare,
+    duplicate,
+    steer_by_cpu,
     identify,
     remove_file,
     random_bits,

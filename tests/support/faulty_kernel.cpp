@@ -310,6 +310,16 @@ std::error_code faulty_kernel::prepare(int fd) {
     return answer(seam_call::prepare, fd, [&] { return forwarding_kernel::prepare(fd); });
 }
 
+result<owned_fd> faulty_kernel::duplicate(int fd) {
+    auto made = answer(seam_call::duplicate, fd, [&] { return forwarding_kernel::duplicate(fd); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+std::error_code faulty_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return answer(seam_call::steer_by_cpu, fd,
+                  [&] { return forwarding_kernel::steer_by_cpu(fd, cpus); });
+}
+
 result<file_identity> faulty_kernel::identify(std::string_view path) {
     return answer(seam_call::identify, any_descriptor,
                   [&] { return forwarding_kernel::identify(path); });

@@ -173,6 +173,14 @@ std::error_code forwarding_kernel::prepare(int fd) {
     return inner_.prepare(fd);
 }
 
+sockeye::result<sockeye::owned_fd> forwarding_kernel::duplicate(int fd) {
+    return inner_.duplicate(fd);
+}
+
+std::error_code forwarding_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return inner_.steer_by_cpu(fd, cpus);
+}
+
 sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_view path) {
     return inner_.identify(path);
 }

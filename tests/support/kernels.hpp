@@ -60,6 +60,8 @@ public:
     sockeye::result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;
     sockeye::result<sockeye::transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    sockeye::result<sockeye::owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     sockeye::result<std::uint64_t> random_bits() override;

@@ -38,6 +38,7 @@ constexpr floor_row floors[] = {
     {"include/sockeye/datagram_socket.hpp", 4},
     {"include/sockeye/listener.hpp", 4},
     {"include/sockeye/reply_policy.hpp", 4},
+    {"include/sockeye/loop_group.hpp", 4},
     {"include/sockeye/resolver.hpp", 4},
     {"include/sockeye/serve.hpp", 4},
     {"include/sockeye/session.hpp", 4},
