@@ -1,10 +1,12 @@
 #pragma once
 
 #include <sockeye/stream.hpp>
+#include <sockeye/time.hpp>
 #include <sockeye/unique_function.hpp>
 
 #include <cstddef>
 #include <optional>
+#include <utility>
 
 namespace sockeye {
 
@@ -14,6 +16,12 @@ struct listen_options {
     int backlog = 1024;
     /// Open connections of this listener; at the limit it stops accepting until one closes.
     std::size_t connections_max = 1'000'000;
+    /// Open connections of one source, which is an IPv4 address or the /64 of an IPv6 one;
+    /// newcomers above it are closed at once and counted as refused. 0: no limit of its own.
+    /// Refused with not_supported for Unix sockets, whose peers have no address.
+    std::size_t connections_per_source_max = 0;
+    /// Connections accepted in one turn; others are served in between.
+    std::size_t accepts_per_turn = 64;
     /// Share the port with other sockets of this user. See: SO_REUSEPORT in socket(7).
     bool reuse_port = false;
     /// The permissions of a Unix socket's file, as chmod(2) has them: who may not write to it cannot
@@ -26,6 +34,10 @@ struct listen_options {
     /// one has address_in_use. One that is bound and does not listen yet counts as gone; who is
     /// there is connected to once. Others must not be able to write to the folder.
     bool replace_stale = false;
+    /// Leave newcomers in the kernel until they have sent something, for about that long, in whole
+    /// seconds; 0: tell of them at once. Refused with not_supported where the system cannot.
+    /// See: TCP_DEFER_ACCEPT in tcp(7).
+    duration defer_accept = duration::zero();
     /// Limits of each accepted stream.
     stream_limits limits = {};
 };
@@ -53,9 +65,13 @@ public:
     listener& operator=(listener&& other) noexcept;
     ~listener();
 
+    /// Stops accepting; the streams live on.
+    void close() noexcept;
+    /// Stops and starts accepting; newcomers wait in the kernel's backlog.
     void pause();
     void resume();
 
+    [[nodiscard]] bool is_listening() const noexcept;
     [[nodiscard]] result<endpoint> local_endpoint() const;
 
 private:

@@ -35,9 +35,10 @@ public:
 
     /// Stops accepting and closes every connection once its output is sent; each hears on_close.
     void close();
-    /// Stops accepting; connections that are still open after `deadline` are aborted.
-    /// Throws bad_alloc, and then nothing has changed.
-    void drain(duration deadline);
+    /// Stops accepting; connections that are still open after `deadline` are aborted. When the
+    /// last one is gone, `on_drained` is called, once and from the loop. A second call replaces
+    /// deadline and handler. Throws bad_alloc, and then nothing has changed.
+    void drain(duration deadline, unique_function<void()> on_drained = {});
     /// Stops and starts accepting; newcomers wait in the kernel's backlog.
     void pause();
     void resume();

@@ -23,11 +23,24 @@ enum class close_reason : std::uint8_t {
     taken,          ///< the stream was moved out of the session, or released
 };
 
+/// Which time limit of a connection has passed.
+enum class deadline_kind : std::uint8_t {
+    none,       ///< none: where the error is timed_out, it is the system's own
+    connect,    ///< connect_options::deadline
+    first_byte, ///< these are members of stream_limits
+    idle,
+    shutdown,
+    lifetime,
+    linger,
+};
+
 /// What on_close is told.
 struct close_info {
     close_reason reason = close_reason::closed;
     /// Set for `failed` and `connect_failed`.
     std::error_code error;
+    /// Set where a time limit ended it; the error is timed_out then.
+    deadline_kind deadline = deadline_kind::none;
     /// Bytes that write took and that were not sent.
     std::size_t dropped_bytes = 0;
 };

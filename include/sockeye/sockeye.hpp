@@ -2,6 +2,7 @@
 
 #include <sockeye/bytes.hpp>
 #include <sockeye/datagram.hpp>
+#include <sockeye/datagram_options.hpp>
 #include <sockeye/datagram_socket.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/error.hpp>

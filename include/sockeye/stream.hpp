@@ -24,7 +24,12 @@ enum class write_status : std::uint8_t {
     refused, ///< not taken: closed, shut down, no memory, or the queue was past its hard limit
 };
 
-/// The limits of one stream, in bytes of its send queue.
+/// The limits of one stream: in bytes of its send queue, and in time.
+///
+/// One that passes a time limit ends with close_reason::failed and timed_out, and on_close hears
+/// which one it was. Never early, and at most 13 ms late where the loop has nothing else to do.
+/// Zero is none, and so is whatever is longer than 50 days. They cost no memory, and a message no
+/// more than a store; what counts is the time at which its turn of the loop began.
 struct stream_limits {
     /// Above it reading pauses until the queue falls below queue_low.
     std::size_t queue_high = std::size_t{64} << 10;
@@ -37,6 +42,16 @@ struct stream_limits {
     /// How long what was taken may still be sent after close(); then it is dropped, and the peer
     /// sees a reset, as wherever bytes are dropped: never a good end of less than all.
     duration linger = std::chrono::seconds(10);
+
+    /// From the opening until the peer's first byte has come.
+    duration first_byte = duration::zero();
+    /// Without a byte either way. While reading waits for memory of the loop's, it does not run,
+    /// nor does first_byte.
+    duration idle = duration::zero();
+    /// From our FIN to the peer's.
+    duration shutdown = duration::zero();
+    /// From the opening, whatever happens.
+    duration lifetime = duration::zero();
 };
 
 /// Names a connection without owning it. Any thread may hold and copy it.

@@ -2,10 +2,15 @@
 
 // What differs between the systems, behind plain functions: the one header with platform #ifs.
 
+#if defined(__APPLE__)
+#define __APPLE_USE_RFC_3542 // names the options of IPv6
+#endif
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <optional>
 
@@ -14,11 +19,17 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
 #include <sys/eventfd.h>
+#endif
+#if defined(__APPLE__)
+#include <sys/random.h>
 #endif
 
 namespace sockeye::platform {
@@ -37,6 +48,22 @@ inline constexpr bool select_is_unbounded = false;
 inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
+#endif
+
+/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+struct option_name {
+    int level;
+    int name;
+
+    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
+};
+inline constexpr option_name no_option = {0, -1};
+
+/// Its value is in seconds. See: tcp(7).
+#if defined(TCP_DEFER_ACCEPT)
+inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
+#else
+inline constexpr option_name defer_accept = no_option;
 #endif
 
 /// BSD socket addresses begin with their own length; the others have no such field.
@@ -231,5 +258,213 @@ inline ssize_t send_messages(int fd, message_header* messages, std::size_t count
     return static_cast<ssize_t>(count);
 #endif
 }
+
+// Options of sockets for datagrams.
+
+#if defined(__linux__)
+inline constexpr option_name merge_received = {IPPROTO_UDP, UDP_GRO};
+inline constexpr option_name segment_size = {IPPROTO_UDP, UDP_SEGMENT};
+inline constexpr option_name report_errors_ip4 = {IPPROTO_IP, IP_RECVERR};
+inline constexpr option_name report_errors_ip6 = {IPPROTO_IPV6, IPV6_RECVERR};
+inline constexpr option_name tell_overflow = {SOL_SOCKET, SO_RXQ_OVFL};
+inline constexpr option_name tell_time = {SOL_SOCKET, SO_TIMESTAMPNS};
+inline constexpr option_name discovery_ip4 = {IPPROTO_IP, IP_MTU_DISCOVER};
+inline constexpr option_name discovery_ip6 = {IPPROTO_IPV6, IPV6_MTU_DISCOVER};
+/// Off, on and probe, in this order.
+inline constexpr int discovery_values[] = {IP_PMTUDISC_DONT, IP_PMTUDISC_DO, IP_PMTUDISC_PROBE};
+inline constexpr option_name path_mtu_ip4 = {IPPROTO_IP, IP_MTU};
+inline constexpr option_name path_mtu_ip6 = {IPPROTO_IPV6, IPV6_MTU};
+#else
+inline constexpr option_name merge_received = no_option;
+inline constexpr option_name segment_size = no_option;
+inline constexpr option_name report_errors_ip4 = no_option;
+inline constexpr option_name report_errors_ip6 = no_option;
+inline constexpr option_name tell_overflow = no_option;
+inline constexpr option_name tell_time = {SOL_SOCKET, SO_TIMESTAMP};
+inline constexpr option_name discovery_ip4 = no_option;
+inline constexpr option_name discovery_ip6 = no_option;
+inline constexpr int discovery_values[] = {0, 1, 2};
+inline constexpr option_name path_mtu_ip4 = no_option;
+inline constexpr option_name path_mtu_ip6 = no_option;
+#endif
+
+#if defined(__linux__) || defined(__APPLE__)
+inline constexpr option_name tell_local_ip4 = {IPPROTO_IP, IP_PKTINFO};
+inline constexpr option_name send_local_ip4 = {IPPROTO_IP, IP_PKTINFO};
+using local_ip4 = in_pktinfo;
+inline const in_addr& address_of(const local_ip4& told) noexcept {
+    return told.ipi_spec_dst;
+}
+inline std::uint32_t interface_of(const local_ip4& told) noexcept {
+    return static_cast<std::uint32_t>(told.ipi_ifindex);
+}
+inline local_ip4 local_from(const in_addr& address) noexcept {
+    local_ip4 made = {};
+    made.ipi_spec_dst = address;
+    return made;
+}
+#else
+inline constexpr option_name tell_local_ip4 = {IPPROTO_IP, IP_RECVDSTADDR};
+#if defined(IP_SENDSRCADDR)
+inline constexpr option_name send_local_ip4 = {IPPROTO_IP, IP_SENDSRCADDR};
+#else
+inline constexpr option_name send_local_ip4 = no_option;
+#endif
+using local_ip4 = in_addr;
+inline const in_addr& address_of(const local_ip4& told) noexcept {
+    return told;
+}
+inline std::uint32_t interface_of(const local_ip4&) noexcept {
+    return 0;
+}
+inline local_ip4 local_from(const in_addr& address) noexcept {
+    return address;
+}
+#endif
+
+#if defined(IPV6_RECVPKTINFO)
+inline constexpr option_name tell_local_ip6 = {IPPROTO_IPV6, IPV6_RECVPKTINFO};
+inline constexpr option_name local_ip6 = {IPPROTO_IPV6, IPV6_PKTINFO};
+inline constexpr option_name tell_ttl_ip6 = {IPPROTO_IPV6, IPV6_RECVHOPLIMIT};
+inline constexpr option_name ttl_ip6 = {IPPROTO_IPV6, IPV6_HOPLIMIT};
+inline constexpr option_name tell_mark_ip6 = {IPPROTO_IPV6, IPV6_RECVTCLASS};
+inline constexpr option_name mark_ip6 = {IPPROTO_IPV6, IPV6_TCLASS};
+#else
+inline constexpr option_name tell_local_ip6 = no_option;
+inline constexpr option_name local_ip6 = no_option;
+inline constexpr option_name tell_ttl_ip6 = no_option;
+inline constexpr option_name ttl_ip6 = no_option;
+inline constexpr option_name tell_mark_ip6 = no_option;
+inline constexpr option_name mark_ip6 = no_option;
+#endif
+
+#if defined(IP_RECVTOS)
+inline constexpr option_name tell_mark_ip4 = {IPPROTO_IP, IP_RECVTOS};
+#else
+inline constexpr option_name tell_mark_ip4 = no_option;
+#endif
+inline constexpr option_name tell_ttl_ip4 = {IPPROTO_IP, IP_RECVTTL};
+inline constexpr option_name mark_ip4 = {IPPROTO_IP, IP_TOS};
+inline constexpr option_name ttl_ip4 = {IPPROTO_IP, IP_TTL};
+
+/// Whether `message` is what the option `told` brings: some systems give it the option's own name.
+inline bool is_told_by(const cmsghdr& message, option_name told, option_name sent) noexcept {
+    return message.cmsg_level == told.level && told.exists() &&
+           (message.cmsg_type == told.name || message.cmsg_type == sent.name);
+}
+
+/// The value of a control message that is an int here and a byte there.
+inline int small_value(const cmsghdr& message) noexcept {
+    if (message.cmsg_len < CMSG_LEN(sizeof(int))) {
+        std::uint8_t value = 0;
+        std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+        return value;
+    }
+    int value = 0;
+    std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+    return value;
+}
+
+/// Nanoseconds since the epoch, where `message` is the time of arrival; else 0.
+inline std::int64_t arrival_time(const cmsghdr& message) noexcept {
+    constexpr std::int64_t second = 1'000'000'000;
+    if (message.cmsg_level != SOL_SOCKET) {
+        return 0;
+    }
+#if defined(__linux__)
+    if (message.cmsg_type == SCM_TIMESTAMPNS) {
+        timespec told = {};
+        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        return told.tv_sec * second + told.tv_nsec;
+    }
+#else
+    if (message.cmsg_type == SCM_TIMESTAMP) {
+        timeval told = {};
+        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        return static_cast<std::int64_t>(told.tv_sec) * second + told.tv_usec * 1000;
+    }
+#endif
+    return 0;
+}
+
+/// Joins or leaves a group, from one source where there is one: 0, or -1 with errno set.
+inline int change_membership(int fd, bool joins, std::uint32_t interface, const sockaddr& group,
+                             const sockaddr* source, socklen_t size) noexcept {
+#if defined(MCAST_JOIN_GROUP)
+    const int level = group.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+    if (source != nullptr) {
+        group_source_req wanted = {};
+        wanted.gsr_interface = interface;
+        std::memcpy(&wanted.gsr_group, &group, size);
+        std::memcpy(&wanted.gsr_source, source, size);
+        return ::setsockopt(fd, level, joins ? MCAST_JOIN_SOURCE_GROUP : MCAST_LEAVE_SOURCE_GROUP,
+                            &wanted, sizeof wanted);
+    }
+    group_req wanted = {};
+    wanted.gr_interface = interface;
+    std::memcpy(&wanted.gr_group, &group, size);
+    return ::setsockopt(fd, level, joins ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &wanted,
+                        sizeof wanted);
+#else
+    static_cast<void>(fd);
+    static_cast<void>(joins);
+    static_cast<void>(interface);
+    static_cast<void>(group);
+    static_cast<void>(source);
+    static_cast<void>(size);
+    errno = EOPNOTSUPP;
+    return -1;
+#endif
+}
+
+/// The interface that what is sent to groups of IPv4 leaves through: 0, or -1 with errno set.
+inline int set_multicast_interface_ip4(int fd, std::uint32_t interface) noexcept {
+#if defined(__OpenBSD__) || defined(__NetBSD__)
+    static_cast<void>(fd);
+    static_cast<void>(interface);
+    errno = EOPNOTSUPP;
+    return -1;
+#else
+    ip_mreqn wanted = {};
+    wanted.imr_ifindex = static_cast<int>(interface);
+    return ::setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted);
+#endif
+}
+
+/// What stands in the queue of errors of a socket.
+struct reported_error {
+    int number = 0;
+    bool is_icmp = false;
+    bool is_icmp6 = false;
+    std::uint8_t type = 0;
+    std::uint8_t code = 0;
+    std::uint32_t info = 0;
+};
+
+#if defined(__linux__)
+inline constexpr int error_queue_flags = MSG_ERRQUEUE | MSG_DONTWAIT;
+/// False where `message` is none of these.
+inline bool read_error(const cmsghdr& message, reported_error& told) noexcept {
+    const bool is_ip4 = message.cmsg_level == IPPROTO_IP && message.cmsg_type == IP_RECVERR;
+    const bool is_ip6 = message.cmsg_level == IPPROTO_IPV6 && message.cmsg_type == IPV6_RECVERR;
+    if (!is_ip4 && !is_ip6) {
+        return false;
+    }
+    sock_extended_err found = {};
+    std::memcpy(&found, CMSG_DATA(&message), sizeof found);
+    told.number = static_cast<int>(found.ee_errno);
+    told.is_icmp = found.ee_origin == SO_EE_ORIGIN_ICMP;
+    told.is_icmp6 = found.ee_origin == SO_EE_ORIGIN_ICMP6;
+    told.type = found.ee_type;
+    told.code = found.ee_code;
+    told.info = found.ee_info;
+    return true;
+}
+#else
+inline constexpr int error_queue_flags = 0;
+inline bool read_error(const cmsghdr&, reported_error&) noexcept {
+    return false;
+}
+#endif
 
 } // namespace sockeye::platform

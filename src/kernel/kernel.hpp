@@ -1,14 +1,14 @@
 #pragma once
 
+#include "kernel/datagrams.hpp"
+
 #include <sockeye/bytes.hpp>
-#include <sockeye/datagram.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/peer_credentials.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -59,52 +59,11 @@ enum class socket_option : std::uint8_t {
     send_buffer,
     receive_buffer,
     linger_reset,
+    defer_accept, ///< seconds
 };
 
-inline constexpr std::size_t datagrams_per_call = 64;
-inline constexpr std::size_t datagram_bytes_max = 65536;
 /// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
 inline constexpr std::size_t descriptors_per_message = 253;
-
-/// Memory for the datagrams of one receive call, shared by all sockets of a loop.
-///
-/// 4 MiB of address space, of which only the pages that datagrams reached are ever touched.
-class datagram_batch {
-public:
-    datagram_batch();
-    ~datagram_batch();
-    datagram_batch(const datagram_batch&) = delete;
-    datagram_batch& operator=(const datagram_batch&) = delete;
-
-    /// What the last receive call brought.
-    [[nodiscard]] std::span<const datagram> filled() const noexcept {
-        return {datagrams_.data(), count_};
-    }
-
-    // For who fills it.
-    [[nodiscard]] std::span<std::byte> memory_of(std::size_t index) noexcept {
-        return {memory_.get() + index * stride, datagram_bytes_max};
-    }
-    [[nodiscard]] endpoint& peer_of(std::size_t index) noexcept { return peers_[index]; }
-    void fill(std::size_t index, std::size_t size, bool is_truncated) noexcept {
-        datagrams_[index].data = memory_of(index).first(size);
-        datagrams_[index].is_truncated = is_truncated;
-    }
-    void resize(std::size_t count) noexcept { count_ = count; }
-
-private:
-    friend class posix_kernel;
-    struct headers; // what the system wants beside the memory
-    /// 64 bytes more than a datagram, so that the fronts of neighbours fall into different
-    /// cache sets.
-    static constexpr std::size_t stride = datagram_bytes_max + 64;
-
-    std::unique_ptr<std::byte[]> memory_;
-    std::array<endpoint, datagrams_per_call> peers_;
-    std::array<datagram, datagrams_per_call> datagrams_;
-    std::unique_ptr<headers> headers_;
-    std::size_t count_ = 0;
-};
 
 /// A descriptor that another thread or a signal handler can make readable.
 struct wake_channel {
@@ -218,6 +177,29 @@ public:
     /// Sends a front part of `sources`, at most datagrams_per_call, and returns how many went.
     /// An error is that of the first one.
     virtual result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) = 0;
+    /// The same, but those that make a train leave as one, which the system cuts.
+    virtual result<std::size_t> send_trains(int fd, std::span<const datagram> sources) {
+        return send_datagrams(fd, sources);
+    }
+    /// Takes the oldest error from the queue of errors; operation_would_block where there is none.
+    virtual result<datagram_error> receive_error(int, transport) {
+        return std::errc::not_supported;
+    }
+    /// From now on it is connected to nobody. See: AF_UNSPEC in connect(2).
+    [[nodiscard]] virtual std::error_code disconnect(int) {
+        return make_error_code(std::errc::not_supported);
+    }
+    /// `family` is that of the socket.
+    [[nodiscard]] virtual std::error_code set_datagram_option(int, int /*family*/, datagram_option,
+                                                              int /*value*/) {
+        return make_error_code(std::errc::not_supported);
+    }
+    virtual result<int> get_datagram_option(int, int /*family*/, datagram_option) {
+        return std::errc::not_supported;
+    }
+    [[nodiscard]] virtual std::error_code change_membership(int, const membership&) {
+        return make_error_code(std::errc::not_supported);
+    }
 
     [[nodiscard]] virtual std::error_code set_option(int fd, socket_option option, int value) = 0;
     /// Not for linger_reset.
@@ -238,6 +220,9 @@ public:
     /// Removes the file, unless another one is there by now: that stays, and address_in_use says so.
     [[nodiscard]] virtual std::error_code remove_same_file(std::string_view path,
                                                            const file_identity& file);
+
+    /// Chance that nobody outside can guess, for keys of hashes. See: getentropy(3).
+    virtual result<std::uint64_t> random_bits() { return std::errc::not_supported; }
 
     /// A descriptor that does nothing but hold its number. See: /dev/null.
     virtual result<owned_fd> reserve() = 0;

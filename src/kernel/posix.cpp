@@ -16,12 +16,7 @@
 namespace sockeye {
 namespace {
 
-struct option_name {
-    int level;
-    int name;
-};
-
-option_name name_of(socket_option option) noexcept {
+platform::option_name name_of(socket_option option) noexcept {
     switch (option) {
     case socket_option::no_delay:
         return {IPPROTO_TCP, TCP_NODELAY};
@@ -35,6 +30,8 @@ option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_SNDBUF};
     case socket_option::receive_buffer:
         return {SOL_SOCKET, SO_RCVBUF};
+    case socket_option::defer_accept:
+        return platform::defer_accept;
     case socket_option::linger_reset:
         break;
     }
@@ -200,17 +197,23 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 }
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
-    const auto [level, name] = name_of(option);
+    const auto named = name_of(option);
+    if (!named.exists()) {
+        return make_error_code(std::errc::not_supported);
+    }
     if (option == socket_option::linger_reset) {
         const linger at_once = {.l_onoff = value, .l_linger = 0};
-        return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
+        return error_if(::setsockopt(fd, named.level, named.name, &at_once, sizeof at_once) != 0);
     }
-    return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
+    return error_if(::setsockopt(fd, named.level, named.name, &value, sizeof value) != 0);
 }
 
 result<int> posix_kernel::get_option(int fd, socket_option option) {
-    const auto [level, name] = name_of(option);
-    return integer_option(fd, level, name);
+    const auto named = name_of(option);
+    if (!named.exists()) {
+        return std::errc::not_supported;
+    }
+    return integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {
@@ -296,6 +299,14 @@ std::error_code posix_kernel::remove_same_file(std::string_view path, const file
     }
     const auto error = error_if(::unlink(aside.data()) != 0);
     return is_same ? error : make_error_code(std::errc::address_in_use);
+}
+
+result<std::uint64_t> posix_kernel::random_bits() {
+    std::uint64_t bits = 0;
+    if (::getentropy(&bits, sizeof bits) != 0) {
+        return last_error();
+    }
+    return bits;
 }
 
 result<owned_fd> posix_kernel::reserve() {

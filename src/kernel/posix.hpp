@@ -82,6 +82,15 @@ public:
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
+    result<std::size_t> send_trains(int fd, std::span<const datagram> sources) override;
+
+    // posix_datagram_options.cpp
+    result<datagram_error> receive_error(int fd, transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, datagram_option option,
+                                        int value) override;
+    result<int> get_datagram_option(int fd, int family, datagram_option option) override;
+    std::error_code change_membership(int fd, const membership& wanted) override;
 
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
@@ -94,6 +103,7 @@ public:
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     std::error_code remove_same_file(std::string_view path, const file_identity& file) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
 
     time_point now() override;

@@ -1,5 +1,5 @@
-#include "net/connecting.hpp"
 #include "net/connection.hpp"
+#include "net/stream_extra.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -24,14 +24,6 @@ timer_id start_timer(slot& place, duration delay, void (*fire)(void*, std::uint6
     } catch (const std::bad_alloc&) {
         fail(place, make_error_code(std::errc::not_enough_memory));
         return 0;
-    }
-}
-
-void on_deadline(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        auto& state = connection(*place).state();
-        state.timer = 0;
-        fail(*place, make_error_code(state.connecting->late));
     }
 }
 
@@ -83,26 +75,25 @@ stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
     const auto& where = peer.get();
     std::unique_ptr<stream_kind> kind(
         new stream_kind{connection::operations(), core, &table, options.limits});
-    std::unique_ptr<connecting_state> connecting(new connecting_state{where ? *where : endpoint()});
+    auto extra = std::make_unique<stream_extra>();
+    extra->connecting.reset(new connecting_state{where ? *where : endpoint()});
     auto& place = connection::make(*kind, where ? where->kind() : transport::tcp);
     kind.release();
     connection link(place);
     link.set(flag_connecting);
     link.state().session = session;
-    link.state().connecting = connecting.release();
+    link.state().extra = extra.release();
     if (options.deadline > duration::zero()) {
-        link.state().timer = start_timer(place, options.deadline, on_deadline);
+        link.begin_phase(options.deadline);
     }
-    if (!link.is(flag_terminal)) {
-        begin(core, place, where);
-    }
+    begin(core, place, where);
     return stream_access::make(core, place);
 }
 
 void connecting_state::attempt(slot& place) {
     connection link(place);
     auto& core = *stream_access::core(link.state().self);
-    auto& state = *link.state().connecting;
+    auto& state = *link.state().extra->connecting;
     const auto error = core.system().connect(place.fd, state.peer);
     if (error == std::errc::operation_would_block && link.state().carrier != transport::tcp) {
         try_again_later(place, state);

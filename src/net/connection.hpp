@@ -14,7 +14,7 @@
 namespace sockeye {
 
 class connection_group;
-struct connecting_state;
+struct stream_extra;
 struct server_core;
 
 /// What many connections have in common: those of one server share one, others have their own.
@@ -26,7 +26,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
-    bool is_special = false; ///< its carrier needs a look before each call; TCP does not
+    std::uint8_t traits = 0; ///< 0 for TCP: nothing to look at before a call
 };
 
 /// Bits of slot::flags.
@@ -49,33 +49,75 @@ enum stream_flag : std::uint16_t {
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
 
-/// Bits of stream_state::traits: what a descriptor is that is no socket, or not ours alone.
+/// Bits of stream_kind::traits.
 enum stream_trait : std::uint8_t {
-    trait_file = 1 << 0,         ///< read and written, not received and sent
-    trait_write_only = 1 << 1,   ///< never read; flag_read_ended is set all the time
-    trait_always_ready = 1 << 2, ///< a regular file: not watched, takes its turns in the ring
-    trait_restored = 1 << 3,     ///< made blocking again when it is closed
+    trait_local = 1 << 0,        ///< no TCP
+    trait_messages = 1 << 1,     ///< one call, one message
+    trait_file = 1 << 2,         ///< no socket: read and written, not received and sent
+    trait_write_only = 1 << 3,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 4, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 5,     ///< made blocking again when it is closed
 };
 
+[[nodiscard]] constexpr std::uint8_t traits_of(transport carrier) noexcept {
+    switch (carrier) {
+    case transport::tcp:
+        return 0;
+    case transport::unix_seqpacket:
+        return trait_local | trait_messages;
+    default:
+        return trait_local;
+    }
+}
+
+/// When the last byte came or went, and whether one ever came. A message stores it and does no
+/// more: the look at the connection finds out whether a deadline has passed.
+class stream_activity {
+public:
+    static constexpr tick mask = 0x7fff'ffff;
+
+    void heard(tick now) noexcept { value_ = static_cast<std::uint32_t>(now << 1) | 1; }
+    void said(tick now) noexcept { value_ = static_cast<std::uint32_t>(now << 1) | (value_ & 1); }
+    [[nodiscard]] bool is_heard() const noexcept { return (value_ & 1) != 0; }
+    /// The tick of the last byte. Requires: it is less than mask ticks ago.
+    [[nodiscard]] tick last(tick now) const noexcept {
+        return now - ((now - (value_ >> 1)) & mask);
+    }
+
+private:
+    std::uint32_t value_ = 0;
+};
+
+/// The category of an error, in a byte.
+enum class error_origin : std::uint8_t { generic, system, sockeye };
+
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
-/// the first 64 bytes.
+/// the first 64 bytes. What few connections need is in `extra`.
 struct stream_state {
     stream self; ///< the one that the session sees
     void* session = nullptr;
-    std::uint32_t pending_offset = 0; ///< in the output arena
-    std::uint32_t pending_size = 0;
+    std::uint16_t pending_place = 0; ///< in the output arena
+    std::uint16_t pending_size = 0;
+    stream_activity activity;
     unsent_output* queue = nullptr; ///< set while the kernel takes no more
 
     std::uint32_t previous = 0; ///< in the group's list; indices plus one
     std::uint32_t next = 0;
-    timer_id timer = 0; ///< connect deadline, linger deadline, or the look at a half-closed one
-    std::error_code failure;
-    connecting_state* connecting = nullptr;
+    std::uint32_t opened = 0; ///< the tick, without its higher bits
+    /// The tick for what its phase waits for, without its higher bits; 0 where that is nothing:
+    /// the connect deadline, the linger deadline, the look at a half-closed one.
+    std::uint32_t phase_ends = 0;
+    std::int32_t failure_value = 0;
+    error_origin failure_origin = error_origin::system;
+    close_reason reason = close_reason::closed;
+    deadline_kind passed = deadline_kind::none;
+    transport carrier = transport::tcp;
+    stream_extra* extra = nullptr;
     const stream* owner = nullptr; ///< the handle whose end closes it; null after detach
     std::size_t dropped_bytes = 0;
-    close_reason reason = close_reason::closed;
-    transport carrier = transport::tcp;
-    std::uint8_t traits = 0;
+
+    [[nodiscard]] std::error_code failure() const noexcept;
+    void fail_with(std::error_code error) noexcept;
 };
 
 static_assert(offsetof(slot, state) + offsetof(stream_state, queue) + sizeof(void*) <= 64);
@@ -115,7 +157,7 @@ public:
     void for_each(reactor& io, Verb&& verb);
 
     /// Told when a connection has left: closed, or taken over.
-    void (*on_erase)(connection_group&) = nullptr;
+    void (*on_erase)(connection_group&, const slot&) = nullptr;
     server_core* owner = nullptr;
 
 private:
@@ -186,7 +228,13 @@ public:
     void clear(unsigned flags) noexcept { place_.flags &= static_cast<std::uint16_t>(~flags); }
     /// Tells the backend what is wanted now, where that changed.
     void update_interest() noexcept;
-    void stop_timer() noexcept;
+    /// The phase that begins now ends after `limit`; the former one is over.
+    void begin_phase(duration limit) noexcept;
+    /// It is up: its time begins to run.
+    void begin_time() noexcept;
+    /// Has the connection looked at when the first of its deadlines may have passed. Call where one
+    /// has come nearer; one that moves away is found out then.
+    void watch_deadlines() noexcept;
 
 private:
     static void on_ready(slot& place, const event& told);
@@ -195,11 +243,18 @@ private:
     static void on_finish(slot& place);
     static void on_loop_end(slot& place) noexcept;
     static void on_relief(slot& place);
-    static void on_linger_over(void* core, std::uint64_t key);
-    static void on_half_closed_look(void* core, std::uint64_t key);
+    static void on_look(slot& place);
     static void on_send_again(void* core, std::uint64_t key);
     static void on_read_again(void* core, std::uint64_t key);
 
+    struct coming_deadline {
+        tick when;
+        deadline_kind which; ///< none: the end of its phase
+    };
+    [[nodiscard]] coming_deadline first_deadline() const noexcept;
+    void end_phase();
+    void look_again() noexcept;
+    void pass_deadline(deadline_kind passed, std::errc error = std::errc::timed_out) noexcept;
     [[nodiscard]] interest wanted() const noexcept;
     [[nodiscard]] bool uses_edge() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
@@ -216,10 +271,7 @@ private:
     [[nodiscard]] result<std::size_t> send_front();
     [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
     [[nodiscard]] bool has(stream_trait trait) const noexcept {
-        return kind_.is_special && (state_.traits & trait) != 0;
-    }
-    [[nodiscard]] bool keeps_messages() const noexcept {
-        return kind_.is_special && state_.carrier == transport::unix_seqpacket;
+        return (kind_.traits & trait) != 0;
     }
     void look_for_hangup();
     void restore_file() noexcept;
@@ -237,6 +289,7 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
+    void drop_empty_extra() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>

@@ -5,6 +5,8 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <new>
 
 namespace sockeye {
@@ -12,6 +14,8 @@ namespace {
 
 /// Above it a write goes to the kernel at once: copying it would cost more than it saves.
 constexpr std::size_t copied_bytes_max = 16 * 1024;
+
+constexpr std::size_t pending_bytes_max = std::numeric_limits<std::uint16_t>::max();
 
 constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
 /// A send for which the system has had no memory for so long has failed.
@@ -131,19 +135,20 @@ void connection::read_once() {
         ++counters.would_blocks;
         clear(flag_readable | flag_end_hinted);
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         }
         return;
     }
     if (*got == 0) {
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         } else {
             read_end();
         }
         return;
     }
     counters.bytes_read += *got;
+    state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
     }
@@ -194,7 +199,7 @@ write_status connection::write(bytes data) {
     if (data.empty()) {
         return write_status::ok;
     }
-    if (keeps_messages()) {
+    if (has(trait_messages)) {
         return write_unit(data, {});
     }
     if (state_.queue != nullptr || is(flag_connecting)) {
@@ -240,19 +245,21 @@ write_status connection::after_write() {
 /// or another connection's bytes lie between.
 bool connection::keep_for_end_of_turn(bytes data) {
     auto& arena = core_.io().arena();
-    if (data.size() > copied_bytes_max ||
-        (state_.pending_size != 0 && state_.pending_offset + state_.pending_size != arena.end())) {
-        return false;
-    }
-    const auto offset = arena.append(data);
-    if (!offset) {
+    const auto size = state_.pending_size + data.size();
+    if (data.size() > copied_bytes_max || size > pending_bytes_max) {
         return false;
     }
     if (state_.pending_size == 0) {
-        state_.pending_offset = *offset;
+        const auto place = arena.begin(data);
+        if (!place) {
+            return false;
+        }
+        state_.pending_place = *place;
         core_.io().queue_output(place_);
+    } else if (!arena.append(data, state_.pending_place, state_.pending_size)) {
+        return false;
     }
-    state_.pending_size += static_cast<std::uint32_t>(data.size());
+    state_.pending_size = static_cast<std::uint16_t>(size);
     return true;
 }
 
@@ -267,7 +274,7 @@ void connection::on_flush(slot& place) {
 /// queued.
 void connection::send_now(bytes data) {
     auto& io = core_.io();
-    const bytes pending = io.arena().view(state_.pending_offset, state_.pending_size);
+    const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
     ++io.counters().writes;
     const auto sent = send_parts(pending, data);
@@ -279,6 +286,9 @@ void connection::send_now(bytes data) {
     }
     const auto count = sent ? *sent : 0;
     io.counters().bytes_written += count;
+    if (count != 0) {
+        state_.activity.said(io.tick_now());
+    }
     if (count == pending.size() + data.size()) {
         output_sent();
         return;
@@ -333,6 +343,7 @@ void connection::drain_queue() {
         }
         return;
     }
+    state_.activity.said(io.tick_now());
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
     if (queue.empty()) {
@@ -402,6 +413,8 @@ void connection::output_sent() {
         }
         if (is(flag_read_ended)) {
             end(close_reason::ended);
+        } else if (kind_.limits.shutdown > duration::zero()) {
+            begin_phase(kind_.limits.shutdown);
         }
     }
 }
@@ -414,7 +427,7 @@ void connection::write_failed(std::error_code error) {
         end(close_reason::failed, error);
         return;
     }
-    state_.failure = error;
+    state_.fail_with(error);
     set(flag_write_dead | flag_readable);
     core_.io().queue_resume(place_);
 }

@@ -22,12 +22,6 @@ void set_paused(server_core* self, bool is_paused) {
     }
 }
 
-void on_drain_over(void* owner, std::uint64_t) {
-    auto& self = *static_cast<server_core*>(owner);
-    self.drain = 0;
-    self.group.for_each(self.core.io(), [](slot& place) { connection(place).abort(); });
-}
-
 } // namespace
 
 result<server> start_server(sockeye::loop& owner, const endpoint_argument& local,
@@ -62,15 +56,10 @@ void server::close() {
     core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
 }
 
-void server::drain(duration deadline) {
-    if (core_ == nullptr) {
-        return;
+void server::drain(duration deadline, unique_function<void()> on_drained) {
+    if (core_ != nullptr) {
+        core_->start_drain(deadline, std::move(on_drained));
     }
-    if (core_->group.count() != 0) {
-        core_->core.timers().cancel(std::exchange(core_->drain, 0));
-        core_->drain = core_->core.start_timer(deadline, {on_drain_over, core_, 0});
-    }
-    core_->stop_listening();
 }
 
 void server::pause() {
@@ -84,7 +73,7 @@ void server::resume() {
 void server::detach() noexcept {
     if (auto* const core = std::exchange(core_, nullptr)) {
         core->is_detached = true;
-        if (core->listening == 0 && core->group.count() == 0) {
+        if (core->listening == 0 && core->group.count() == 0 && core->drained == 0) {
             server_core::give_up(core);
         }
     }
@@ -123,12 +112,22 @@ listener::~listener() {
     server_core::let_go(core_);
 }
 
+void listener::close() noexcept {
+    if (core_ != nullptr) {
+        core_->stop_listening();
+    }
+}
+
 void listener::pause() {
     set_paused(core_, true);
 }
 
 void listener::resume() {
     set_paused(core_, false);
+}
+
+bool listener::is_listening() const noexcept {
+    return core_ != nullptr && core_->listening != 0;
 }
 
 result<endpoint> listener::local_endpoint() const {

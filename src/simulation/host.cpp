@@ -85,6 +85,10 @@ result<owned_fd> host::socket(transport kind, int family) {
     return noted("socket", -1, std::move(fd));
 }
 
+result<std::uint64_t> host::random_bits() {
+    return noted<std::uint64_t>("random_bits", -1, world_.random.next());
+}
+
 result<owned_fd> host::reserve() {
     return noted("reserve", -1, open({.what = holds::reserve}));
 }
@@ -150,6 +154,9 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->reuse_port = value != 0;
         break;
     case socket_option::ipv6_only:
+        if (it->kind == transport::udp && value == 0) {
+            return noted("set_option", fd, failure(EOPNOTSUPP)); // not modelled
+        }
         it->ipv6_only = value != 0;
         break;
     case socket_option::send_buffer:
@@ -161,6 +168,8 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
     case socket_option::linger_reset:
         it->resets_on_close = value != 0;
         break;
+    case socket_option::defer_accept:
+        return noted("set_option", fd, make_error_code(std::errc::not_supported));
     }
     return noted("set_option", fd, std::error_code());
 }
@@ -185,9 +194,11 @@ result<int> host::get_option(int fd, socket_option option) {
         case socket_option::receive_buffer:
             return static_cast<int>(it->receive_buffer);
         case socket_option::linger_reset:
+            return it->resets_on_close;
+        case socket_option::defer_accept:
             break;
         }
-        return it->resets_on_close;
+        return 0;
     }();
     return noted<int>("get_option", fd, value);
 }
@@ -294,7 +305,7 @@ look host::look_at(int fd) noexcept {
     }
     return {.readable = !it->packets.empty(),
             .writable = has_room_for_packets(*it),
-            .error = static_cast<bool>(it->pending),
+            .error = it->pending || !it->errors.empty(),
             .news = it->news};
 }
 

@@ -163,9 +163,9 @@ bool host::is_taken(const sock& it, const endpoint& local) noexcept {
                               (other->local.is_unspecified() || local.is_unspecified() ||
                                is_same_place(other->local, local));
         const bool may_share =
-            other != nullptr && ((other->reuse_port && it.reuse_port) ||
-                                 (it.kind == transport::tcp && other->reuse_address &&
-                                  it.reuse_address && other->state != phase::listening));
+            other != nullptr &&
+            ((other->reuse_port && it.reuse_port) ||
+             (other->reuse_address && it.reuse_address && other->state != phase::listening));
         return overlaps && !may_share && id != it.id;
     });
 }
@@ -276,8 +276,10 @@ bool host::is_heard(const endpoint& peer, const endpoint& other) noexcept {
            (peer.port() == 0 || peer.port() == other.port());
 }
 
+/// Of several that fit alike, those that share the port get each its peers; else the last one has
+/// it all. See: SO_REUSEPORT in socket(7).
 simulated::socket* host::find_receiver(const endpoint& target, const endpoint& from) {
-    sock* best = nullptr;
+    std::vector<sock*> best;
     int best_fit = 0;
     for (const auto id : bound(transport::udp, target.port())) {
         auto* const one = world_.find(id);
@@ -287,12 +289,18 @@ simulated::socket* host::find_receiver(const endpoint& target, const endpoint& f
         }
         const bool is_exact = is_same_place(one->local, target);
         const int fit = (one->peer.is_known() ? 2 : 0) + (is_exact ? 2 : 1);
-        if ((is_exact || one->local.is_unspecified()) && fit > best_fit) {
-            best = one;
+        if ((is_exact || one->local.is_unspecified()) && fit >= best_fit) {
+            if (fit > best_fit) {
+                best.clear();
+            }
+            best.push_back(one);
             best_fit = fit;
         }
     }
-    return best;
+    if (best.size() < 2) {
+        return best.empty() ? nullptr : best.front();
+    }
+    return best.back()->reuse_port ? best[from.port() % best.size()] : best.back();
 }
 
 std::error_code host::find_local(const sock& it, const endpoint& target, sock*& found) {

@@ -34,6 +34,7 @@ std::string_view name_of(seam_call call) noexcept {
                                                                 "identify",
                                                                 "remove_file",
                                                                 "remove_same_file",
+                                                                "random_bits",
                                                                 "reserve",
                                                                 "make_wake_channel",
                                                                 "wake",

@@ -46,6 +46,7 @@ enum class seam_call : std::uint8_t {
     identify,
     remove_file,
     remove_same_file,
+    random_bits,
     reserve,
     make_wake_channel,
     wake,

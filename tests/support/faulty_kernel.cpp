@@ -320,6 +320,11 @@ std::error_code faulty_kernel::remove_file(std::string_view path) {
                   [&] { return forwarding_kernel::remove_file(path); });
 }
 
+result<std::uint64_t> faulty_kernel::random_bits() {
+    return answer(seam_call::random_bits, any_descriptor,
+                  [&] { return forwarding_kernel::random_bits(); });
+}
+
 result<owned_fd> faulty_kernel::reserve() {
     auto made =
         answer(seam_call::reserve, any_descriptor, [&] { return forwarding_kernel::reserve(); });

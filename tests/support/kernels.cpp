@@ -115,6 +115,34 @@ forwarding_kernel::send_datagrams(int fd, std::span<const sockeye::datagram> sou
     return inner_.send_datagrams(fd, sources);
 }
 
+sockeye::result<std::size_t>
+forwarding_kernel::send_trains(int fd, std::span<const sockeye::datagram> sources) {
+    return inner_.send_trains(fd, sources);
+}
+
+sockeye::result<sockeye::datagram_error> forwarding_kernel::receive_error(int fd,
+                                                                          sockeye::transport kind) {
+    return inner_.receive_error(fd, kind);
+}
+
+std::error_code forwarding_kernel::disconnect(int fd) {
+    return inner_.disconnect(fd);
+}
+
+std::error_code forwarding_kernel::set_datagram_option(int fd, int family,
+                                                       sockeye::datagram_option option, int value) {
+    return inner_.set_datagram_option(fd, family, option, value);
+}
+
+sockeye::result<int> forwarding_kernel::get_datagram_option(int fd, int family,
+                                                            sockeye::datagram_option option) {
+    return inner_.get_datagram_option(fd, family, option);
+}
+
+std::error_code forwarding_kernel::change_membership(int fd, const sockeye::membership& wanted) {
+    return inner_.change_membership(fd, wanted);
+}
+
 std::error_code forwarding_kernel::set_option(int fd, sockeye::socket_option option, int value) {
     return inner_.set_option(fd, option, value);
 }
@@ -151,6 +179,10 @@ sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_
 
 std::error_code forwarding_kernel::remove_file(std::string_view path) {
     return inner_.remove_file(path);
+}
+
+sockeye::result<std::uint64_t> forwarding_kernel::random_bits() {
+    return inner_.random_bits();
 }
 
 sockeye::result<sockeye::owned_fd> forwarding_kernel::reserve() {

@@ -43,6 +43,16 @@ public:
                                                    sockeye::datagram_batch& batch) override;
     sockeye::result<std::size_t>
     send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
+    sockeye::result<std::size_t> send_trains(int fd,
+                                             std::span<const sockeye::datagram> sources) override;
+    sockeye::result<sockeye::datagram_error> receive_error(int fd,
+                                                           sockeye::transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, sockeye::datagram_option option,
+                                        int value) override;
+    sockeye::result<int> get_datagram_option(int fd, int family,
+                                             sockeye::datagram_option option) override;
+    std::error_code change_membership(int fd, const sockeye::membership& wanted) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     sockeye::result<int> get_option(int fd, sockeye::socket_option option) override;
     std::error_code pending_error(int fd) override;
@@ -54,6 +64,7 @@ public:
     std::error_code remove_file(std::string_view path) override;
     std::error_code remove_same_file(std::string_view path,
                                      const sockeye::file_identity& file) override;
+    sockeye::result<std::uint64_t> random_bits() override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;

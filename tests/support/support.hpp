@@ -97,4 +97,14 @@ private:
 /// For a child whose end is expected: what it says of it is not the test's.
 void silence_errors();
 
+/// Under a sanitizer all is slow, and long repetitions are shorter.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool is_sanitized = true;
+#else
+inline constexpr bool is_sanitized = false;
+#endif
+[[nodiscard]] constexpr int repetitions(int whole) noexcept {
+    return is_sanitized ? whole / 10 : whole;
+}
+
 } // namespace support

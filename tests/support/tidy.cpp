@@ -20,6 +20,7 @@ struct floor_row {
 constexpr floor_row floors[] = {
     {"include/sockeye/bytes.hpp", 0},
     {"include/sockeye/datagram.hpp", 0},
+    {"include/sockeye/datagram_options.hpp", 0},
     {"include/sockeye/endpoint.hpp", 0},
     {"include/sockeye/error.hpp", 0},
     {"include/sockeye/peer_credentials.hpp", 0},
