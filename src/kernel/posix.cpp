@@ -32,6 +32,8 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_RCVBUF};
     case socket_option::defer_accept:
         return platform::defer_accept;
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
         break;
     }
@@ -115,9 +117,10 @@ std::error_code posix_kernel::bind(int fd, const endpoint& local) {
     return error_if(::bind(fd, local.data(), local.size()) != 0);
 }
 
-/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than it
-/// shall have. What the umask took is given afterwards: nobody can connect before it listens.
-/// Whether the file is still ours is not known then; a link is not followed. See: unix(7), fchmod(2).
+/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than
+/// it shall have. What the umask took is given afterwards: nobody can connect before it listens.
+/// Whether the file is still ours is not known then; a link is not followed.
+/// See: unix(7), fchmod(2).
 std::error_code posix_kernel::bind_with_mode(int fd, const endpoint& local, unsigned mode) {
     const socket_path named(local.path());
     if (local.path().empty() || !named.fits() || mode > 0777) {
@@ -275,6 +278,14 @@ std::error_code posix_kernel::remove_file(std::string_view path) {
                         : make_error_code(std::errc::filename_too_long);
 }
 
+result<std::uint64_t> posix_kernel::random_bits() {
+    std::uint64_t bits = 0;
+    if (::getentropy(&bits, sizeof bits) != 0) {
+        return last_error();
+    }
+    return bits;
+}
+
 /// Between a look and an unlink another server may bind to the path. So the file is moved aside
 /// first, which nobody can come between, and looked at there; one that should stay goes back.
 std::error_code posix_kernel::remove_same_file(std::string_view path, const file_identity& file) {
@@ -299,14 +310,6 @@ std::error_code posix_kernel::remove_same_file(std::string_view path, const file
     }
     const auto error = error_if(::unlink(aside.data()) != 0);
     return is_same ? error : make_error_code(std::errc::address_in_use);
-}
-
-result<std::uint64_t> posix_kernel::random_bits() {
-    std::uint64_t bits = 0;
-    if (::getentropy(&bits, sizeof bits) != 0) {
-        return last_error();
-    }
-    return bits;
 }
 
 result<owned_fd> posix_kernel::reserve() {

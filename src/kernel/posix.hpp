@@ -102,11 +102,15 @@ public:
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
-    std::error_code remove_same_file(std::string_view path, const file_identity& file) override;
     result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path, const file_identity& file) override;
     result<owned_fd> reserve() override;
 
     time_point now() override;
+
+    // posix_names.cpp
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::error_code start_thread(unique_function<void()> work) override;
 
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;

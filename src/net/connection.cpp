@@ -308,7 +308,10 @@ void connection::on_finish(slot& place) {
     const auto* table = link.kind_.table;
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure(), state.passed, state.dropped_bytes};
+        const close_info info = {state.reason, state.failure(), state.passed, state.dropped_bytes,
+                                 state.extra == nullptr || state.extra->connecting == nullptr
+                                     ? std::span<const connect_attempt>()
+                                     : state.extra->connecting->report(state.failure())};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);

@@ -5,7 +5,6 @@
 #include <sockeye/error.hpp>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <new>
 

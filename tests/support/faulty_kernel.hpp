@@ -83,9 +83,9 @@ public:
     std::error_code prepare(int fd) override;
     result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     std::error_code remove_same_file(std::string_view path,
                                      const sockeye::file_identity& file) override;
-    result<std::uint64_t> random_bits() override;
     result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     result<sockeye::wake_channel> make_wake_channel() override;

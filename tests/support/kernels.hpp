@@ -62,15 +62,19 @@ public:
     std::error_code prepare(int fd) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    sockeye::result<std::uint64_t> random_bits() override;
     std::error_code remove_same_file(std::string_view path,
                                      const sockeye::file_identity& file) override;
-    sockeye::result<std::uint64_t> random_bits() override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override;
+    sockeye::result<std::vector<sockeye::endpoint>>
+    resolve(const sockeye::host_query& wanted) override;
+    std::optional<sockeye::duration> time_to_resolve() override;
+    std::error_code start_thread(sockeye::unique_function<void()> work) override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
