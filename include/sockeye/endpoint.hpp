@@ -19,8 +19,9 @@ enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram, unix
 /// An address to serve on or to connect to: IPv4, IPv6 or a Unix path, and what carries it.
 ///
 /// Written `tcp://127.0.0.1:7007`, `udp://[::1]:0`, `unix:/path`, `unix-dgram:/path`,
-/// `unix-seqpacket:/path`, `unix:@name` (Linux: a name without a file). `127.0.0.1:7007` and `:7007` mean TCP, and a
-/// missing host means loopback. `*` is every IPv4 address of the machine, `[::]` every IPv6 one.
+/// `unix-seqpacket:/path`, `unix:@name` (Linux: a name without a file). `127.0.0.1:7007` and
+/// `:7007` mean TCP, and a missing host means loopback. `*` is every IPv4 address of the machine,
+/// `[::]` every IPv6 one.
 /// `localhost` is 127.0.0.1; no other name is looked up here. Link-local IPv6 addresses name
 /// their interface: `[fe80::1%eth0]:7007`, or its number.
 ///

@@ -30,9 +30,9 @@ struct listen_options {
     /// seconds; 0: tell of them at once. Refused with not_supported where the system cannot.
     /// See: TCP_DEFER_ACCEPT in tcp(7).
     duration defer_accept = duration::zero();
-    /// The permissions of a Unix socket's file, as chmod(2) has them: who may not write to it cannot
-    /// connect. They hold before anybody can connect, and whatever the umask is. Without them it
-    /// has what the umask leaves of 0777. Errors: invalid_argument where there is no file,
+    /// The permissions of a Unix socket's file, as chmod(2) has them: who may not write to it
+    /// cannot connect. They hold before anybody can connect, and whatever the umask is. Without
+    /// them it has what the umask leaves of 0777. Errors: invalid_argument where there is no file,
     /// not_supported in a simulation.
     std::optional<unsigned> mode;
     /// Replaces the file of a Unix server that is gone: a socket, and connecting to it is refused.

@@ -186,8 +186,8 @@ public:
     /// Errors: not_connected when it is gone; what getsockname(2), getpeername(2) say.
     [[nodiscard]] result<endpoint> local_endpoint() const;
     [[nodiscard]] result<endpoint> peer_endpoint() const;
-    /// Who made the other end of a Unix socket's connection. Errors: not_connected when it is gone or
-    /// not up yet; not_supported for TCP, for what is no socket, and in a simulation.
+    /// Who made the other end of a Unix socket's connection. Errors: not_connected when it is gone
+    /// or not up yet; not_supported for TCP, for what is no socket, and in a simulation.
     [[nodiscard]] result<sockeye::peer_credentials> peer_credentials() const;
     [[nodiscard]] stream_ref ref() const noexcept { return {index_, generation_}; }
     /// Requires: not moved from.

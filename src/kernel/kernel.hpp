@@ -227,8 +227,6 @@ public:
     /// Makes a descriptor from elsewhere non-blocking and close-on-exec.
     [[nodiscard]] virtual std::error_code prepare(int fd) = 0;
 
-    /// Of the file at a path that fits into an endpoint, as remove_file: needs no memory. Follows no
-    /// symbolic link.
     /// Another descriptor of the same open socket, close-on-exec.
     virtual result<owned_fd> duplicate(int) { return std::errc::not_supported; }
     /// Of those who share the port of `fd`, the one that began to listen as the nth gets what
@@ -237,10 +235,11 @@ public:
         return make_error_code(std::errc::not_supported);
     }
 
-    /// Of a socket file, as remove_file: needs no memory.
+    /// Of the file at a path that fits into an endpoint, as remove_file: needs no memory. Follows
+    /// no symbolic link.
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
-    /// Removes the file, unless another one is there by now: that stays, and address_in_use says so.
+    /// Removes the file. address_in_use where another one is there by now, which stays.
     [[nodiscard]] virtual std::error_code remove_same_file(std::string_view path,
                                                            const file_identity& file);
 

@@ -119,9 +119,10 @@ std::error_code posix_kernel::bind(int fd, const endpoint& local) {
     return error_if(::bind(fd, local.data(), local.size()) != 0);
 }
 
-/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than it
-/// shall have. What the umask took is given afterwards: nobody can connect before it listens.
-/// Whether the file is still ours is not known then; a link is not followed. See: unix(7), fchmod(2).
+/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than
+/// it shall have. What the umask took is given afterwards: nobody can connect before it listens.
+/// Whether the file is still ours is not known then; a link is not followed.
+/// See: unix(7), fchmod(2).
 std::error_code posix_kernel::bind_with_mode(int fd, const endpoint& local, unsigned mode) {
     const socket_path named(local.path());
     if (local.path().empty() || !named.fits() || mode > 0777) {

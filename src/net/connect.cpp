@@ -51,7 +51,7 @@ transport carrier_of(const endpoint_argument& peer) noexcept {
 
 void begin(slot& place, const endpoint_argument& peer, const connect_options& options) {
     const auto carrier = carrier_of(peer);
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         connecting_state::fail(place, make_error_code(errc::service_mismatch));
     } else if (peer.host() != nullptr) {
         auto& race = connection(place).state().extra->connecting->race;

@@ -92,7 +92,7 @@ slot& connection::make(stream_kind& kind, transport carrier) {
     auto& state = place.emplace<stream_state>();
     stream_access::identify(state.self, kind.core, place);
     state.carrier = carrier;
-    kind.is_special = carrier != transport::tcp;
+    kind.traits = traits_of(carrier);
     ++kind.references;
     kind.core.add_life();
     if (kind.group != nullptr) {
@@ -157,7 +157,7 @@ void connection::attach(const session_table& table, void* session) {
         kind_.table = &table;
     } else {
         auto* const own = new stream_kind{operations(), core_, &table, kind_.limits,
-                                          kind_.group,  false, 1,      kind_.is_special};
+                                          kind_.group,  false, 1,      kind_.traits};
         place_.operations = &own->operations;
         drop_reference(kind_);
     }
@@ -246,7 +246,7 @@ bool connection::take_over() noexcept {
     slot* farewell = nullptr;
     try {
         auto made = std::unique_ptr<stream_kind>(new stream_kind{
-            operations(), core_, nullptr, kind_.limits, nullptr, false, 1, kind_.is_special});
+            operations(), core_, nullptr, kind_.limits, nullptr, false, 1, kind_.traits});
         if (state_.session != nullptr) {
             farewell = &core_.io().allocate(farewell_operations);
         }
@@ -413,7 +413,7 @@ void connection::read_end() {
 
 /// After the peer's FIN, a read says 0 for ever, even when a reset has come; sending nothing tells.
 void connection::look_for_reset() {
-    if (keeps_messages() || has(trait_file)) {
+    if (has(trait_messages) || has(trait_file)) {
         look_for_hangup(); // to send nothing is to send an empty message, or says nothing
         return;
     }

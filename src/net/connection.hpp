@@ -26,7 +26,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
-    bool is_special = false; ///< its carrier needs a look before each call; TCP does not
+    std::uint8_t traits = 0; ///< 0 for TCP: nothing to look at before a call
 };
 
 /// Bits of slot::flags.
@@ -49,6 +49,27 @@ enum stream_flag : std::uint16_t {
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
 
+/// Bits of stream_kind::traits.
+enum stream_trait : std::uint8_t {
+    trait_local = 1 << 0,        ///< no TCP
+    trait_messages = 1 << 1,     ///< one call, one message
+    trait_file = 1 << 2,         ///< no socket: read and written, not received and sent
+    trait_write_only = 1 << 3,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 4, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 5,     ///< made blocking again when it is closed
+};
+
+[[nodiscard]] constexpr std::uint8_t traits_of(transport carrier) noexcept {
+    switch (carrier) {
+    case transport::tcp:
+        return 0;
+    case transport::unix_seqpacket:
+        return trait_local | trait_messages;
+    default:
+        return trait_local;
+    }
+}
+
 /// When the last byte came or went, and whether one ever came. A message stores it and does no
 /// more: the look at the connection finds out whether a deadline has passed.
 class stream_activity {
@@ -70,14 +91,6 @@ private:
 /// The category of an error, in a byte.
 enum class error_origin : std::uint8_t { generic, system, sockeye };
 
-/// Bits of stream_state::traits: what a descriptor is that is no socket, or not ours alone.
-enum stream_trait : std::uint8_t {
-    trait_file = 1 << 0,         ///< read and written, not received and sent
-    trait_write_only = 1 << 1,   ///< never read; flag_read_ended is set all the time
-    trait_always_ready = 1 << 2, ///< a regular file: not watched, takes its turns in the ring
-    trait_restored = 1 << 3,     ///< made blocking again when it is closed
-};
-
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
 /// the first 64 bytes. What few connections need is in `extra`.
 struct stream_state {
@@ -95,11 +108,10 @@ struct stream_state {
     /// the connect deadline, the linger deadline, the look at a half-closed one.
     std::uint32_t phase_ends = 0;
     std::int32_t failure_value = 0;
-    error_origin failure_origin : 4 = error_origin::system;
-    deadline_kind passed : 4 = deadline_kind::none;
+    error_origin failure_origin = error_origin::system;
     close_reason reason = close_reason::closed;
+    deadline_kind passed = deadline_kind::none;
     transport carrier = transport::tcp;
-    std::uint8_t traits = 0; ///< bits of stream_trait
     stream_extra* extra = nullptr;
     const stream* owner = nullptr; ///< the handle whose end closes it; null after detach
     std::size_t dropped_bytes = 0;
@@ -265,10 +277,7 @@ private:
     [[nodiscard]] result<std::size_t> send_front();
     [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
     [[nodiscard]] bool has(stream_trait trait) const noexcept {
-        return kind_.is_special && (state_.traits & trait) != 0;
-    }
-    [[nodiscard]] bool keeps_messages() const noexcept {
-        return kind_.is_special && state_.carrier == transport::unix_seqpacket;
+        return (kind_.traits & trait) != 0;
     }
     void look_for_hangup();
     void restore_file() noexcept;

@@ -207,7 +207,7 @@ write_status connection::write(bytes data) {
     if (data.empty()) {
         return write_status::ok;
     }
-    if (keeps_messages()) {
+    if (has(trait_messages)) {
         return write_unit(data, {});
     }
     if (state_.queue != nullptr || is(flag_connecting)) {

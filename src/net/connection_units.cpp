@@ -49,7 +49,7 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
     if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
         return write_status::refused;
     }
-    if (state_.carrier == transport::tcp || has(trait_file)) {
+    if (!has(trait_local) || has(trait_file)) {
         end(close_reason::failed, make_error_code(std::errc::not_supported));
         return write_status::refused;
     }
@@ -183,15 +183,15 @@ result<std::size_t> connection::send_front() {
 result<std::size_t> connection::receive(std::span<std::byte> target,
                                         std::vector<unique_fd>& descriptors) {
     auto& system = core_.system();
-    if (!kind_.is_special) {
+    if (kind_.traits == 0) {
         return system.receive(place_.fd, target);
     }
     if (has(trait_file)) {
         return system.read(place_.fd, target);
     }
     if (!wants_descriptors(*kind_.table)) {
-        return keeps_messages() ? system.receive_message(place_.fd, target)
-                                : system.receive(place_.fd, target);
+        return has(trait_messages) ? system.receive_message(place_.fd, target)
+                                   : system.receive(place_.fd, target);
     }
     const auto got = system.receive_with_descriptors(place_.fd, target, descriptors);
     if (descriptors.size() > kind_.limits.descriptors_max) {
@@ -205,10 +205,10 @@ result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
                                      reopened_file file) {
     auto& place = make(kind, transport::unix_stream);
     connection link(place);
-    link.state_.traits = trait_file;
+    kind.traits |= trait_file;
     link.set(facts.can_write ? 0U : flag_shut_wanted | flag_shut_done);
     if (!facts.can_read) {
-        link.state_.traits |= trait_write_only;
+        kind.traits |= trait_write_only;
         link.set(flag_read_ended);
     }
     if (file.is_shared) {
@@ -219,19 +219,16 @@ result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
     const auto error = facts.is_regular ? make_error_code(errc::not_pollable) : link.watch();
     if (error == errc::not_pollable) {
         // Files, and devices such as /dev/null: they never wait.
-        link.state_.traits |= trait_always_ready;
+        kind.traits |= trait_always_ready;
         link.set(flag_readable | flag_end_hinted); // until a read says that this was the end
-        link.begin_time();
-        return &place;
-    }
-    if (error) {
+    } else if (error) {
         link.set(flag_terminal);
         link.free();
         return error;
     }
     link.begin_time();
-    if (!facts.can_read) {
-        link.look_again();
+    if (link.is(flag_read_ended) && !error) {
+        link.look_again(); // for the reader that goes
     }
     return &place;
 }
@@ -245,8 +242,7 @@ void connection::look_for_hangup() {
 }
 
 void connection::restore_at_end() noexcept {
-    kind_.is_special = true;
-    state_.traits |= trait_restored;
+    kind_.traits |= trait_restored;
 }
 
 void connection::restore_file() noexcept {
@@ -256,7 +252,7 @@ void connection::restore_file() noexcept {
 }
 
 result<peer_credentials> connection::credentials() {
-    if (state_.carrier == transport::tcp || has(trait_file)) {
+    if (!has(trait_local) || has(trait_file)) {
         return std::errc::not_supported;
     }
     return core_.system().credentials(place_.fd);

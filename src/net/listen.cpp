@@ -130,7 +130,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
 /// still be set are.
 result<owned_fd> server_core::adopted_socket(unique_fd adopted) {
     auto& system = core.system();
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         return errc::service_mismatch;
     }
     const auto listens = system.get_option(adopted.get(), socket_option::is_listening);
