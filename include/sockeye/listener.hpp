@@ -17,6 +17,12 @@ struct listen_options {
     bool reuse_port = false;
     /// Limits of each accepted stream.
     stream_limits limits = {};
+    /// What each accepted stream has from the beginning: set once, for the listener.
+    stream_options socket = {};
+    /// How many may wait whose bytes came in the SYN; 0: bytes are not taken from one. Whoever
+    /// sends them may be lying about the address, and they may come twice.
+    /// See: RFC 7413, TCP_FASTOPEN in tcp(7).
+    int fast_open_queue = 0;
 };
 
 struct server_core;
@@ -33,8 +39,8 @@ public:
     using handler = unique_function<void(stream)>;
 
     /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_...,
-    /// not_enough_memory, and what socket(2), bind(2) and listen(2) say: address_in_use,
-    /// permission_denied, ...
+    /// not_enough_memory, what socket(2), bind(2) and listen(2) say: address_in_use,
+    /// permission_denied, ..., and of the options what stream::set_options says.
     static result<listener> open(loop& owner, const endpoint_argument& local,
                                  const listen_options& options, handler on_accept);
 

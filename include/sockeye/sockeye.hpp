@@ -9,11 +9,15 @@
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/owned_bytes.hpp>
+#include <sockeye/relay.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/signal_set.hpp>
 #include <sockeye/stream.hpp>
+#include <sockeye/stream_info.hpp>
+#include <sockeye/stream_options.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/timer.hpp>
 #include <sockeye/unique_fd.hpp>

@@ -2,6 +2,8 @@
 
 // What differs between the systems, behind plain functions: the one header with platform #ifs.
 
+#include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
@@ -16,6 +18,8 @@
 
 #if defined(__linux__)
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #endif
 
 namespace sockeye::platform {
@@ -35,6 +39,111 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
 #endif
+
+/// Options of TCP, as tcp(7) calls them; `no_option` where the system does not have one.
+inline constexpr int no_option = -1;
+#if defined(TCP_KEEPIDLE)
+inline constexpr int tcp_keep_idle = TCP_KEEPIDLE;
+#elif defined(TCP_KEEPALIVE)
+inline constexpr int tcp_keep_idle = TCP_KEEPALIVE;
+#else
+inline constexpr int tcp_keep_idle = no_option;
+#endif
+#if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+inline constexpr int tcp_keep_interval = TCP_KEEPINTVL;
+inline constexpr int tcp_keep_probes = TCP_KEEPCNT;
+#else
+inline constexpr int tcp_keep_interval = no_option;
+inline constexpr int tcp_keep_probes = no_option;
+#endif
+#if defined(TCP_USER_TIMEOUT)
+inline constexpr int tcp_user_timeout = TCP_USER_TIMEOUT;
+#else
+inline constexpr int tcp_user_timeout = no_option;
+#endif
+#if defined(TCP_NOTSENT_LOWAT)
+inline constexpr int tcp_not_sent_low_at = TCP_NOTSENT_LOWAT;
+#else
+inline constexpr int tcp_not_sent_low_at = no_option;
+#endif
+#if defined(TCP_QUICKACK)
+inline constexpr int tcp_quick_ack = TCP_QUICKACK;
+#else
+inline constexpr int tcp_quick_ack = no_option;
+#endif
+#if defined(TCP_FASTOPEN)
+inline constexpr int tcp_fast_open_queue = TCP_FASTOPEN;
+#else
+inline constexpr int tcp_fast_open_queue = no_option;
+#endif
+#if defined(TCP_FASTOPEN_CONNECT)
+inline constexpr int tcp_fast_open_connect = TCP_FASTOPEN_CONNECT;
+#else
+inline constexpr int tcp_fast_open_connect = no_option;
+#endif
+#if defined(TCP_CONGESTION)
+inline constexpr int tcp_congestion = TCP_CONGESTION;
+#else
+inline constexpr int tcp_congestion = no_option;
+#endif
+
+/// What TCP_INFO says on Linux, whose C library knows only the front part; a kernel that knows
+/// less fills less. See: tcp_info in linux/tcp.h, kernel 5.10.
+struct tcp_facts {
+    std::uint8_t state, ca_state, retransmits, probes, backoff, options, scales, limits;
+    std::uint32_t rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
+    std::uint32_t last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
+    std::uint32_t pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering;
+    std::uint32_t rcv_rtt, rcv_space, total_retrans;
+    std::uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    std::uint32_t segs_out, segs_in, notsent_bytes, min_rtt;
+};
+
+/// Bits of tcp_facts::options.
+inline constexpr unsigned tcp_fact_syn_data = 32;
+
+/// Fills `facts`, and `unacknowledged` with the bytes that the kernel holds; false with errno set
+/// where that fails, or where the system tells in another way.
+inline bool read_tcp_facts(int fd, tcp_facts& facts, int& unacknowledged) noexcept {
+#if defined(__linux__)
+    socklen_t size = sizeof facts;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) == 0 &&
+           ::ioctl(fd, TIOCOUTQ, &unacknowledged) == 0;
+#else
+    static_cast<void>(fd);
+    static_cast<void>(facts);
+    static_cast<void>(unacknowledged);
+    errno = EOPNOTSUPP;
+    return false;
+#endif
+}
+
+/// sendfile(2) from a place, which leaves the file's own place alone: how many bytes went, or -1
+/// with errno set. Where it has another form the file is read and sent instead.
+inline ssize_t send_file(int fd, int file, std::uint64_t offset, std::size_t length) noexcept {
+#if defined(__linux__)
+    auto from = static_cast<off_t>(offset);
+    return ::sendfile(fd, file, &from, length);
+#else
+    static_cast<void>(fd);
+    static_cast<void>(file);
+    static_cast<void>(offset);
+    static_cast<void>(length);
+    errno = ENOTSUP;
+    return -1;
+#endif
+}
+
+/// Takes one of `signals` that waits for this thread, if any does. Where sendfile(2) raises none,
+/// there is none to take.
+inline void take_signal(const sigset_t& signals) noexcept {
+#if defined(__linux__)
+    const timespec at_once = {};
+    ::sigtimedwait(&signals, nullptr, &at_once);
+#else
+    static_cast<void>(signals);
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>

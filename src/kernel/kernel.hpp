@@ -4,6 +4,7 @@
 #include <sockeye/datagram.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/result.hpp>
+#include <sockeye/stream_info.hpp>
 #include <sockeye/time.hpp>
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -56,8 +58,19 @@ enum class socket_option : std::uint8_t {
     send_buffer,
     receive_buffer,
     linger_reset,
+    linger,              ///< read only: seconds for which close would block
+    keep_alive,          ///< whether
+    keep_alive_idle,     ///< seconds
+    keep_alive_interval, ///< seconds
+    keep_alive_probes,
+    user_timeout, ///< milliseconds
+    not_sent_low_at,
+    quick_ack,
+    fast_open_queue,   ///< of a listener: requests that may wait
+    fast_open_connect, ///< connect leaves the SYN to the first send
 };
 
+inline constexpr std::size_t parts_per_call = 64;
 inline constexpr std::size_t datagrams_per_call = 64;
 inline constexpr std::size_t datagram_bytes_max = 65536;
 
@@ -143,8 +156,18 @@ public:
     virtual result<std::size_t> receive(int fd, std::span<std::byte> target) = 0;
     /// May send less than all. Never raises SIGPIPE.
     virtual result<std::size_t> send(int fd, bytes source) = 0;
-    /// At most 64 of `sources` in one call; may send less than all.
+    /// At most `parts_per_call` of `sources` in one call; may send less than all.
     virtual result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) = 0;
+
+    /// Sends a part of a file of this process, perhaps less than `length`; 0 where it ends before
+    /// `offset`. Never raises SIGPIPE. Errors: not_supported, invalid_argument where it has to be
+    /// read and sent. See: sendfile(2).
+    virtual result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                          std::size_t length);
+    /// Reads a file of this process; 0 at its end, invalid_seek where it has no places.
+    /// See: pread(2).
+    virtual result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                        std::uint64_t offset);
 
     /// Fills `batch` and returns how many datagrams came, at least one.
     virtual result<std::size_t> receive_datagrams(int fd, transport kind,
@@ -154,8 +177,13 @@ public:
     virtual result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) = 0;
 
     [[nodiscard]] virtual std::error_code set_option(int fd, socket_option option, int value) = 0;
-    /// Not for linger_reset.
+    /// Not for linger_reset. Of both, errors: not_supported where the system has no such option.
     virtual result<int> get_option(int fd, socket_option option) = 0;
+    /// By name. See: TCP_CONGESTION in tcp(7).
+    [[nodiscard]] virtual std::error_code set_congestion_control(int fd, std::string_view name);
+    virtual result<std::string> congestion_control(int fd);
+    /// Of a TCP connection.
+    virtual result<stream_info> info(int fd);
     /// The pending error of a socket; reading it clears it. See: SO_ERROR in socket(7).
     [[nodiscard]] virtual std::error_code pending_error(int fd) = 0;
     virtual result<endpoint> local_endpoint(int fd, transport kind) = 0;

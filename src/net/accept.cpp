@@ -1,6 +1,7 @@
 #include "base/memory.hpp"
 #include "net/server_core.hpp"
 #include "net/shortage.hpp"
+#include "net/socket_options.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -63,6 +64,27 @@ open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_o
     });
 }
 
+/// What the sockets that are accepted inherit, so that it costs nothing there.
+std::error_code server_core::prepare(int fd) {
+    auto& system = core.system();
+    if (const auto error = check_options(options.socket, carrier, true)) {
+        return error;
+    }
+    if (carrier == transport::tcp && !options.socket.no_delay) {
+        static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
+    }
+    if (options.fast_open_queue != 0) {
+        const auto error =
+            carrier == transport::tcp
+                ? system.set_option(fd, socket_option::fast_open_queue, options.fast_open_queue)
+                : make_error_code(std::errc::not_supported);
+        if (error) {
+            return error;
+        }
+    }
+    return apply_options(system, fd, options.socket);
+}
+
 result<owned_fd> server_core::bound_socket(const endpoint& local) {
     auto& system = core.system();
     carrier = local.kind();
@@ -70,9 +92,10 @@ result<owned_fd> server_core::bound_socket(const endpoint& local) {
     if (!fd) {
         return fd;
     }
+    if (const auto error = prepare(fd->get())) {
+        return error;
+    }
     if (carrier == transport::tcp) {
-        // Inherited by what is accepted, so that it costs nothing there.
-        static_cast<void>(system.set_option(fd->get(), socket_option::no_delay, 1));
         static_cast<void>(system.set_option(fd->get(), socket_option::reuse_address, 1));
         if (local.family() == AF_INET6) {
             static_cast<void>(system.set_option(fd->get(), socket_option::ipv6_only, 1));

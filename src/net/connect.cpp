@@ -1,11 +1,13 @@
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
+#include "net/socket_options.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace sockeye {
 namespace {
@@ -53,7 +55,27 @@ void try_again_later(slot& place, connecting_state& state) {
     state.retry_delay = std::min(state.retry_delay * 2, retry_delay_max);
 }
 
-void begin(loop_core& core, slot& place, const result<endpoint>& peer) {
+/// What is to be done to the socket before it connects.
+std::error_code prepare(kernel& system, int fd, transport carrier, const connect_options& options) {
+    if (const auto error = check_options(options.socket, carrier, false)) {
+        return error;
+    }
+    if (options.fast_open) {
+        if (carrier != transport::tcp) {
+            return make_error_code(std::errc::not_supported);
+        }
+        if (const auto error = system.set_option(fd, socket_option::fast_open_connect, 1)) {
+            return error;
+        }
+    }
+    if (carrier == transport::tcp && !options.socket.no_delay) {
+        static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
+    }
+    return apply_options(system, fd, options.socket);
+}
+
+void begin(loop_core& core, slot& place, const result<endpoint>& peer,
+           const connect_options& options) {
     if (!peer || !peer->is_stream()) {
         fail(place, peer ? make_error_code(errc::service_mismatch) : peer.error());
         return;
@@ -64,8 +86,9 @@ void begin(loop_core& core, slot& place, const result<endpoint>& peer) {
         return;
     }
     place.fd = fd->release();
-    if (peer->kind() == transport::tcp) {
-        static_cast<void>(core.system().set_option(place.fd, socket_option::no_delay, 1));
+    if (const auto error = prepare(core.system(), place.fd, peer->kind(), options)) {
+        fail(place, error);
+        return;
     }
     connecting_state::attempt(place);
 }
@@ -83,7 +106,8 @@ stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
     const auto& where = peer.get();
     std::unique_ptr<stream_kind> kind(
         new stream_kind{connection::operations(), core, &table, options.limits});
-    std::unique_ptr<connecting_state> connecting(new connecting_state{where ? *where : endpoint()});
+    std::unique_ptr<connecting_state> connecting(
+        new connecting_state{.peer = where ? *where : endpoint(), .sends_syn = options.fast_open});
     auto& place = connection::make(*kind, where ? where->kind() : transport::tcp);
     kind.release();
     connection link(place);
@@ -94,7 +118,7 @@ stream start_connect(sockeye::loop& owner, const endpoint_argument& peer,
         link.state().timer = start_timer(place, options.deadline, on_deadline);
     }
     if (!link.is(flag_terminal)) {
-        begin(core, place, where);
+        begin(core, place, where, options);
     }
     return stream_access::make(core, place);
 }
@@ -132,6 +156,8 @@ void connecting_state::check(slot& place) {
     if (!peer) {
         if (peer.error() != std::errc::not_connected) {
             fail(place, peer.error());
+        } else if (std::exchange(state.connecting->sends_syn, false)) {
+            link.send_with_syn();
         }
         return; // told too early: wait on
     }

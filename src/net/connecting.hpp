@@ -12,6 +12,8 @@ struct connecting_state {
     duration retry_delay = std::chrono::milliseconds(1);
     /// What the deadline means: would-block where the last try found a full backlog.
     std::errc late = std::errc::timed_out;
+    /// Connect may have left the SYN to the first send. See: TCP_FASTOPEN_CONNECT in tcp(7).
+    bool sends_syn = false;
 
     /// The socket may be connected: finds out, and opens the connection or ends it.
     static void check(slot& place);

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "loop/loop_core.hpp"
-#include "net/write_queue.hpp"
+#include "net/output_queue.hpp"
 
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
@@ -9,6 +9,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <span>
+#include <utility>
 
 namespace sockeye {
 
@@ -25,6 +28,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
+    bool reads_above_mark = false; ///< a long queue does not pause reading: the session does
 };
 
 /// Bits of slot::flags.
@@ -48,8 +52,11 @@ enum stream_flag : std::uint16_t {
 };
 
 /// What the kernel did not take yet, and how long it has had no memory for it.
-struct unsent_output : write_queue {
+struct unsent_output : output_queue {
     static constexpr duration retry_delay_min = std::chrono::milliseconds(1);
+
+    /// The kernel took all that it was given last: the next goes without its being asked for.
+    bool is_ready = false;
 
     duration retry_delay = retry_delay_min;
     duration waited = duration::zero();
@@ -138,6 +145,10 @@ public:
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
+    write_status write(std::span<const bytes> parts);
+    write_status write(owned_bytes data);
+    write_status send_file(unique_fd file, const file_part& part);
+    result<std::size_t> try_write(bytes data);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
@@ -145,6 +156,8 @@ public:
     void resume();
     /// Throws bad_alloc, and then nothing has changed.
     void attach(const session_table& table, void* session);
+    /// From now on its own queue does not keep it from being read. Requires: attached.
+    void read_above_mark();
     /// Instead of attaching, where there is no connection any more: leads to on_close all the same.
     /// Throws as attach.
     static void tell_of_end(loop_core& core, const session_table& table, void* session);
@@ -162,12 +175,18 @@ public:
     void open();
     /// The outcome of connecting: from now on it is a connection like any other.
     void come_up();
+    /// Connect left the SYN to the first send: what is queued travels with it.
+    void send_with_syn();
     /// Starts watching the descriptor.
     [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
 
     [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
     [[nodiscard]] std::size_t unsent() const noexcept {
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
+    }
+    /// The same as the marks count it.
+    [[nodiscard]] std::size_t weight() const noexcept {
+        return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->weight());
     }
     [[nodiscard]] slot& place() noexcept { return place_; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
@@ -198,6 +217,31 @@ private:
     void read_end();
     void look_for_reset();
     void drain_queue();
+    void drain_file();
+    void read_chunk();
+    void queue_sent(const result<std::size_t>& sent, std::size_t asked);
+    void take_from_queue(std::size_t count) noexcept;
+    /// What became of one or more send calls.
+    struct sending {
+        std::size_t taken = 0;    ///< by the kernel, of the parts given
+        std::error_code shortage; ///< the system had no memory for more
+        bool has_failed = false;  ///< and the connection ends with that
+    };
+    [[nodiscard]] sending send_parts(std::span<const bytes> parts);
+    void after_sending(const sending& outcome);
+    void lose(std::size_t count);
+    [[nodiscard]] bool is_refusing() const noexcept {
+        return is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead);
+    }
+    [[nodiscard]] bool must_queue() const noexcept {
+        return state_.queue != nullptr || is(flag_connecting);
+    }
+    [[nodiscard]] bool is_past_limit();
+    [[nodiscard]] write_status status_after_write();
+    template <typename... Piece>
+    [[nodiscard]] bool queue_piece(Piece&&... added) noexcept;
+    [[nodiscard]] bool queue_parts(std::span<const bytes> parts, std::size_t taken) noexcept;
+    [[nodiscard]] bool keep_parts(std::span<const bytes> parts, std::size_t total);
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
     void write_failed(std::error_code error);
@@ -235,6 +279,23 @@ void connection::deliver(Handler&& handler) {
     if (!returned) {
         now.end(close_reason::failed, make_error_code(errc::handler_threw));
     }
+}
+
+/// Queues what output_queue::append takes; false where there is no memory for it, and then what was
+/// queued before stays.
+template <typename... Piece>
+bool connection::queue_piece(Piece&&... added) noexcept {
+    const auto before = state_.queue == nullptr ? 0 : state_.queue->weight();
+    try {
+        if (state_.queue == nullptr) {
+            state_.queue = new unsent_output;
+        }
+        state_.queue->append(std::forward<Piece>(added)...);
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    core_.io().counters().queued_bytes += state_.queue->weight() - before;
+    return true;
 }
 
 /// The kind goes with the last of its connections and its server.

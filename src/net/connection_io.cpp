@@ -1,5 +1,6 @@
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
+#include "net/sending.hpp"
 #include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
@@ -11,20 +12,9 @@
 namespace sockeye {
 namespace {
 
-/// Above it a write goes to the kernel at once: copying it would cost more than it saves.
-constexpr std::size_t copied_bytes_max = 16 * 1024;
-
 constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
 /// A send for which the system has had no memory for so long has failed.
 constexpr duration send_shortage_max = std::chrono::seconds(10);
-
-/// What the system had no memory for: it says so, or takes nothing at all.
-std::error_code shortage_of(const result<std::size_t>& sent) noexcept {
-    if (sent) {
-        return *sent == 0 ? make_error_code(std::errc::no_buffer_space) : std::error_code();
-    }
-    return is_memory_shortage(sent.error()) ? sent.error() : std::error_code();
-}
 
 } // namespace
 
@@ -34,7 +24,7 @@ interest connection::wanted() const noexcept {
         // the start and never changed.
         return interest::readable | interest::writable | interest::edge;
     }
-    const bool is_full = state_.queue != nullptr && !is(flag_send_later);
+    const bool is_full = state_.queue != nullptr && !state_.queue->is_ready && !is(flag_send_later);
     const bool is_stuck = is_full || is(flag_connecting);
     return (can_read() ? interest::readable : interest::none) |
            (is_stuck ? interest::writable : interest::none);
@@ -49,10 +39,10 @@ bool connection::uses_edge() const noexcept {
 }
 
 bool connection::can_read() const noexcept {
-    constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_queue |
-                                   flag_paused_by_memory | flag_read_ended | flag_closing |
-                                   flag_terminal;
-    return !is(obstacles) && state_.session != nullptr;
+    constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_memory |
+                                   flag_read_ended | flag_closing | flag_terminal;
+    const unsigned mark = kind_.reads_above_mark ? 0 : flag_paused_by_queue;
+    return !is(obstacles | mark) && state_.session != nullptr;
 }
 
 void connection::update_interest() noexcept {
@@ -103,8 +93,15 @@ void connection::on_resume(slot& place) {
     }
     if (link.is(flag_connecting)) {
         connecting_state::check(place);
-    } else if (link.is(flag_readable) && link.can_read()) {
-        link.read_once();
+        return;
+    }
+    if (link.state_.queue != nullptr && link.state_.queue->is_ready) {
+        link.drain_queue();
+    }
+    // A new view: on_writable may have given the connection another session.
+    connection now(place);
+    if (now.is(flag_readable) && now.can_read()) {
+        now.read_once();
     }
 }
 
@@ -182,15 +179,14 @@ void connection::on_relief(slot& place) {
 }
 
 write_status connection::write(bytes data) {
-    if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
+    if (is_refusing()) {
         return write_status::refused;
     }
     if (data.empty()) {
         return write_status::ok;
     }
-    if (state_.queue != nullptr || is(flag_connecting)) {
-        if (unsent() > kind_.limits.queue_max) {
-            end(close_reason::failed, make_error_code(errc::send_queue_full));
+    if (must_queue()) {
+        if (is_past_limit()) {
             return write_status::refused;
         }
         if (!queue_rest(data)) {
@@ -201,11 +197,24 @@ write_status connection::write(bytes data) {
     } else if (!keep_for_end_of_turn(data)) {
         send_now(data);
     }
-    if (unsent() > kind_.limits.queue_high) {
+    return status_after_write();
+}
+
+/// A queue past its hard limit takes no more, and the connection ends.
+bool connection::is_past_limit() {
+    if (weight() <= kind_.limits.queue_max) {
+        return false;
+    }
+    end(close_reason::failed, make_error_code(errc::send_queue_full));
+    return true;
+}
+
+write_status connection::status_after_write() {
+    if (weight() > kind_.limits.queue_high) {
         if (state_.queue == nullptr && state_.pending_size != 0) {
             send_now({});
         }
-        if (unsent() > kind_.limits.queue_high && !is(flag_terminal | flag_paused_by_queue)) {
+        if (weight() > kind_.limits.queue_high && !is(flag_terminal | flag_paused_by_queue)) {
             set(flag_paused_by_queue);
             update_interest();
         }
@@ -278,51 +287,82 @@ void connection::send_now(bytes data) {
 
 /// False where there is no memory for it; what was queued before stays.
 bool connection::queue_rest(bytes data) noexcept {
-    if (data.empty()) {
-        return true;
+    return data.empty() || queue_piece(data);
+}
+
+/// The kernel took that many bytes of the queue, which goes with its last one.
+void connection::take_from_queue(std::size_t count) noexcept {
+    auto& queue = *state_.queue;
+    const auto before = queue.weight();
+    queue.consume(count);
+    core_.io().counters().bytes_written += count;
+    core_.io().counters().queued_bytes -= before - queue.weight();
+    queue.retry_delay = unsent_output::retry_delay_min;
+    queue.waited = duration::zero();
+    if (queue.empty()) {
+        delete std::exchange(state_.queue, nullptr);
     }
-    try {
-        if (state_.queue == nullptr) {
-            state_.queue = new unsent_output;
+}
+
+void connection::send_with_syn() {
+    std::array<bytes, 1> front;
+    if (state_.queue != nullptr) {
+        static_cast<void>(state_.queue->gather(front));
+    }
+    ++core_.io().counters().writes;
+    const auto sent = core_.system().send(place_.fd, front[0]);
+    if (sent) {
+        if (*sent != 0) {
+            take_from_queue(*sent);
         }
-        state_.queue->append(data);
-    } catch (const std::bad_alloc&) {
-        return false;
+    } else if (sent.error() != std::errc::operation_in_progress &&
+               sent.error() != std::errc::operation_would_block) {
+        end(close_reason::connect_failed, sent.error());
     }
-    core_.io().counters().queued_bytes += data.size();
-    return true;
 }
 
 /// The kernel has room again.
 void connection::drain_queue() {
-    auto& io = core_.io();
-    auto& queue = *state_.queue;
-    const auto wanted_bytes = queue.size();
-    ++io.counters().writes;
-    const auto sent = core_.system().send(place_.fd, queue.front());
+    if (state_.queue->file_to_read() != nullptr) {
+        drain_file();
+        return;
+    }
+    std::array<bytes, parts_per_call> room;
+    const auto parts = std::span<const bytes>(room).first(state_.queue->gather(room));
+    ++core_.io().counters().writes;
+    const auto sent = parts.size() == 1 ? core_.system().send(place_.fd, parts[0])
+                                        : core_.system().send_gathered(place_.fd, parts);
+    queue_sent(sent, size_of(parts));
+}
+
+/// A send of `asked` bytes of the queue is over.
+void connection::queue_sent(const result<std::size_t>& sent, std::size_t asked) {
+    state_.queue->is_ready = false;
     if (const auto shortage = shortage_of(sent)) {
         send_later(shortage);
         return;
     }
-    if (!sent) {
-        if (sent.error() == std::errc::operation_would_block) {
-            ++io.counters().would_blocks;
-        } else {
-            write_failed(sent.error());
-        }
+    if (!sent && sent.error() != std::errc::operation_would_block) {
+        write_failed(sent.error());
         return;
     }
-    io.counters().bytes_written += *sent;
-    io.counters().queued_bytes -= *sent;
-    queue.consume(*sent);
-    queue.retry_delay = unsent_output::retry_delay_min;
-    queue.waited = duration::zero();
-    if (*sent == wanted_bytes) {
-        delete std::exchange(state_.queue, nullptr);
+    if (!sent) {
+        ++core_.io().counters().would_blocks;
+        update_interest();
+        return;
+    }
+    take_from_queue(*sent);
+    if (state_.queue == nullptr) {
         update_interest();
         output_sent();
+    } else {
+        if (*sent == asked) {
+            state_.queue->is_ready = true;
+            core_.io().queue_resume(place_);
+        }
+        update_interest();
     }
-    if (unsent() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
+    if (weight() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
         clear(flag_paused_by_queue);
         resume_reading();
         if (state_.session != nullptr && kind_.table->on_writable != nullptr && !is(flag_closing)) {
@@ -401,7 +441,7 @@ void connection::drop_output() noexcept {
     state_.pending_size = 0;
     if (auto* const queue = std::exchange(state_.queue, nullptr)) {
         dropped += queue->size();
-        core_.io().counters().queued_bytes -= queue->size();
+        core_.io().counters().queued_bytes -= queue->weight();
         delete queue;
     }
     state_.dropped_bytes += dropped;

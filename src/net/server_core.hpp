@@ -45,6 +45,7 @@ struct server_core : retirable {
     static void let_go(server_core* server) noexcept;
 
 private:
+    [[nodiscard]] std::error_code prepare(int fd);
     [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
     void welcome(owned_fd fd);
     [[nodiscard]] std::error_code make_session(connection link);

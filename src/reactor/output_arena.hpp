@@ -2,6 +2,7 @@
 
 #include <sockeye/bytes.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -28,6 +29,7 @@ public:
     }
 
     [[nodiscard]] std::uint32_t end() const noexcept { return used_; }
+    [[nodiscard]] std::size_t room() const noexcept { return capacity - used_; }
     [[nodiscard]] bytes view(std::uint32_t offset, std::uint32_t size) const noexcept {
         return {memory_.get() + offset, size};
     }
