@@ -170,7 +170,7 @@ void datagram_client::stage(std::size_t index, slot& free, std::int64_t now) {
     free.sent_ns = now;
     free.is_waiting = true;
     write_message({run_, static_cast<std::uint32_t>(index), free.sequence, now}, target);
-    staged_.push_back({target, nullptr, false});
+    staged_.push_back({.data = target});
     ++on_way_;
 }
 

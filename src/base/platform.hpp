@@ -2,24 +2,36 @@
 
 // What differs between the systems, behind plain functions: the one header with platform #ifs.
 
+#if defined(__APPLE__)
+#define __APPLE_USE_RFC_3542 // names the options of IPv6
+#endif
+
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#endif
+#if defined(__APPLE__)
+#include <sys/random.h>
 #endif
 
 namespace sockeye::platform {
@@ -40,52 +52,85 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 inline constexpr short poll_read_closed = 0;
 #endif
 
-/// Options of TCP, as tcp(7) calls them; `no_option` where the system does not have one.
-inline constexpr int no_option = -1;
+/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+struct option_name {
+    int level;
+    int name;
+
+    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
+};
+inline constexpr option_name no_option = {0, -1};
+
+/// See: tcp(7).
 #if defined(TCP_KEEPIDLE)
-inline constexpr int tcp_keep_idle = TCP_KEEPIDLE;
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPIDLE};
 #elif defined(TCP_KEEPALIVE)
-inline constexpr int tcp_keep_idle = TCP_KEEPALIVE;
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPALIVE};
 #else
-inline constexpr int tcp_keep_idle = no_option;
+inline constexpr option_name tcp_keep_idle = no_option;
 #endif
-#if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-inline constexpr int tcp_keep_interval = TCP_KEEPINTVL;
-inline constexpr int tcp_keep_probes = TCP_KEEPCNT;
+#if defined(TCP_KEEPINTVL)
+inline constexpr option_name tcp_keep_interval = {IPPROTO_TCP, TCP_KEEPINTVL};
 #else
-inline constexpr int tcp_keep_interval = no_option;
-inline constexpr int tcp_keep_probes = no_option;
+inline constexpr option_name tcp_keep_interval = no_option;
+#endif
+#if defined(TCP_KEEPCNT)
+inline constexpr option_name tcp_keep_probes = {IPPROTO_TCP, TCP_KEEPCNT};
+#else
+inline constexpr option_name tcp_keep_probes = no_option;
 #endif
 #if defined(TCP_USER_TIMEOUT)
-inline constexpr int tcp_user_timeout = TCP_USER_TIMEOUT;
+inline constexpr option_name tcp_user_timeout = {IPPROTO_TCP, TCP_USER_TIMEOUT};
 #else
-inline constexpr int tcp_user_timeout = no_option;
+inline constexpr option_name tcp_user_timeout = no_option;
 #endif
 #if defined(TCP_NOTSENT_LOWAT)
-inline constexpr int tcp_not_sent_low_at = TCP_NOTSENT_LOWAT;
+inline constexpr option_name tcp_not_sent_low_at = {IPPROTO_TCP, TCP_NOTSENT_LOWAT};
 #else
-inline constexpr int tcp_not_sent_low_at = no_option;
+inline constexpr option_name tcp_not_sent_low_at = no_option;
 #endif
 #if defined(TCP_QUICKACK)
-inline constexpr int tcp_quick_ack = TCP_QUICKACK;
+inline constexpr option_name tcp_quick_ack = {IPPROTO_TCP, TCP_QUICKACK};
 #else
-inline constexpr int tcp_quick_ack = no_option;
+inline constexpr option_name tcp_quick_ack = no_option;
 #endif
 #if defined(TCP_FASTOPEN)
-inline constexpr int tcp_fast_open_queue = TCP_FASTOPEN;
+inline constexpr option_name tcp_fast_open_queue = {IPPROTO_TCP, TCP_FASTOPEN};
 #else
-inline constexpr int tcp_fast_open_queue = no_option;
+inline constexpr option_name tcp_fast_open_queue = no_option;
 #endif
 #if defined(TCP_FASTOPEN_CONNECT)
-inline constexpr int tcp_fast_open_connect = TCP_FASTOPEN_CONNECT;
+inline constexpr option_name tcp_fast_open_connect = {IPPROTO_TCP, TCP_FASTOPEN_CONNECT};
 #else
-inline constexpr int tcp_fast_open_connect = no_option;
+inline constexpr option_name tcp_fast_open_connect = no_option;
 #endif
 #if defined(TCP_CONGESTION)
-inline constexpr int tcp_congestion = TCP_CONGESTION;
+inline constexpr option_name tcp_congestion = {IPPROTO_TCP, TCP_CONGESTION};
 #else
-inline constexpr int tcp_congestion = no_option;
+inline constexpr option_name tcp_congestion = no_option;
 #endif
+/// Its value is in seconds. See: tcp(7).
+#if defined(TCP_DEFER_ACCEPT)
+inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
+#else
+inline constexpr option_name defer_accept = no_option;
+#endif
+
+/// Whether an error of getaddrinfo(3) means that the host has no address of the wanted kind; the
+/// numbers for that are not everywhere.
+inline bool means_no_address(int said) noexcept {
+#if defined(EAI_NODATA)
+    if (said == EAI_NODATA) {
+        return true;
+    }
+#endif
+#if defined(EAI_ADDRFAMILY)
+    return said == EAI_ADDRFAMILY;
+#else
+    static_cast<void>(said);
+    return false;
+#endif
+}
 
 /// What TCP_INFO says on Linux, whose C library knows only the front part; a kernel that knows
 /// less fills less. See: tcp_info in linux/tcp.h, kernel 5.10.
@@ -188,6 +233,15 @@ inline constexpr int send_flags = MSG_NOSIGNAL;
 inline constexpr int send_flags = 0;
 #endif
 
+/// Descriptors that come with a message are made close-on-exec, where the system does it at once.
+#if defined(MSG_CMSG_CLOEXEC)
+inline constexpr int receive_flags = MSG_CMSG_CLOEXEC;
+inline constexpr bool received_are_close_on_exec = true;
+#else
+inline constexpr int receive_flags = 0;
+inline constexpr bool received_are_close_on_exec = false;
+#endif
+
 /// A non-blocking, close-on-exec socket, or -1 with errno set.
 inline int make_socket(int family, int type) noexcept {
 #if defined(__APPLE__)
@@ -277,5 +331,213 @@ inline ssize_t send_messages(int fd, message_header* messages, std::size_t count
     return static_cast<ssize_t>(count);
 #endif
 }
+
+// Options of sockets for datagrams.
+
+#if defined(__linux__)
+inline constexpr option_name merge_received = {IPPROTO_UDP, UDP_GRO};
+inline constexpr option_name segment_size = {IPPROTO_UDP, UDP_SEGMENT};
+inline constexpr option_name report_errors_ip4 = {IPPROTO_IP, IP_RECVERR};
+inline constexpr option_name report_errors_ip6 = {IPPROTO_IPV6, IPV6_RECVERR};
+inline constexpr option_name tell_overflow = {SOL_SOCKET, SO_RXQ_OVFL};
+inline constexpr option_name tell_time = {SOL_SOCKET, SO_TIMESTAMPNS};
+inline constexpr option_name discovery_ip4 = {IPPROTO_IP, IP_MTU_DISCOVER};
+inline constexpr option_name discovery_ip6 = {IPPROTO_IPV6, IPV6_MTU_DISCOVER};
+/// Off, on and probe, in this order.
+inline constexpr int discovery_values[] = {IP_PMTUDISC_DONT, IP_PMTUDISC_DO, IP_PMTUDISC_PROBE};
+inline constexpr option_name path_mtu_ip4 = {IPPROTO_IP, IP_MTU};
+inline constexpr option_name path_mtu_ip6 = {IPPROTO_IPV6, IPV6_MTU};
+#else
+inline constexpr option_name merge_received = no_option;
+inline constexpr option_name segment_size = no_option;
+inline constexpr option_name report_errors_ip4 = no_option;
+inline constexpr option_name report_errors_ip6 = no_option;
+inline constexpr option_name tell_overflow = no_option;
+inline constexpr option_name tell_time = {SOL_SOCKET, SO_TIMESTAMP};
+inline constexpr option_name discovery_ip4 = no_option;
+inline constexpr option_name discovery_ip6 = no_option;
+inline constexpr int discovery_values[] = {0, 1, 2};
+inline constexpr option_name path_mtu_ip4 = no_option;
+inline constexpr option_name path_mtu_ip6 = no_option;
+#endif
+
+#if defined(__linux__) || defined(__APPLE__)
+inline constexpr option_name tell_local_ip4 = {IPPROTO_IP, IP_PKTINFO};
+inline constexpr option_name send_local_ip4 = {IPPROTO_IP, IP_PKTINFO};
+using local_ip4 = in_pktinfo;
+inline const in_addr& address_of(const local_ip4& told) noexcept {
+    return told.ipi_spec_dst;
+}
+inline std::uint32_t interface_of(const local_ip4& told) noexcept {
+    return static_cast<std::uint32_t>(told.ipi_ifindex);
+}
+inline local_ip4 local_from(const in_addr& address) noexcept {
+    local_ip4 made = {};
+    made.ipi_spec_dst = address;
+    return made;
+}
+#else
+inline constexpr option_name tell_local_ip4 = {IPPROTO_IP, IP_RECVDSTADDR};
+#if defined(IP_SENDSRCADDR)
+inline constexpr option_name send_local_ip4 = {IPPROTO_IP, IP_SENDSRCADDR};
+#else
+inline constexpr option_name send_local_ip4 = no_option;
+#endif
+using local_ip4 = in_addr;
+inline const in_addr& address_of(const local_ip4& told) noexcept {
+    return told;
+}
+inline std::uint32_t interface_of(const local_ip4&) noexcept {
+    return 0;
+}
+inline local_ip4 local_from(const in_addr& address) noexcept {
+    return address;
+}
+#endif
+
+#if defined(IPV6_RECVPKTINFO)
+inline constexpr option_name tell_local_ip6 = {IPPROTO_IPV6, IPV6_RECVPKTINFO};
+inline constexpr option_name local_ip6 = {IPPROTO_IPV6, IPV6_PKTINFO};
+inline constexpr option_name tell_ttl_ip6 = {IPPROTO_IPV6, IPV6_RECVHOPLIMIT};
+inline constexpr option_name ttl_ip6 = {IPPROTO_IPV6, IPV6_HOPLIMIT};
+inline constexpr option_name tell_mark_ip6 = {IPPROTO_IPV6, IPV6_RECVTCLASS};
+inline constexpr option_name mark_ip6 = {IPPROTO_IPV6, IPV6_TCLASS};
+#else
+inline constexpr option_name tell_local_ip6 = no_option;
+inline constexpr option_name local_ip6 = no_option;
+inline constexpr option_name tell_ttl_ip6 = no_option;
+inline constexpr option_name ttl_ip6 = no_option;
+inline constexpr option_name tell_mark_ip6 = no_option;
+inline constexpr option_name mark_ip6 = no_option;
+#endif
+
+#if defined(IP_RECVTOS)
+inline constexpr option_name tell_mark_ip4 = {IPPROTO_IP, IP_RECVTOS};
+#else
+inline constexpr option_name tell_mark_ip4 = no_option;
+#endif
+inline constexpr option_name tell_ttl_ip4 = {IPPROTO_IP, IP_RECVTTL};
+inline constexpr option_name mark_ip4 = {IPPROTO_IP, IP_TOS};
+inline constexpr option_name ttl_ip4 = {IPPROTO_IP, IP_TTL};
+
+/// Whether `message` is what the option `told` brings: some systems give it the option's own name.
+inline bool is_told_by(const cmsghdr& message, option_name told, option_name sent) noexcept {
+    return message.cmsg_level == told.level && told.exists() &&
+           (message.cmsg_type == told.name || message.cmsg_type == sent.name);
+}
+
+/// The value of a control message that is an int here and a byte there.
+inline int small_value(const cmsghdr& message) noexcept {
+    if (message.cmsg_len < CMSG_LEN(sizeof(int))) {
+        std::uint8_t value = 0;
+        std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+        return value;
+    }
+    int value = 0;
+    std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+    return value;
+}
+
+/// Nanoseconds since the epoch, where `message` is the time of arrival; else 0.
+inline std::int64_t arrival_time(const cmsghdr& message) noexcept {
+    constexpr std::int64_t second = 1'000'000'000;
+    if (message.cmsg_level != SOL_SOCKET) {
+        return 0;
+    }
+#if defined(__linux__)
+    if (message.cmsg_type == SCM_TIMESTAMPNS) {
+        timespec told = {};
+        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        return told.tv_sec * second + told.tv_nsec;
+    }
+#else
+    if (message.cmsg_type == SCM_TIMESTAMP) {
+        timeval told = {};
+        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        return static_cast<std::int64_t>(told.tv_sec) * second + told.tv_usec * 1000;
+    }
+#endif
+    return 0;
+}
+
+/// Joins or leaves a group, from one source where there is one: 0, or -1 with errno set.
+inline int change_membership(int fd, bool joins, std::uint32_t interface, const sockaddr& group,
+                             const sockaddr* source, socklen_t size) noexcept {
+#if defined(MCAST_JOIN_GROUP)
+    const int level = group.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+    if (source != nullptr) {
+        group_source_req wanted = {};
+        wanted.gsr_interface = interface;
+        std::memcpy(&wanted.gsr_group, &group, size);
+        std::memcpy(&wanted.gsr_source, source, size);
+        return ::setsockopt(fd, level, joins ? MCAST_JOIN_SOURCE_GROUP : MCAST_LEAVE_SOURCE_GROUP,
+                            &wanted, sizeof wanted);
+    }
+    group_req wanted = {};
+    wanted.gr_interface = interface;
+    std::memcpy(&wanted.gr_group, &group, size);
+    return ::setsockopt(fd, level, joins ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &wanted,
+                        sizeof wanted);
+#else
+    static_cast<void>(fd);
+    static_cast<void>(joins);
+    static_cast<void>(interface);
+    static_cast<void>(group);
+    static_cast<void>(source);
+    static_cast<void>(size);
+    errno = EOPNOTSUPP;
+    return -1;
+#endif
+}
+
+/// The interface that what is sent to groups of IPv4 leaves through: 0, or -1 with errno set.
+inline int set_multicast_interface_ip4(int fd, std::uint32_t interface) noexcept {
+#if defined(__OpenBSD__) || defined(__NetBSD__)
+    static_cast<void>(fd);
+    static_cast<void>(interface);
+    errno = EOPNOTSUPP;
+    return -1;
+#else
+    ip_mreqn wanted = {};
+    wanted.imr_ifindex = static_cast<int>(interface);
+    return ::setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted);
+#endif
+}
+
+/// What stands in the queue of errors of a socket.
+struct reported_error {
+    int number = 0;
+    bool is_icmp = false;
+    bool is_icmp6 = false;
+    std::uint8_t type = 0;
+    std::uint8_t code = 0;
+    std::uint32_t info = 0;
+};
+
+#if defined(__linux__)
+inline constexpr int error_queue_flags = MSG_ERRQUEUE | MSG_DONTWAIT;
+/// False where `message` is none of these.
+inline bool read_error(const cmsghdr& message, reported_error& told) noexcept {
+    const bool is_ip4 = message.cmsg_level == IPPROTO_IP && message.cmsg_type == IP_RECVERR;
+    const bool is_ip6 = message.cmsg_level == IPPROTO_IPV6 && message.cmsg_type == IPV6_RECVERR;
+    if (!is_ip4 && !is_ip6) {
+        return false;
+    }
+    sock_extended_err found = {};
+    std::memcpy(&found, CMSG_DATA(&message), sizeof found);
+    told.number = static_cast<int>(found.ee_errno);
+    told.is_icmp = found.ee_origin == SO_EE_ORIGIN_ICMP;
+    told.is_icmp6 = found.ee_origin == SO_EE_ORIGIN_ICMP6;
+    told.type = found.ee_type;
+    told.code = found.ee_code;
+    told.info = found.ee_info;
+    return true;
+}
+#else
+inline constexpr int error_queue_flags = 0;
+inline bool read_error(const cmsghdr&, reported_error&) noexcept {
+    return false;
+}
+#endif
 
 } // namespace sockeye::platform

@@ -1,13 +1,15 @@
 #pragma once
 
+#include "kernel/datagrams.hpp"
+
 #include <sockeye/bytes.hpp>
-#include <sockeye/datagram.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/stream_info.hpp>
 #include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +20,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace sockeye {
 
@@ -68,51 +71,14 @@ enum class socket_option : std::uint8_t {
     quick_ack,
     fast_open_queue,   ///< of a listener: requests that may wait
     fast_open_connect, ///< connect leaves the SYN to the first send
+    defer_accept,      ///< seconds
+    is_listening,      ///< can only be asked for
 };
 
 inline constexpr std::size_t parts_per_call = 64;
-inline constexpr std::size_t datagrams_per_call = 64;
-inline constexpr std::size_t datagram_bytes_max = 65536;
 
-/// Memory for the datagrams of one receive call, shared by all sockets of a loop.
-///
-/// 4 MiB of address space, of which only the pages that datagrams reached are ever touched.
-class datagram_batch {
-public:
-    datagram_batch();
-    ~datagram_batch();
-    datagram_batch(const datagram_batch&) = delete;
-    datagram_batch& operator=(const datagram_batch&) = delete;
-
-    /// What the last receive call brought.
-    [[nodiscard]] std::span<const datagram> filled() const noexcept {
-        return {datagrams_.data(), count_};
-    }
-
-    // For who fills it.
-    [[nodiscard]] std::span<std::byte> memory_of(std::size_t index) noexcept {
-        return {memory_.get() + index * stride, datagram_bytes_max};
-    }
-    [[nodiscard]] endpoint& peer_of(std::size_t index) noexcept { return peers_[index]; }
-    void fill(std::size_t index, std::size_t size, bool is_truncated) noexcept {
-        datagrams_[index].data = memory_of(index).first(size);
-        datagrams_[index].is_truncated = is_truncated;
-    }
-    void resize(std::size_t count) noexcept { count_ = count; }
-
-private:
-    friend class posix_kernel;
-    struct headers; // what the system wants beside the memory
-    /// 64 bytes more than a datagram, so that the fronts of neighbours fall into different
-    /// cache sets.
-    static constexpr std::size_t stride = datagram_bytes_max + 64;
-
-    std::unique_ptr<std::byte[]> memory_;
-    std::array<endpoint, datagrams_per_call> peers_;
-    std::array<datagram, datagrams_per_call> datagrams_;
-    std::unique_ptr<headers> headers_;
-    std::size_t count_ = 0;
-};
+/// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
+inline constexpr std::size_t descriptors_per_message = 253;
 
 /// A descriptor that another thread or a signal handler can make readable.
 struct wake_channel {
@@ -121,6 +87,15 @@ struct wake_channel {
 
     [[nodiscard]] int write_end() const noexcept { return writer ? writer.get() : reader.get(); }
 };
+
+/// Which addresses of a host are wanted.
+struct host_query {
+    std::string name;
+    transport kind = transport::tcp;
+    int family = AF_UNSPEC; ///< AF_INET, AF_INET6 or both
+};
+
+inline constexpr std::size_t addresses_per_host = 64;
 
 /// Which file a path leads to, so that another one at the same path is noticed.
 struct file_identity {
@@ -132,7 +107,8 @@ struct file_identity {
 /// Every system call the library makes, apart from the backends' own: values in, results out.
 ///
 /// EINTR is handled here and never reported. Sockets are made non-blocking and close-on-exec.
-/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake().
+/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake() and
+/// resolve().
 class kernel {
 public:
     virtual ~kernel() = default;
@@ -168,6 +144,21 @@ public:
     /// See: pread(2).
     virtual result<std::size_t> read_at(int file, std::span<std::byte> target,
                                         std::uint64_t offset);
+    /// As send, of a Unix socket: copies of `descriptors` go with the first byte, so that they are
+    /// gone where at least that was taken. no_buffer_space where too many are on their way already.
+    /// Requires: at least one byte, at most descriptors_per_message descriptors.
+    virtual result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                                      std::span<const int> descriptors);
+    /// As receive, of a Unix socket: the descriptors that came with these bytes are appended to
+    /// `descriptors`, close-on-exec and otherwise as they were sent. They come no later than the
+    /// byte that they went with, and never together with those of another message.
+    ///
+    /// Where there are none, it is receive.
+    /// Errors: message_size where a message was longer than `target`; too_many_files_open where
+    /// not all of the descriptors could be had, or kept. The bytes are lost then, and nothing is
+    /// left open.
+    virtual result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                         std::vector<unique_fd>& descriptors);
 
     /// Fills `batch` and returns how many datagrams came, at least one.
     virtual result<std::size_t> receive_datagrams(int fd, transport kind,
@@ -175,6 +166,29 @@ public:
     /// Sends a front part of `sources`, at most datagrams_per_call, and returns how many went.
     /// An error is that of the first one.
     virtual result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) = 0;
+    /// The same, but those that make a train leave as one, which the system cuts.
+    virtual result<std::size_t> send_trains(int fd, std::span<const datagram> sources) {
+        return send_datagrams(fd, sources);
+    }
+    /// Takes the oldest error from the queue of errors; operation_would_block where there is none.
+    virtual result<datagram_error> receive_error(int, transport) {
+        return std::errc::not_supported;
+    }
+    /// From now on it is connected to nobody. See: AF_UNSPEC in connect(2).
+    [[nodiscard]] virtual std::error_code disconnect(int) {
+        return make_error_code(std::errc::not_supported);
+    }
+    /// `family` is that of the socket.
+    [[nodiscard]] virtual std::error_code set_datagram_option(int, int /*family*/, datagram_option,
+                                                              int /*value*/) {
+        return make_error_code(std::errc::not_supported);
+    }
+    virtual result<int> get_datagram_option(int, int /*family*/, datagram_option) {
+        return std::errc::not_supported;
+    }
+    [[nodiscard]] virtual std::error_code change_membership(int, const membership&) {
+        return make_error_code(std::errc::not_supported);
+    }
 
     [[nodiscard]] virtual std::error_code set_option(int fd, socket_option option, int value) = 0;
     /// Not for linger_reset. Of both, errors: not_supported where the system has no such option.
@@ -197,6 +211,9 @@ public:
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
 
+    /// Chance that nobody outside can guess, for keys of hashes. See: getentropy(3).
+    virtual result<std::uint64_t> random_bits() { return std::errc::not_supported; }
+
     /// A descriptor that does nothing but hold its number. See: /dev/null.
     virtual result<owned_fd> reserve() = 0;
 
@@ -211,6 +228,26 @@ public:
     /// How often fork(2) made a child on the way to this process, to notice one. No system call.
     [[nodiscard]] virtual unsigned fork_count() = 0;
 
+    /// The addresses of a host, in the order in which to try them and with port 0; at least one,
+    /// at most addresses_per_host. Blocks for as long as name servers take.
+    /// Errors: errc::host_not_found, host_without_address, temporary_failure, look_up_failed,
+    /// endpoint_host_invalid and endpoint_name_too_long for what is no name, not_enough_memory.
+    /// Threads: any. See: getaddrinfo(3), RFC 6724.
+    virtual result<std::vector<endpoint>> resolve(const host_query& wanted) {
+        static_cast<void>(wanted);
+        return std::errc::not_supported;
+    }
+    /// After which time resolve() has the answer and does not block; nothing where it may always
+    /// block and wants a thread of its own. duration::max() where no answer will come.
+    virtual std::optional<duration> time_to_resolve() { return {}; }
+    /// Runs `work`, which throws nothing, on a new thread that nobody waits for; signals go to
+    /// the others. Errors: resource_unavailable_try_again where there can be no more threads;
+    /// `work` is gone then.
+    [[nodiscard]] virtual std::error_code start_thread(unique_function<void()> work) {
+        static_cast<void>(work);
+        return std::make_error_code(std::errc::not_supported);
+    }
+
     /// From now on `signal` sets its bit in `pending` and wakes `write_end`, beside what other
     /// calls asked for. Errors: invalid_argument for numbers that cannot be watched.
     [[nodiscard]] virtual std::error_code
@@ -218,6 +255,17 @@ public:
     /// Takes back what add_signal was given; with the last one the former disposition returns.
     virtual void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept = 0;
 };
+
+// What a kernel need not have.
+
+inline result<std::size_t> kernel::send_with_descriptors(int, bytes, std::span<const int>) {
+    return std::errc::not_supported;
+}
+
+inline result<std::size_t> kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                            std::vector<unique_fd>&) {
+    return receive(fd, target);
+}
 
 /// The kernel of this machine. It has no state: one serves every loop.
 [[nodiscard]] kernel& system_kernel() noexcept;

@@ -15,12 +15,7 @@
 namespace sockeye {
 namespace {
 
-struct option_name {
-    int level;
-    int name;
-};
-
-option_name name_of(socket_option option) noexcept {
+platform::option_name name_of(socket_option option) noexcept {
     switch (option) {
     case socket_option::no_delay:
         return {IPPROTO_TCP, TCP_NODELAY};
@@ -34,29 +29,33 @@ option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_SNDBUF};
     case socket_option::receive_buffer:
         return {SOL_SOCKET, SO_RCVBUF};
+    case socket_option::defer_accept:
+        return platform::defer_accept;
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
     case socket_option::linger:
         return {SOL_SOCKET, SO_LINGER};
     case socket_option::keep_alive:
         return {SOL_SOCKET, SO_KEEPALIVE};
     case socket_option::keep_alive_idle:
-        return {IPPROTO_TCP, platform::tcp_keep_idle};
+        return platform::tcp_keep_idle;
     case socket_option::keep_alive_interval:
-        return {IPPROTO_TCP, platform::tcp_keep_interval};
+        return platform::tcp_keep_interval;
     case socket_option::keep_alive_probes:
-        return {IPPROTO_TCP, platform::tcp_keep_probes};
+        return platform::tcp_keep_probes;
     case socket_option::user_timeout:
-        return {IPPROTO_TCP, platform::tcp_user_timeout};
+        return platform::tcp_user_timeout;
     case socket_option::not_sent_low_at:
-        return {IPPROTO_TCP, platform::tcp_not_sent_low_at};
+        return platform::tcp_not_sent_low_at;
     case socket_option::quick_ack:
-        return {IPPROTO_TCP, platform::tcp_quick_ack};
+        return platform::tcp_quick_ack;
     case socket_option::fast_open_queue:
-        return {IPPROTO_TCP, platform::tcp_fast_open_queue};
+        return platform::tcp_fast_open_queue;
     case socket_option::fast_open_connect:
         break;
     }
-    return {IPPROTO_TCP, platform::tcp_fast_open_connect};
+    return platform::tcp_fast_open_connect;
 }
 
 /// The path of a socket file with the NUL that the system wants. Needs no memory: it is asked for
@@ -184,23 +183,24 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 }
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
-    const auto [level, name] = name_of(option);
-    if (name == platform::no_option || option == socket_option::linger) {
+    const auto named = name_of(option);
+    if (!named.exists() || option == socket_option::linger) {
         return make_error_code(std::errc::not_supported);
     }
     if (option == socket_option::linger_reset) {
         const linger at_once = {.l_onoff = value, .l_linger = 0};
-        return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
+        return error_if(::setsockopt(fd, named.level, named.name, &at_once, sizeof at_once) != 0);
     }
-    return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
+    return error_if(::setsockopt(fd, named.level, named.name, &value, sizeof value) != 0);
 }
 
 result<int> posix_kernel::get_option(int fd, socket_option option) {
-    const auto [level, name] = name_of(option);
-    if (name == platform::no_option) {
+    const auto named = name_of(option);
+    if (!named.exists()) {
         return std::errc::not_supported;
     }
-    return option == socket_option::linger ? linger_of(fd) : integer_option(fd, level, name);
+    return option == socket_option::linger ? linger_of(fd)
+                                           : integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {
@@ -258,6 +258,14 @@ std::error_code posix_kernel::remove_file(std::string_view path) {
     const socket_path named(path);
     return named.fits() ? error_if(::unlink(named.get()) != 0)
                         : make_error_code(std::errc::filename_too_long);
+}
+
+result<std::uint64_t> posix_kernel::random_bits() {
+    std::uint64_t bits = 0;
+    if (::getentropy(&bits, sizeof bits) != 0) {
+        return last_error();
+    }
+    return bits;
 }
 
 result<owned_fd> posix_kernel::reserve() {

@@ -66,9 +66,24 @@ public:
     result<std::size_t> read_at(int file, std::span<std::byte> target,
                                 std::uint64_t offset) override;
 
+    // posix_descriptors.cpp
+    result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                              std::span<const int> descriptors) override;
+    result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                 std::vector<unique_fd>& descriptors) override;
+
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
+    result<std::size_t> send_trains(int fd, std::span<const datagram> sources) override;
+
+    // posix_datagram_options.cpp
+    result<datagram_error> receive_error(int fd, transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, datagram_option option,
+                                        int value) override;
+    result<int> get_datagram_option(int fd, int family, datagram_option option) override;
+    std::error_code change_membership(int fd, const membership& wanted) override;
 
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
@@ -85,9 +100,14 @@ public:
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
 
     time_point now() override;
+
+    // posix_names.cpp
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::error_code start_thread(unique_function<void()> work) override;
 
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;

@@ -13,20 +13,21 @@ duration microseconds(std::uint32_t count) noexcept {
 } // namespace
 
 std::error_code posix_kernel::set_congestion_control(int fd, std::string_view name) {
-    if (platform::tcp_congestion == platform::no_option) {
+    if (!platform::tcp_congestion.exists()) {
         return make_error_code(std::errc::not_supported);
     }
-    return error_if(::setsockopt(fd, IPPROTO_TCP, platform::tcp_congestion, name.data(),
-                                 static_cast<socklen_t>(name.size())) != 0);
+    return error_if(::setsockopt(fd, platform::tcp_congestion.level, platform::tcp_congestion.name,
+                                 name.data(), static_cast<socklen_t>(name.size())) != 0);
 }
 
 result<std::string> posix_kernel::congestion_control(int fd) {
-    if (platform::tcp_congestion == platform::no_option) {
+    if (!platform::tcp_congestion.exists()) {
         return std::errc::not_supported;
     }
     std::array<char, 64> name = {};
     socklen_t size = name.size() - 1;
-    if (::getsockopt(fd, IPPROTO_TCP, platform::tcp_congestion, name.data(), &size) != 0) {
+    if (::getsockopt(fd, platform::tcp_congestion.level, platform::tcp_congestion.name, name.data(),
+                     &size) != 0) {
         return last_error();
     }
     return std::string(name.data());

@@ -183,12 +183,12 @@ std::error_code loop_core::turn(std::optional<duration> timeout) {
 
 std::error_code loop_core::work(std::optional<duration> timeout) {
     ++reactor_.counters().turns;
-    // What was written between turns must not wait for the next event.
-    reactor_.flush();
+    reactor_.flush_early();
     auto error = reactor_.dispatch(time_to_wait(timeout));
     if (!error) {
         error = broken_;
         run_timers();
+        reactor_.look_around();
         run_signals();
         run_posts();
         reactor_.measure_handlers();
@@ -301,8 +301,13 @@ std::optional<time_point> loop_core::next_deadline() const noexcept {
 }
 
 std::optional<time_point> loop_core::next_due() const noexcept {
-    const auto due = timers_.next();
-    return relief_at_ ? std::min(*relief_at_, due.value_or(time_point::max())) : due;
+    auto due = timers_.next();
+    for (const auto& other : {relief_at_, reactor_.next_look()}) {
+        if (other && (!due || *other < *due)) {
+            due = other;
+        }
+    }
+    return due;
 }
 
 void loop_core::caught(std::exception_ptr problem) {

@@ -116,7 +116,8 @@ void connection::read_once() {
     }
     const auto buffer = io.receive_buffer();
     ++counters.reads;
-    const auto got = core_.system().receive(place_.fd, buffer);
+    std::vector<unique_fd> descriptors;
+    const auto got = receive(buffer, descriptors);
     if (!got) {
         if (is_memory_shortage(got.error())) {
             read_later();
@@ -129,24 +130,32 @@ void connection::read_once() {
         ++counters.would_blocks;
         clear(flag_readable | flag_end_hinted);
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         }
         return;
     }
     if (*got == 0) {
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         } else {
             read_end();
         }
         return;
     }
     counters.bytes_read += *got;
+    state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
     }
     const bytes data = buffer.first(*got);
-    deliver([&] { kind_.table->on_data(state_.session, state_.self, data); });
+    deliver([&] {
+        if (descriptors.empty()) {
+            kind_.table->on_data(state_.session, state_.self, data);
+        } else {
+            kind_.table->on_data_with_descriptors(state_.session, state_.self, data,
+                                                  std::move(descriptors));
+        }
+    });
     if (is(flag_readable) && can_read()) {
         io.queue_resume(place_);
     }
@@ -186,7 +195,7 @@ write_status connection::write(bytes data) {
         return write_status::ok;
     }
     if (must_queue()) {
-        if (is_past_limit()) {
+        if (is_queue_full()) {
             return write_status::refused;
         }
         if (!queue_rest(data)) {
@@ -197,11 +206,11 @@ write_status connection::write(bytes data) {
     } else if (!keep_for_end_of_turn(data)) {
         send_now(data);
     }
-    return status_after_write();
+    return after_write();
 }
 
-/// A queue past its hard limit takes no more, and the connection ends.
-bool connection::is_past_limit() {
+/// A queue that is past its limit ends the connection.
+bool connection::is_queue_full() noexcept {
     if (weight() <= kind_.limits.queue_max) {
         return false;
     }
@@ -209,7 +218,8 @@ bool connection::is_past_limit() {
     return true;
 }
 
-write_status connection::status_after_write() {
+/// Pauses reading above the high mark.
+write_status connection::after_write() {
     if (weight() > kind_.limits.queue_high) {
         if (state_.queue == nullptr && state_.pending_size != 0) {
             send_now({});
@@ -226,19 +236,21 @@ write_status connection::status_after_write() {
 /// or another connection's bytes lie between.
 bool connection::keep_for_end_of_turn(bytes data) {
     auto& arena = core_.io().arena();
-    if (data.size() > copied_bytes_max ||
-        (state_.pending_size != 0 && state_.pending_offset + state_.pending_size != arena.end())) {
-        return false;
-    }
-    const auto offset = arena.append(data);
-    if (!offset) {
+    const auto size = state_.pending_size + data.size();
+    if (data.size() > copied_bytes_max || size > pending_bytes_max) {
         return false;
     }
     if (state_.pending_size == 0) {
-        state_.pending_offset = *offset;
+        const auto place = arena.begin(data);
+        if (!place) {
+            return false;
+        }
+        state_.pending_place = *place;
         core_.io().queue_output(place_);
+    } else if (!arena.append(data, state_.pending_place, state_.pending_size)) {
+        return false;
     }
-    state_.pending_size += static_cast<std::uint32_t>(data.size());
+    state_.pending_size = static_cast<std::uint16_t>(size);
     return true;
 }
 
@@ -253,7 +265,7 @@ void connection::on_flush(slot& place) {
 /// queued.
 void connection::send_now(bytes data) {
     auto& io = core_.io();
-    const bytes pending = io.arena().view(state_.pending_offset, state_.pending_size);
+    const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
     const std::array parts = {pending, data};
     ++io.counters().writes;
@@ -268,6 +280,9 @@ void connection::send_now(bytes data) {
     }
     const auto count = sent ? *sent : 0;
     io.counters().bytes_written += count;
+    if (count != 0) {
+        state_.activity.said(io.tick_now());
+    }
     if (count == pending.size() + data.size()) {
         output_sent();
         return;
@@ -297,6 +312,7 @@ void connection::take_from_queue(std::size_t count) noexcept {
     queue.consume(count);
     core_.io().counters().bytes_written += count;
     core_.io().counters().queued_bytes -= before - queue.weight();
+    state_.activity.said(core_.io().tick_now());
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
     if (queue.empty()) {
@@ -327,12 +343,9 @@ void connection::drain_queue() {
         drain_file();
         return;
     }
-    std::array<bytes, parts_per_call> room;
-    const auto parts = std::span<const bytes>(room).first(state_.queue->gather(room));
-    ++core_.io().counters().writes;
-    const auto sent = parts.size() == 1 ? core_.system().send(place_.fd, parts[0])
-                                        : core_.system().send_gathered(place_.fd, parts);
-    queue_sent(sent, size_of(parts));
+    std::size_t asked = 0;
+    const auto sent = send_front(asked);
+    queue_sent(sent, asked);
 }
 
 /// A send of `asked` bytes of the queue is over.
@@ -419,6 +432,8 @@ void connection::output_sent() {
         static_cast<void>(core_.system().shutdown_write(place_.fd));
         if (is(flag_read_ended)) {
             end(close_reason::ended);
+        } else if (kind_.limits.shutdown > duration::zero()) {
+            begin_phase(kind_.limits.shutdown);
         }
     }
 }
@@ -431,7 +446,7 @@ void connection::write_failed(std::error_code error) {
         end(close_reason::failed, error);
         return;
     }
-    state_.failure = error;
+    state_.fail_with(error);
     set(flag_write_dead | flag_readable);
     core_.io().queue_resume(place_);
 }

@@ -27,7 +27,7 @@ std::span<const bytes> fill(std::span<bytes> given, std::size_t count, std::span
 /// waited the rest is queued; that of the parts is the caller's.
 connection::sending connection::send_parts(std::span<const bytes> parts) {
     auto& counters = core_.io().counters();
-    const bytes pending = core_.io().arena().view(state_.pending_offset, state_.pending_size);
+    const bytes pending = core_.io().arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
     const auto all = pending.size() + size_of(parts);
     std::array<bytes, parts_per_call> room;
@@ -49,6 +49,9 @@ connection::sending connection::send_parts(std::span<const bytes> parts) {
         counters.would_blocks += sent || shortage ? 0 : 1;
         counters.bytes_written += sent ? *sent : 0;
         sent_bytes += sent ? *sent : 0;
+        if (sent) {
+            state_.activity.said(core_.io().tick_now());
+        }
         if (!sent || *sent < asked) {
             break;
         }
@@ -82,7 +85,8 @@ void connection::lose(std::size_t count) {
 /// Copies small parts behind what this turn has written before; false where one of them has no
 /// room, and then none is copied.
 bool connection::keep_parts(std::span<const bytes> parts, std::size_t total) {
-    if (total > copied_bytes_max || total > core_.io().arena().room()) {
+    if (total > copied_bytes_max || total > core_.io().arena().room() ||
+        state_.pending_size + total > pending_bytes_max) {
         return false;
     }
     // Where the first one can be kept, so can the others.
@@ -108,7 +112,7 @@ write_status connection::write(std::span<const bytes> parts) {
         return write_status::ok;
     }
     if (must_queue()) {
-        if (is_past_limit()) {
+        if (is_queue_full()) {
             return write_status::refused;
         }
         if (!queue_parts(parts, 0)) {
@@ -126,7 +130,7 @@ write_status connection::write(std::span<const bytes> parts) {
             }
         }
     }
-    return status_after_write();
+    return after_write();
 }
 
 write_status connection::write(owned_bytes data) {
@@ -140,14 +144,14 @@ write_status connection::write(owned_bytes data) {
         return write_status::ok;
     }
     if (must_queue()) {
-        if (is_past_limit()) {
+        if (is_queue_full()) {
             return write_status::refused;
         }
         if (!queue_piece(std::move(data), std::size_t{0})) {
             end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
             return write_status::refused;
         }
-        return status_after_write();
+        return after_write();
     }
     const std::array parts = {data.view()};
     const auto outcome = send_parts(parts);
@@ -159,7 +163,7 @@ write_status connection::write(owned_bytes data) {
             lose(rest);
         }
     }
-    return status_after_write();
+    return after_write();
 }
 
 result<std::size_t> connection::try_write(bytes data) {
@@ -178,7 +182,7 @@ result<std::size_t> connection::try_write(bytes data) {
     const std::array parts = {data};
     const auto outcome = send_parts(parts);
     if (outcome.has_failed) {
-        return state_.failure;
+        return state_.failure();
     }
     after_sending(outcome);
     if (outcome.taken == 0) {

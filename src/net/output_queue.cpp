@@ -7,8 +7,8 @@
 namespace sockeye {
 
 std::size_t output_queue::size_of(const piece& of) noexcept {
-    if (const auto* const copied = std::get_if<write_queue>(&of)) {
-        return copied->size();
+    if (const auto* const copied = std::get_if<queued_copy>(&of)) {
+        return copied->data.size();
     }
     if (const auto* const buffer = std::get_if<queued_buffer>(&of)) {
         return buffer->data.size() - buffer->sent;
@@ -18,8 +18,8 @@ std::size_t output_queue::size_of(const piece& of) noexcept {
 
 std::size_t output_queue::weight_of(const piece& of) noexcept {
     const auto size = size_of(of);
-    if (std::holds_alternative<write_queue>(of)) {
-        return size;
+    if (const auto* const copied = std::get_if<queued_copy>(&of)) {
+        return size + (copied->is_unit ? sizeof(piece) : 0);
     }
     const bool is_file = std::holds_alternative<queued_file>(of);
     return sizeof(piece) + (is_file ? std::min(size, file_weight_max) : size);
@@ -27,8 +27,8 @@ std::size_t output_queue::weight_of(const piece& of) noexcept {
 
 /// What of it lies in memory.
 bytes output_queue::view_of(const piece& of) noexcept {
-    if (const auto* const copied = std::get_if<write_queue>(&of)) {
-        return copied->front();
+    if (const auto* const copied = std::get_if<queued_copy>(&of)) {
+        return copied->data.front();
     }
     if (const auto* const buffer = std::get_if<queued_buffer>(&of)) {
         return buffer->data.view().subspan(buffer->sent);
@@ -38,8 +38,10 @@ bytes output_queue::view_of(const piece& of) noexcept {
 }
 
 void output_queue::consume_from(piece& from, std::size_t count) noexcept {
-    if (auto* const copied = std::get_if<write_queue>(&from)) {
-        copied->consume(count);
+    if (auto* const copied = std::get_if<queued_copy>(&from)) {
+        copied->data.consume(count);
+        descriptor_count_ -= copied->descriptors.size();
+        copied->descriptors.clear();
     } else if (auto* const buffer = std::get_if<queued_buffer>(&from)) {
         buffer->sent += count;
     } else {
@@ -59,16 +61,27 @@ void output_queue::push(Piece&& added) {
 
 void output_queue::append(bytes data) {
     auto* const last =
-        first_ == pieces_.size() ? nullptr : std::get_if<write_queue>(&pieces_.back());
+        first_ == pieces_.size() ? nullptr : std::get_if<queued_copy>(&pieces_.back());
     if (last != nullptr) {
-        last->append(data);
+        last->data.append(data);
         size_ += data.size();
         weight_ += data.size();
         return;
     }
-    write_queue copied;
-    copied.append(data);
+    queued_copy copied;
+    copied.data.append(data);
     push(std::move(copied));
+}
+
+void output_queue::append(bytes data, std::vector<unique_fd>&& descriptors) {
+    assert(!data.empty());
+    const auto count = descriptors.size();
+    queued_copy copied;
+    copied.data.append(data);
+    copied.descriptors = std::move(descriptors);
+    copied.is_unit = true;
+    push(std::move(copied));
+    descriptor_count_ += count;
 }
 
 void output_queue::append(owned_bytes&& data, std::size_t sent) {
@@ -105,7 +118,7 @@ void output_queue::consume(std::size_t count) noexcept {
 /// Its memory goes at once; its place when no more are behind it than before it, so that moving
 /// those costs no more than what was dropped.
 void output_queue::drop_first() noexcept {
-    pieces_[first_++] = write_queue();
+    pieces_[first_++] = queued_copy();
     if (first_ * 2 >= pieces_.size()) {
         pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(first_));
         first_ = 0;
@@ -115,6 +128,10 @@ void output_queue::drop_first() noexcept {
 std::size_t output_queue::gather(std::span<bytes> parts) const noexcept {
     std::size_t count = 0;
     for (auto at = first_; at < pieces_.size() && count < parts.size(); ++at) {
+        const auto* const copied = std::get_if<queued_copy>(&pieces_[at]);
+        if (copied != nullptr && !copied->descriptors.empty() && at != first_) {
+            break;
+        }
         const auto part = view_of(pieces_[at]);
         if (!part.empty()) {
             parts[count++] = part;
@@ -124,6 +141,12 @@ std::size_t output_queue::gather(std::span<bytes> parts) const noexcept {
         }
     }
     return count;
+}
+
+const std::vector<unique_fd>* output_queue::descriptors() const noexcept {
+    const auto* const copied =
+        first_ == pieces_.size() ? nullptr : std::get_if<queued_copy>(&pieces_[first_]);
+    return copied != nullptr && !copied->descriptors.empty() ? &copied->descriptors : nullptr;
 }
 
 queued_file* output_queue::file_to_read() noexcept {

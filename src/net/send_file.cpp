@@ -28,7 +28,7 @@ write_status connection::send_file(unique_fd file, const file_part& part) {
     if (part.length == 0) {
         return write_status::ok;
     }
-    if (must_queue() && is_past_limit()) {
+    if (must_queue() && is_queue_full()) {
         return write_status::refused;
     }
     if (!must_queue() && state_.pending_size != 0) {
@@ -46,7 +46,7 @@ write_status connection::send_file(unique_fd file, const file_part& part) {
         state_.queue->is_ready = true;
         core_.io().queue_resume(place_);
     }
-    return status_after_write();
+    return after_write();
 }
 
 /// A file is next: the system sends a part of it, or it is read for the next send.

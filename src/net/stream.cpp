@@ -102,6 +102,12 @@ result<std::size_t> stream::try_write(bytes data) {
     return connection(*place).try_write(data);
 }
 
+write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused
+                            : connection(*place).write(data, std::move(descriptors));
+}
+
 void stream::shutdown() {
     with(*this, [](connection link) { link.shutdown(); });
 }

@@ -26,6 +26,7 @@ bool is_full(const socket& it, std::size_t size) noexcept {
 }
 
 void append(socket& to, packet what) {
+    what.lost_before = to.packets_lost;
     to.packet_bytes += what.data.size() + packet_overhead;
     to.packets.push_back(std::move(what));
     ++to.news.readable;
@@ -106,24 +107,46 @@ bool host::has_room_for_packets(const sock& it) noexcept {
 }
 
 bool host::take_packet(sock& it, std::span<std::byte> target, std::size_t& size, bool& is_truncated,
-                       endpoint& from) {
+                       packet& first) {
     if (it.packets.empty()) {
         return false;
     }
-    auto first = std::move(it.packets.front());
+    first = std::move(it.packets.front());
     it.packets.pop_front();
     it.packet_bytes -= first.data.size() + packet_overhead;
     size = std::min(target.size(), first.data.size());
     is_truncated = size < first.data.size();
     std::copy_n(first.data.begin(), size, target.begin());
     const auto* const sender = it.is_local() ? world_.find(first.sender) : nullptr;
-    from = sender != nullptr && sender->is_bound ? sender->local : first.from;
+    if (sender != nullptr && sender->is_bound) {
+        first.from = sender->local;
+    }
     release_packet(it, first);
     return true;
 }
 
+void host::tell_details(const sock& it, const packet& taken, datagram_batch& batch,
+                        std::size_t at) {
+    auto& told = batch.at(at);
+    const auto& wanted = it.settings;
+    told = {.peer = &batch.peer_of(at)};
+    if (wanted.tell_local && taken.to.is_known()) {
+        batch.local_of(at) = taken.to;
+        told.local = &batch.local_of(at);
+        told.interface_index = taken.to.is_loopback() ? 1 : 2;
+    }
+    told.seen_ttl = wanted.tell_ttl ? taken.ttl : std::uint8_t{0};
+    told.seen_mark = wanted.tell_mark ? taken.mark : ecn::not_capable;
+    if (wanted.tell_time) {
+        told.received_at += std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            taken.arrival.time_since_epoch());
+    }
+    batch.set_overflow(wanted.tell_overflow ? taken.lost_before : 0);
+}
+
 result<std::size_t> host::receive_datagrams(int fd, transport kind, datagram_batch& batch) {
     auto* const it = socket_of(fd);
+    batch.begin();
     batch.resize(0);
     if (it == nullptr) {
         return noted<std::size_t>("receive_datagrams", fd, why_not_socket(fd));
@@ -136,7 +159,7 @@ result<std::size_t> host::receive_datagrams(int fd, transport kind, datagram_bat
         ++it->news.all;
         return noted<std::size_t>("receive_datagrams", fd, would_block());
     }
-    auto most = std::min(it->packets.size(), datagrams_per_call);
+    auto most = std::min(it->packets.size(), batch.wishes.datagrams_max);
     if (most > 1 && world_.strikes(world_.faults.short_receive, world_.injected.short_receives)) {
         most = 1 + world_.random.below(most - 1);
         ++it->news.all;
@@ -144,9 +167,12 @@ result<std::size_t> host::receive_datagrams(int fd, transport kind, datagram_bat
     for (std::size_t at = 0; at < most; ++at) {
         std::size_t size = 0;
         bool is_truncated = false;
-        endpoint from;
-        static_cast<void>(take_packet(*it, batch.memory_of(at), size, is_truncated, from));
-        batch.peer_of(at) = endpoint::from_system(kind, from.data(), from.size());
+        packet taken;
+        static_cast<void>(take_packet(*it, batch.memory_of(at), size, is_truncated, taken));
+        batch.peer_of(at) = endpoint::from_system(kind, taken.from.data(), taken.from.size());
+        if (batch.wishes.has_details) {
+            tell_details(*it, taken, batch, at);
+        }
         batch.fill(at, size, is_truncated);
     }
     batch.resize(most);
@@ -161,7 +187,7 @@ result<std::size_t> host::send_datagrams(int fd, std::span<const datagram> sourc
     }
     const auto all = std::min(sources.size(), datagrams_per_call);
     for (std::size_t sent = 0; sent < all; ++sent) {
-        if (const auto error = send_packet(*it, sources[sent])) {
+        if (const auto error = send_segments(*it, sources[sent])) {
             // The error of a later one is found by the next call, as sendmmsg(2) has it.
             return noted("send_datagrams", fd,
                          sent == 0 ? result<std::size_t>(error) : result<std::size_t>(sent));
@@ -185,6 +211,34 @@ std::error_code host::why_not_sent_packet(sock& it) {
     }
     return world_.strikes(world_.faults.no_buffers, injected.no_buffers) ? failure(ENOBUFS)
                                                                          : std::error_code();
+}
+
+/// One that is to be cut leaves as several.
+std::error_code host::send_segments(sock& it, const datagram& one) {
+    if (one.segment_size == 0 || one.segment_size >= one.data.size()) {
+        return send_packet(it, one);
+    }
+    if (it.is_local()) {
+        return failure(EINVAL);
+    }
+    auto part = one;
+    for (auto left = one.data; !left.empty();) {
+        part.data = left.first(std::min<std::size_t>(left.size(), one.segment_size));
+        if (const auto error = send_packet(it, part)) {
+            return left.size() == one.data.size() ? error : std::error_code();
+        }
+        left = left.subspan(part.data.size());
+    }
+    return {};
+}
+
+/// What is wrong with the address that it is to leave from.
+std::error_code host::why_no_source(const sock& it, const datagram& one) const {
+    if (one.local == nullptr) {
+        return {};
+    }
+    const bool is_ours = one.local->family() == it.family && is_loopback_or_own(*one.local);
+    return is_ours ? std::error_code() : failure(EINVAL);
 }
 
 std::error_code host::send_packet(sock& it, const datagram& one) {
@@ -220,6 +274,9 @@ std::error_code host::send_packet(sock& it, const datagram& one) {
     if (one.data.size() > udp_bytes_max) {
         return failure(EMSGSIZE);
     }
+    if (const auto error = why_no_source(it, one)) {
+        return error;
+    }
     if (const auto error = why_not_sent_packet(it)) {
         return error;
     }
@@ -227,33 +284,38 @@ std::error_code host::send_packet(sock& it, const datagram& one) {
     if (target->is_unspecified()) {
         auto own = it.local.is_unspecified() ? source_towards(*target, it) : it.local;
         own.set_port(target->port());
-        send_away(it, *there, own, one.data);
+        send_away(it, *there, own, one);
     } else {
-        send_away(it, *there, *target, one.data);
+        send_away(it, *there, *target, one);
     }
     return {};
 }
 
-void host::send_away(sock& it, host& there, const endpoint& target, bytes data) {
+void host::send_away(sock& it, host& there, const endpoint& target, const datagram& one) {
     struct flight {
         host& there;
-        endpoint target;
-        endpoint from;
-        std::vector<std::byte> data;
-        socket_id sender;
+        packet what;
     };
-    auto from = it.local;
-    if (from.is_unspecified()) {
-        from = source_towards(target, it);
+    packet what = {.from = it.local,
+                   .data = {one.data.begin(), one.data.end()},
+                   .sender = it.id,
+                   .to = target,
+                   .ttl = one.ttl != 0 ? one.ttl : it.settings.ttl,
+                   .mark = one.mark};
+    if (one.local != nullptr) {
+        what.from = *one.local;
+        what.from.set_port(it.local.port());
+    } else if (what.from.is_unspecified()) {
+        what.from = source_towards(target, it);
     }
     auto& way = world_.between(*this, there);
     const int copies = world_.strikes(way.options.duplicate, world_.injected.duplicated) ? 2 : 1;
     for (int copy = 0; copy < copies; ++copy) {
-        auto sent = std::make_unique<flight>(
-            flight{there, target, from, {data.begin(), data.end()}, it.id});
-        world_.carry_datagram(*this, there, data.size(), [sent = std::move(sent)] {
-            sent->there.receive_packet(
-                sent->target, {sent->from, std::move(sent->data), sent->sender}, sent->sender);
+        auto sent = std::make_unique<flight>(flight{there, what});
+        world_.carry_datagram(*this, there, one.data.size(), [sent = std::move(sent)] {
+            const auto sender = sent->what.sender;
+            const auto to = sent->what.to;
+            sent->there.receive_packet(to, std::move(sent->what), sender);
         });
     }
 }
@@ -263,22 +325,111 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
         return;
     }
     if (auto* const it = find_receiver(target, what.from)) {
-        if (!is_full(*it, what.data.size())) {
+        if (is_full(*it, what.data.size())) {
+            ++it->packets_lost;
+        } else {
+            what.arrival = world_.now();
             append(*it, std::move(what));
         }
         return;
     }
-    // Port unreachable: the system tells who is connected to it, and nobody else. See: RFC 1122.
+    answer_unreachable(target, sender);
+}
+
+/// Port unreachable: the system tells who is connected to it, and who asked to be told of all.
+/// See: RFC 1122, IP_RECVERR in ip(7).
+void host::answer_unreachable(const endpoint& target, socket_id sender) {
     auto* const origin = world_.find(sender);
-    if (origin == nullptr || !is_heard(origin->peer, target)) {
+    if (origin == nullptr ||
+        (!origin->settings.report_errors && !is_heard(origin->peer, target))) {
         return;
     }
-    world_.carry(*this, *origin->home, 0, [&world = world_, sender] {
-        if (auto* const told = world.find(sender)) {
-            told->pending = failure(ECONNREFUSED);
-            ++told->news.all;
+    world_.carry(*this, *origin->home, 0, [&world = world_, sender, target] {
+        auto* const told = world.find(sender);
+        if (told == nullptr) {
+            return;
+        }
+        told->pending = failure(ECONNREFUSED);
+        ++told->news.all;
+        if (told->settings.report_errors) {
+            const bool is_ip4 = target.family() == AF_INET;
+            told->errors.push_back(
+                {.error = failure(ECONNREFUSED),
+                 .peer = endpoint::from_system(told->kind, target.data(), target.size()),
+                 .origin = is_ip4 ? datagram_error::source::icmp : datagram_error::source::icmp6,
+                 .icmp_type = is_ip4 ? std::uint8_t{3} : std::uint8_t{1},
+                 .icmp_code = is_ip4 ? std::uint8_t{3} : std::uint8_t{4}});
         }
     });
+}
+
+result<datagram_error> host::receive_error(int fd, transport) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted<datagram_error>("receive_error", fd, why_not_socket(fd));
+    }
+    if (it->errors.empty()) {
+        return noted<datagram_error>("receive_error", fd, would_block());
+    }
+    auto first = std::move(it->errors.front());
+    it->errors.pop_front();
+    it->pending = it->errors.empty() ? std::error_code() : it->errors.front().error;
+    return noted<datagram_error>("receive_error", fd, std::move(first));
+}
+
+std::error_code host::disconnect(int fd) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr || it->is_stream()) {
+        return noted("disconnect", fd, it == nullptr ? why_not_socket(fd) : failure(EOPNOTSUPP));
+    }
+    if (it->is_local()) {
+        leave_peer(*it);
+        return noted("disconnect", fd, std::error_code());
+    }
+    it->peer = {};
+    if (!it->has_own_address && it->local.is_known()) {
+        forget_address(*it);
+    }
+    if (!it->has_own_port) {
+        unbind(*it);
+    }
+    return noted("disconnect", fd, std::error_code());
+}
+
+std::error_code host::set_datagram_option(int fd, int, datagram_option option, int value) {
+    auto* const it = socket_of(fd);
+    if (it == nullptr) {
+        return noted("set_datagram_option", fd, why_not_socket(fd));
+    }
+    auto& settings = it->settings;
+    auto* const flag = [&]() -> bool* {
+        switch (option) {
+        case datagram_option::tell_local:
+            return &settings.tell_local;
+        case datagram_option::tell_mark:
+            return &settings.tell_mark;
+        case datagram_option::tell_ttl:
+            return &settings.tell_ttl;
+        case datagram_option::tell_time:
+            return &settings.tell_time;
+        case datagram_option::tell_overflow:
+            return &settings.tell_overflow;
+        case datagram_option::report_errors:
+            return &settings.report_errors;
+        default:
+            return nullptr;
+        }
+    }();
+    const bool is_ttl = option == datagram_option::ttl;
+    if (it->is_local() || (flag == nullptr && !is_ttl)) {
+        return noted("set_datagram_option", fd, failure(EOPNOTSUPP));
+    }
+    if (is_ttl) {
+        settings.ttl = static_cast<std::uint8_t>(value);
+    } else {
+        *flag = value != 0;
+    }
+    return noted("set_datagram_option", fd, std::error_code());
 }
 
 std::error_code host::send_local(sock& it, const endpoint* target, bytes data) {

@@ -85,6 +85,10 @@ result<owned_fd> host::socket(transport kind, int family) {
     return noted("socket", -1, std::move(fd));
 }
 
+result<std::uint64_t> host::random_bits() {
+    return noted<std::uint64_t>("random_bits", -1, world_.random.next());
+}
+
 result<owned_fd> host::reserve() {
     return noted("reserve", -1, open({.what = holds::reserve}));
 }
@@ -233,7 +237,7 @@ look host::look_at(int fd) noexcept {
     }
     return {.readable = !it->packets.empty(),
             .writable = has_room_for_packets(*it),
-            .error = static_cast<bool>(it->pending),
+            .error = it->pending || !it->errors.empty(),
             .news = it->news};
 }
 

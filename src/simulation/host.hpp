@@ -54,6 +54,10 @@ public:
                                 std::uint64_t offset) override;
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
+    result<datagram_error> receive_error(int fd, transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, datagram_option option,
+                                        int value) override;
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
     std::error_code set_congestion_control(int fd, std::string_view name) override;
@@ -66,12 +70,15 @@ public:
     std::error_code prepare(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
     time_point now() override;
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override { return 0; }
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::optional<duration> time_to_resolve() override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
@@ -206,9 +213,13 @@ private:
     void drop_packets(sock& it) noexcept;
     void release_packet(const sock& at, const packet& gone) noexcept;
     [[nodiscard]] bool take_packet(sock& it, std::span<std::byte> target, std::size_t& size,
-                                   bool& is_truncated, endpoint& from);
+                                   bool& is_truncated, packet& taken);
+    void tell_details(const sock& it, const packet& taken, datagram_batch& batch, std::size_t at);
     std::error_code send_packet(sock& it, const datagram& one);
-    void send_away(sock& it, host& there, const endpoint& target, bytes data);
+    std::error_code send_segments(sock& it, const datagram& one);
+    [[nodiscard]] std::error_code why_no_source(const sock& it, const datagram& one) const;
+    void send_away(sock& it, host& there, const endpoint& target, const datagram& one);
+    void answer_unreachable(const endpoint& target, socket_id sender);
     std::error_code find_local_receiver(sock& it, const endpoint* target, std::size_t size,
                                         sock*& there);
     std::error_code send_local(sock& it, const endpoint* target, bytes data);
@@ -226,7 +237,13 @@ private:
         return outcome;
     }
     static std::int64_t number_of(const owned_fd& made) noexcept { return made.get(); }
+    static std::int64_t number_of(const std::vector<endpoint>& found) noexcept {
+        return static_cast<std::int64_t>(found.size());
+    }
     static std::int64_t number_of(const endpoint& found) noexcept { return found.size(); }
+    static std::int64_t number_of(const datagram_error& told) noexcept {
+        return told.error.value();
+    }
     static std::int64_t number_of(std::int64_t count) noexcept { return count; }
     static std::int64_t number_of(std::size_t count) noexcept {
         return static_cast<std::int64_t>(count);

@@ -1,6 +1,8 @@
 #include "simulation/failure.hpp"
 #include "simulation/host.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -9,7 +11,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-// Who is where: ports, addresses, and the names of Unix sockets.
+// Who is where: the names of hosts, ports, addresses, and the names of Unix sockets.
 
 namespace sockeye::simulated {
 namespace {
@@ -98,6 +100,35 @@ bool host::is_loopback_or_own(const endpoint& address) const noexcept {
            is_same_place(address, address6_);
 }
 
+/// A look-up asks a name server that is as far as everybody else.
+std::optional<duration> host::time_to_resolve() {
+    if (world_.strikes(world_.faults.name_silence, world_.injected.name_silences)) {
+        return duration::max();
+    }
+    const auto& way = world_.default_link;
+    return 2 * way.latency + world_.random.within(way.jitter) + world_.random.within(way.jitter);
+}
+
+result<std::vector<endpoint>> host::resolve(const host_query& wanted) {
+    const auto answer = [&]() -> result<std::vector<endpoint>> {
+        if (world_.strikes(world_.faults.name_failure, world_.injected.name_failures)) {
+            return errc::temporary_failure;
+        }
+        std::vector<endpoint> found;
+        const auto all = world_.addresses_of(wanted.name);
+        for (const auto& one : all) {
+            if (wanted.family == AF_UNSPEC || wanted.family == one.family()) {
+                found.push_back(with_port(one, wanted.kind, 0));
+            }
+        }
+        if (found.empty()) {
+            return all.empty() ? errc::host_not_found : errc::host_without_address;
+        }
+        return found;
+    };
+    return noted("resolve", -1, answer());
+}
+
 std::error_code host::bind(int fd, const endpoint& local) {
     auto* const it = socket_of(fd);
     if (it == nullptr) {
@@ -163,9 +194,9 @@ bool host::is_taken(const sock& it, const endpoint& local) noexcept {
                               (other->local.is_unspecified() || local.is_unspecified() ||
                                is_same_place(other->local, local));
         const bool may_share =
-            other != nullptr && ((other->reuse_port && it.reuse_port) ||
-                                 (it.kind == transport::tcp && other->reuse_address &&
-                                  it.reuse_address && other->state != phase::listening));
+            other != nullptr &&
+            ((other->reuse_port && it.reuse_port) ||
+             (other->reuse_address && it.reuse_address && other->state != phase::listening));
         return overlaps && !may_share && id != it.id;
     });
 }
@@ -276,8 +307,10 @@ bool host::is_heard(const endpoint& peer, const endpoint& other) noexcept {
            (peer.port() == 0 || peer.port() == other.port());
 }
 
+/// Of several that fit alike, those that share the port get each its peers; else the last one has
+/// it all. See: SO_REUSEPORT in socket(7).
 simulated::socket* host::find_receiver(const endpoint& target, const endpoint& from) {
-    sock* best = nullptr;
+    std::vector<sock*> best;
     int best_fit = 0;
     for (const auto id : bound(transport::udp, target.port())) {
         auto* const one = world_.find(id);
@@ -287,12 +320,18 @@ simulated::socket* host::find_receiver(const endpoint& target, const endpoint& f
         }
         const bool is_exact = is_same_place(one->local, target);
         const int fit = (one->peer.is_known() ? 2 : 0) + (is_exact ? 2 : 1);
-        if ((is_exact || one->local.is_unspecified()) && fit > best_fit) {
-            best = one;
+        if ((is_exact || one->local.is_unspecified()) && fit >= best_fit) {
+            if (fit > best_fit) {
+                best.clear();
+            }
+            best.push_back(one);
             best_fit = fit;
         }
     }
-    return best;
+    if (best.size() < 2) {
+        return best.empty() ? nullptr : best.front();
+    }
+    return best.back()->reuse_port ? best[from.port() % best.size()] : best.back();
 }
 
 std::error_code host::find_local(const sock& it, const endpoint& target, sock*& found) {

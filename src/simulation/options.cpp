@@ -67,6 +67,9 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->reuse_port = value != 0;
         break;
     case socket_option::ipv6_only:
+        if (it->kind == transport::udp && value == 0) {
+            return noted("set_option", fd, failure(EOPNOTSUPP)); // not modelled
+        }
         it->ipv6_only = value != 0;
         break;
     case socket_option::send_buffer:
@@ -107,6 +110,8 @@ result<int> host::get_option(int fd, socket_option option) {
             return it->resets_on_close ? 1 : 0;
         case socket_option::linger:
             return 0;
+        case socket_option::is_listening:
+            return it->state == phase::listening ? 1 : 0;
         default:
             const auto* const found = tcp_option(*it, option);
             return found == nullptr ? result<int>(failure(EOPNOTSUPP)) : *found;

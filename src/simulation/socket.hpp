@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sockeye/bytes.hpp>
+#include <sockeye/datagram.hpp>
+#include <sockeye/datagram_options.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/time.hpp>
 
@@ -60,6 +62,22 @@ struct packet {
     endpoint from;
     std::vector<std::byte> data;
     socket_id sender = 0;
+    endpoint to{};
+    std::uint8_t ttl = 0;
+    ecn mark = ecn::not_capable;
+    time_point arrival{};
+    std::uint32_t lost_before = 0; ///< of its receiver
+};
+
+/// What a socket for datagrams was told to do.
+struct datagram_settings {
+    bool tell_local = false;
+    bool tell_mark = false;
+    bool tell_ttl = false;
+    bool tell_time = false;
+    bool tell_overflow = false;
+    bool report_errors = false;
+    std::uint8_t ttl = 64;
 };
 
 /// How often a waiter was woken, by what it waits for: an edge-triggered registration tells each
@@ -131,6 +149,9 @@ struct socket {
     // Datagrams.
     std::deque<packet> packets;
     std::size_t packet_bytes = 0;
+    std::uint32_t packets_lost = 0; ///< for want of room
+    std::deque<datagram_error> errors;
+    datagram_settings settings;
 
     // Options.
     std::size_t send_buffer = 0;

@@ -498,11 +498,11 @@ result<std::size_t> host::receive(int fd, std::span<std::byte> target) {
     }
     std::size_t size = 0;
     bool is_truncated = false;
-    endpoint from;
+    packet taken;
     if (it->pending) {
         return noted<std::size_t>("receive", fd, std::exchange(it->pending, {}));
     }
-    if (!take_packet(*it, target, size, is_truncated, from)) {
+    if (!take_packet(*it, target, size, is_truncated, taken)) {
         return noted<std::size_t>("receive", fd, would_block());
     }
     return noted<std::size_t>("receive", fd, size);

@@ -56,6 +56,18 @@ sockeye::result<std::size_t> forwarding_kernel::read_at(int file, std::span<std:
     return inner_.read_at(file, target, offset);
 }
 
+sockeye::result<std::size_t>
+forwarding_kernel::send_with_descriptors(int fd, sockeye::bytes source,
+                                         std::span<const int> descriptors) {
+    return inner_.send_with_descriptors(fd, source, descriptors);
+}
+
+sockeye::result<std::size_t>
+forwarding_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                            std::vector<sockeye::unique_fd>& descriptors) {
+    return inner_.receive_with_descriptors(fd, target, descriptors);
+}
+
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
                                                                   sockeye::datagram_batch& batch) {
     return inner_.receive_datagrams(fd, kind, batch);
@@ -64,6 +76,34 @@ sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockey
 sockeye::result<std::size_t>
 forwarding_kernel::send_datagrams(int fd, std::span<const sockeye::datagram> sources) {
     return inner_.send_datagrams(fd, sources);
+}
+
+sockeye::result<std::size_t>
+forwarding_kernel::send_trains(int fd, std::span<const sockeye::datagram> sources) {
+    return inner_.send_trains(fd, sources);
+}
+
+sockeye::result<sockeye::datagram_error> forwarding_kernel::receive_error(int fd,
+                                                                          sockeye::transport kind) {
+    return inner_.receive_error(fd, kind);
+}
+
+std::error_code forwarding_kernel::disconnect(int fd) {
+    return inner_.disconnect(fd);
+}
+
+std::error_code forwarding_kernel::set_datagram_option(int fd, int family,
+                                                       sockeye::datagram_option option, int value) {
+    return inner_.set_datagram_option(fd, family, option, value);
+}
+
+sockeye::result<int> forwarding_kernel::get_datagram_option(int fd, int family,
+                                                            sockeye::datagram_option option) {
+    return inner_.get_datagram_option(fd, family, option);
+}
+
+std::error_code forwarding_kernel::change_membership(int fd, const sockeye::membership& wanted) {
+    return inner_.change_membership(fd, wanted);
 }
 
 std::error_code forwarding_kernel::set_option(int fd, sockeye::socket_option option, int value) {
@@ -116,6 +156,10 @@ std::error_code forwarding_kernel::remove_file(std::string_view path) {
     return inner_.remove_file(path);
 }
 
+sockeye::result<std::uint64_t> forwarding_kernel::random_bits() {
+    return inner_.random_bits();
+}
+
 sockeye::result<sockeye::owned_fd> forwarding_kernel::reserve() {
     return inner_.reserve();
 }
@@ -138,6 +182,19 @@ void forwarding_kernel::drain(int reader) noexcept {
 
 unsigned forwarding_kernel::fork_count() {
     return inner_.fork_count();
+}
+
+sockeye::result<std::vector<sockeye::endpoint>>
+forwarding_kernel::resolve(const sockeye::host_query& wanted) {
+    return inner_.resolve(wanted);
+}
+
+std::optional<sockeye::duration> forwarding_kernel::time_to_resolve() {
+    return inner_.time_to_resolve();
+}
+
+std::error_code forwarding_kernel::start_thread(sockeye::unique_function<void()> work) {
+    return inner_.start_thread(std::move(work));
 }
 
 std::error_code forwarding_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,

@@ -28,10 +28,25 @@ public:
                                            std::size_t length) override;
     sockeye::result<std::size_t> read_at(int file, std::span<std::byte> target,
                                          std::uint64_t offset) override;
+    sockeye::result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
+                                                       std::span<const int> descriptors) override;
+    sockeye::result<std::size_t>
+    receive_with_descriptors(int fd, std::span<std::byte> target,
+                             std::vector<sockeye::unique_fd>& descriptors) override;
     sockeye::result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                                    sockeye::datagram_batch& batch) override;
     sockeye::result<std::size_t>
     send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
+    sockeye::result<std::size_t> send_trains(int fd,
+                                             std::span<const sockeye::datagram> sources) override;
+    sockeye::result<sockeye::datagram_error> receive_error(int fd,
+                                                           sockeye::transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, sockeye::datagram_option option,
+                                        int value) override;
+    sockeye::result<int> get_datagram_option(int fd, int family,
+                                             sockeye::datagram_option option) override;
+    std::error_code change_membership(int fd, const sockeye::membership& wanted) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     sockeye::result<int> get_option(int fd, sockeye::socket_option option) override;
     std::error_code set_congestion_control(int fd, std::string_view name) override;
@@ -44,12 +59,17 @@ public:
     std::error_code prepare(int fd) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    sockeye::result<std::uint64_t> random_bits() override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override;
+    sockeye::result<std::vector<sockeye::endpoint>>
+    resolve(const sockeye::host_query& wanted) override;
+    std::optional<sockeye::duration> time_to_resolve() override;
+    std::error_code start_thread(sockeye::unique_function<void()> work) override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;

@@ -20,6 +20,7 @@ struct floor_row {
 constexpr floor_row floors[] = {
     {"include/sockeye/bytes.hpp", 0},
     {"include/sockeye/datagram.hpp", 0},
+    {"include/sockeye/datagram_options.hpp", 0},
     {"include/sockeye/endpoint.hpp", 0},
     {"include/sockeye/error.hpp", 0},
     {"include/sockeye/owned_bytes.hpp", 0},
@@ -29,6 +30,7 @@ constexpr floor_row floors[] = {
     {"include/sockeye/time.hpp", 0},
     {"include/sockeye/unique_fd.hpp", 0},
     {"include/sockeye/unique_function.hpp", 0},
+    {"include/sockeye/inherited.hpp", 1},
     {"include/sockeye/interest.hpp", 1},
     {"include/sockeye/simulation_options.hpp", 1},
     {"include/sockeye/loop.hpp", 3},
