@@ -35,7 +35,8 @@ TEST_CASE("[158] [159] datagrams: what the network reports is told with the peer
         auto socket = datagram_socket::open(on.loop(), on.local(), {}, [&](auto&, batch in) {
                           heard += static_cast<int>(in.size());
                       }).value();
-        CHECK_FALSE(socket.on_error([&](auto&, const datagram_error& one) { told.push_back(one); }));
+        CHECK_FALSE(
+            socket.on_error([&](auto&, const datagram_error& one) { told.push_back(one); }));
         SUBCASE("while it reads") {}
         SUBCASE("while it is paused") {
             socket.pause();
@@ -53,8 +54,8 @@ TEST_CASE("[158] [159] datagrams: what the network reports is told with the peer
             CHECK((one.peer == first.name || one.peer == second.name));
             about_first += one.peer == first.name ? 1 : 0;
             const bool is_ip4 = one.peer.family() == AF_INET;
-            CHECK(one.origin == (is_ip4 ? datagram_error::source::icmp
-                                        : datagram_error::source::icmp6));
+            CHECK(one.origin ==
+                  (is_ip4 ? datagram_error::source::icmp : datagram_error::source::icmp6));
             CHECK(int{one.icmp_type} == (is_ip4 ? 3 : 1)); // destination unreachable
             CHECK(int{one.icmp_code} == (is_ip4 ? 3 : 4)); // port unreachable
         }
@@ -70,7 +71,8 @@ TEST_CASE("[158] [159] datagrams: what the network reports is told with the peer
     });
 }
 
-TEST_CASE("[158] datagrams: many errors at once neither spin nor lose a send, and end with a word") {
+TEST_CASE(
+    "[158] datagrams: many errors at once neither spin nor lose a send, and end with a word") {
     support::on_every_network({158, 167}, {"udp://127.0.0.1:0"}, [](network& on) {
         const refusing_port nobody(on);
         auto server = sockeye::serve(on.loop(), on.local(), echo).value();

@@ -118,20 +118,18 @@ TEST_CASE("trains: as many as are alike, the last one shorter at most") {
 TEST_CASE("[151] [152] datagrams: with offload all arrive as they were sent, on every system") {
     support::on_every_network({151, 152}, {"udp://127.0.0.1:0", "udp://[::1]:0"}, [](network& on) {
         const sockeye::datagram_options options = {.receive_buffer = 1 << 20, .offload = true};
-        auto server = datagram_socket::open(on.loop(), on.local(), options,
-                                            [](auto& s, batch in) {
-                                                CHECK(s.send(in) == in.size());
-                                            })
-                          .value();
+        auto server = datagram_socket::open(on.loop(), on.local(), options, [](auto& s, batch in) {
+                          CHECK(s.send(in) == in.size());
+                      }).value();
         std::vector<std::string> heard;
-        auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), options,
-                                               [&](auto&, batch in) {
-                                                   for (const auto& one : in) {
-                                                       heard.emplace_back(
-                                                           sockeye::as_text(one.data));
-                                                   }
-                                               })
-                          .value();
+        auto client =
+            datagram_socket::connect(on.loop(), server.local_endpoint().value(), options,
+                                     [&](auto&, batch in) {
+                                         for (const auto& one : in) {
+                                             heard.emplace_back(sockeye::as_text(one.data));
+                                         }
+                                     })
+                .value();
         auto words = numbered(100, 100);
         words[7] = "shorter";
         words[8] = "";
@@ -160,10 +158,9 @@ TEST_CASE("datagrams: what leaves merged arrives merged, where the system can") 
                                                     }
                                                 })
                               .value();
-            auto client =
-                datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                         {.offload = true}, ignore)
-                    .value();
+            auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
+                                                   {.offload = true}, ignore)
+                              .value();
             const auto words = numbered(200, 50);
             CHECK(client.send(views_of(words)) == 200);
             CHECK(on.loop().counters().writes == 1);

@@ -198,8 +198,8 @@ int main(int count, char** words) {
     }
     const auto plain = median(found[0]);
     const auto cut = median(found[1]);
-    std::cout << wanted.size << " B, " << peers << " peers x " << in_flight << ", one core, median of "
-              << wanted.rounds << " rounds\n"
+    std::cout << wanted.size << " B, " << peers << " peers x " << in_flight
+              << ", one core, median of " << wanted.rounds << " rounds\n"
               << "without offload: " << 1e9 / plain << " ns of CPU for each datagram\n"
               << "with offload:    " << 1e9 / cut << " ns of CPU for each datagram\n"
               << "that is " << cut / plain << " times as many for each second of CPU\n";

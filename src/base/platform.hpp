@@ -52,6 +52,15 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 inline constexpr short poll_read_closed = 0;
 #endif
 
+/// Asks the processor to have `*place` at hand soon; any address will do.
+inline void prefetch(const void* place) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(place);
+#else
+    static_cast<void>(place);
+#endif
+}
+
 /// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
 struct option_name {
     int level;
