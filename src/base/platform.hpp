@@ -61,7 +61,8 @@ inline void prefetch(const void* place) noexcept {
 #endif
 }
 
-/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+/// A socket option, or a control message, by its level and name. What a system does not have is
+/// `no_option`.
 struct option_name {
     int level;
     int name;
