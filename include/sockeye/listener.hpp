@@ -42,6 +42,12 @@ struct listen_options {
     bool replace_stale = false;
     /// Limits of each accepted stream.
     stream_limits limits = {};
+    /// What each accepted stream has from the beginning: set once, for the listener.
+    stream_options socket = {};
+    /// How many may wait whose bytes came in the SYN; 0: bytes are not taken from one. Whoever
+    /// sends them may be lying about the address, and they may come twice.
+    /// See: RFC 7413, TCP_FASTOPEN in tcp(7).
+    int fast_open_queue = 0;
 };
 
 /// Where to listen: an endpoint or its text; or a socket that listens already, which another
@@ -85,8 +91,9 @@ public:
     using handler = unique_function<void(stream)>;
 
     /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_...,
-    /// not_enough_memory, and what socket(2), bind(2) and listen(2) say: address_in_use,
-    /// permission_denied, ... Of a socket that is there already: bad_file_descriptor,
+    /// not_enough_memory, what socket(2), bind(2) and listen(2) say: address_in_use,
+    /// permission_denied, ..., and of the options what stream::set_options says. Of a socket that is
+    /// there already: bad_file_descriptor,
     /// errc::service_mismatch, invalid_argument where it does not listen or reuse_port is asked
     /// for, file_exists when it is watched here, not_supported in a simulation; it is closed then.
     static result<listener> open(loop& owner, listen_argument local, const listen_options& options,

@@ -12,6 +12,8 @@
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
 #include <sockeye/loop_group.hpp>
+#include <sockeye/owned_bytes.hpp>
+#include <sockeye/relay.hpp>
 #include <sockeye/reply_policy.hpp>
 #include <sockeye/resolver.hpp>
 #include <sockeye/result.hpp>
@@ -20,6 +22,8 @@
 #include <sockeye/signal_set.hpp>
 #include <sockeye/standard_streams.hpp>
 #include <sockeye/stream.hpp>
+#include <sockeye/stream_info.hpp>
+#include <sockeye/stream_options.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/timer.hpp>
 #include <sockeye/unique_fd.hpp>

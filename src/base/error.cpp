@@ -65,6 +65,8 @@ const char* message_of(errc e) noexcept {
         return "no backend has this name; use auto, epoll, kqueue, poll or select";
     case errc::backend_unavailable:
         return "this backend is not available here";
+    case errc::file_truncated:
+        return "the file became shorter while it was sent";
     case errc::service_mismatch:
         return "this transport does not carry this kind of service";
     case errc::descriptor_limit:

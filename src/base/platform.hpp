@@ -32,6 +32,8 @@
 #include <netinet/udp.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #endif
 #if defined(__APPLE__)
 #include <sys/random.h>
@@ -77,6 +79,54 @@ inline constexpr option_name no_option = {0, -1};
 /// As many as one program of steer_by_cpu has room for.
 inline constexpr std::size_t steered_cpus_max = 1024;
 
+/// See: tcp(7).
+#if defined(TCP_KEEPIDLE)
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPIDLE};
+#elif defined(TCP_KEEPALIVE)
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPALIVE};
+#else
+inline constexpr option_name tcp_keep_idle = no_option;
+#endif
+#if defined(TCP_KEEPINTVL)
+inline constexpr option_name tcp_keep_interval = {IPPROTO_TCP, TCP_KEEPINTVL};
+#else
+inline constexpr option_name tcp_keep_interval = no_option;
+#endif
+#if defined(TCP_KEEPCNT)
+inline constexpr option_name tcp_keep_probes = {IPPROTO_TCP, TCP_KEEPCNT};
+#else
+inline constexpr option_name tcp_keep_probes = no_option;
+#endif
+#if defined(TCP_USER_TIMEOUT)
+inline constexpr option_name tcp_user_timeout = {IPPROTO_TCP, TCP_USER_TIMEOUT};
+#else
+inline constexpr option_name tcp_user_timeout = no_option;
+#endif
+#if defined(TCP_NOTSENT_LOWAT)
+inline constexpr option_name tcp_not_sent_low_at = {IPPROTO_TCP, TCP_NOTSENT_LOWAT};
+#else
+inline constexpr option_name tcp_not_sent_low_at = no_option;
+#endif
+#if defined(TCP_QUICKACK)
+inline constexpr option_name tcp_quick_ack = {IPPROTO_TCP, TCP_QUICKACK};
+#else
+inline constexpr option_name tcp_quick_ack = no_option;
+#endif
+#if defined(TCP_FASTOPEN)
+inline constexpr option_name tcp_fast_open_queue = {IPPROTO_TCP, TCP_FASTOPEN};
+#else
+inline constexpr option_name tcp_fast_open_queue = no_option;
+#endif
+#if defined(TCP_FASTOPEN_CONNECT)
+inline constexpr option_name tcp_fast_open_connect = {IPPROTO_TCP, TCP_FASTOPEN_CONNECT};
+#else
+inline constexpr option_name tcp_fast_open_connect = no_option;
+#endif
+#if defined(TCP_CONGESTION)
+inline constexpr option_name tcp_congestion = {IPPROTO_TCP, TCP_CONGESTION};
+#else
+inline constexpr option_name tcp_congestion = no_option;
+#endif
 /// Its value is in seconds. See: tcp(7).
 #if defined(TCP_DEFER_ACCEPT)
 inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
@@ -182,6 +232,53 @@ inline int pin_thread(unsigned) noexcept {
 }
 inline void name_thread(const char*) noexcept {}
 #endif
+
+/// What TCP_INFO says on Linux, whose C library knows only the front part; a kernel that knows
+/// less fills less. See: tcp_info in linux/tcp.h, kernel 5.10.
+struct tcp_facts {
+    std::uint8_t state, ca_state, retransmits, probes, backoff, options, scales, limits;
+    std::uint32_t rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
+    std::uint32_t last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
+    std::uint32_t pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering;
+    std::uint32_t rcv_rtt, rcv_space, total_retrans;
+    std::uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    std::uint32_t segs_out, segs_in, notsent_bytes, min_rtt;
+};
+
+/// Bits of tcp_facts::options.
+inline constexpr unsigned tcp_fact_syn_data = 32;
+
+/// Fills `facts`, and `unacknowledged` with the bytes that the kernel holds; false with errno set
+/// where that fails, or where the system tells in another way.
+inline bool read_tcp_facts(int fd, tcp_facts& facts, int& unacknowledged) noexcept {
+#if defined(__linux__)
+    socklen_t size = sizeof facts;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) == 0 &&
+           ::ioctl(fd, TIOCOUTQ, &unacknowledged) == 0;
+#else
+    static_cast<void>(fd);
+    static_cast<void>(facts);
+    static_cast<void>(unacknowledged);
+    errno = EOPNOTSUPP;
+    return false;
+#endif
+}
+
+/// sendfile(2) from a place, which leaves the file's own place alone: how many bytes went, or -1
+/// with errno set. Where it has another form the file is read and sent instead.
+inline ssize_t send_file(int fd, int file, std::uint64_t offset, std::size_t length) noexcept {
+#if defined(__linux__)
+    auto from = static_cast<off_t>(offset);
+    return ::sendfile(fd, file, &from, length);
+#else
+    static_cast<void>(fd);
+    static_cast<void>(file);
+    static_cast<void>(offset);
+    static_cast<void>(length);
+    errno = ENOTSUP;
+    return -1;
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>

@@ -6,6 +6,7 @@
 #include <sockeye/endpoint.hpp>
 #include <sockeye/peer_credentials.hpp>
 #include <sockeye/result.hpp>
+#include <sockeye/stream_info.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
 #include <sockeye/unique_function.hpp>
@@ -62,9 +63,21 @@ enum class socket_option : std::uint8_t {
     send_buffer,
     receive_buffer,
     linger_reset,
-    defer_accept, ///< seconds
-    is_listening, ///< can only be asked for
+    linger,              ///< read only: seconds for which close would block
+    keep_alive,          ///< whether
+    keep_alive_idle,     ///< seconds
+    keep_alive_interval, ///< seconds
+    keep_alive_probes,
+    user_timeout, ///< milliseconds
+    not_sent_low_at,
+    quick_ack,
+    fast_open_queue,   ///< of a listener: requests that may wait
+    fast_open_connect, ///< connect leaves the SYN to the first send
+    defer_accept,      ///< seconds
+    is_listening,      ///< can only be asked for
 };
+
+inline constexpr std::size_t parts_per_call = 64;
 
 /// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
 inline constexpr std::size_t descriptors_per_message = 253;
@@ -142,9 +155,18 @@ public:
     virtual result<std::size_t> receive(int fd, std::span<std::byte> target) = 0;
     /// May send less than all. Never raises SIGPIPE.
     virtual result<std::size_t> send(int fd, bytes source) = 0;
-    /// At most 64 of `sources` in one call; may send less than all.
+    /// At most `parts_per_call` of `sources` in one call; may send less than all.
     virtual result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) = 0;
 
+    /// Sends a part of a file of this process, perhaps less than `length`; 0 where it ends before
+    /// `offset`. Never raises SIGPIPE. Errors: not_supported, invalid_argument where it has to be
+    /// read and sent. See: sendfile(2).
+    virtual result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                          std::size_t length);
+    /// Reads a file of this process; 0 at its end, invalid_seek where it has no places.
+    /// See: pread(2).
+    virtual result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                        std::uint64_t offset);
     /// As send, of a Unix socket: copies of `descriptors` go with the first byte, so that they are
     /// gone where at least that was taken. no_buffer_space where too many are on their way already.
     /// Requires: at least one byte, at most descriptors_per_message descriptors.
@@ -216,8 +238,13 @@ public:
     }
 
     [[nodiscard]] virtual std::error_code set_option(int fd, socket_option option, int value) = 0;
-    /// Not for linger_reset.
+    /// Not for linger_reset. Of both, errors: not_supported where the system has no such option.
     virtual result<int> get_option(int fd, socket_option option) = 0;
+    /// By name. See: TCP_CONGESTION in tcp(7).
+    [[nodiscard]] virtual std::error_code set_congestion_control(int fd, std::string_view name);
+    virtual result<std::string> congestion_control(int fd);
+    /// Of a TCP connection.
+    virtual result<stream_info> info(int fd);
     /// The pending error of a socket; reading it clears it. See: SO_ERROR in socket(7).
     [[nodiscard]] virtual std::error_code pending_error(int fd) = 0;
     virtual result<endpoint> local_endpoint(int fd, transport kind) = 0;

@@ -37,9 +37,28 @@ platform::option_name name_of(socket_option option) noexcept {
     case socket_option::is_listening:
         return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
+    case socket_option::linger:
+        return {SOL_SOCKET, SO_LINGER};
+    case socket_option::keep_alive:
+        return {SOL_SOCKET, SO_KEEPALIVE};
+    case socket_option::keep_alive_idle:
+        return platform::tcp_keep_idle;
+    case socket_option::keep_alive_interval:
+        return platform::tcp_keep_interval;
+    case socket_option::keep_alive_probes:
+        return platform::tcp_keep_probes;
+    case socket_option::user_timeout:
+        return platform::tcp_user_timeout;
+    case socket_option::not_sent_low_at:
+        return platform::tcp_not_sent_low_at;
+    case socket_option::quick_ack:
+        return platform::tcp_quick_ack;
+    case socket_option::fast_open_queue:
+        return platform::tcp_fast_open_queue;
+    case socket_option::fast_open_connect:
         break;
     }
-    return {SOL_SOCKET, SO_LINGER};
+    return platform::tcp_fast_open_connect;
 }
 
 int type_of(transport kind) noexcept {
@@ -86,6 +105,16 @@ result<endpoint> name_by(Call call, int fd, transport kind) {
     }
     name.filled(kind, size);
     return name;
+}
+
+/// 0 where close does not wait.
+result<int> linger_of(int fd) {
+    linger value = {};
+    socklen_t size = sizeof value;
+    if (::getsockopt(fd, SOL_SOCKET, SO_LINGER, &value, &size) != 0) {
+        return last_error();
+    }
+    return value.l_onoff != 0 ? value.l_linger : 0;
 }
 
 std::atomic<unsigned> forks = 0;
@@ -190,7 +219,7 @@ result<std::size_t> posix_kernel::send(int fd, bytes source) {
 }
 
 result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> sources) {
-    std::array<iovec, 64> buffers;
+    std::array<iovec, parts_per_call> buffers;
     const auto count = std::min(sources.size(), buffers.size());
     std::transform(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count),
                    buffers.begin(), buffer_of);
@@ -203,7 +232,7 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
     const auto named = name_of(option);
-    if (!named.exists()) {
+    if (!named.exists() || option == socket_option::linger) {
         return make_error_code(std::errc::not_supported);
     }
     if (option == socket_option::linger_reset) {
@@ -218,7 +247,8 @@ result<int> posix_kernel::get_option(int fd, socket_option option) {
     if (!named.exists()) {
         return std::errc::not_supported;
     }
-    return integer_option(fd, named.level, named.name);
+    return option == socket_option::linger ? linger_of(fd)
+                                           : integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {

@@ -61,6 +61,12 @@ public:
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
 
+    // posix_files.cpp
+    result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                  std::size_t length) override;
+    result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                std::uint64_t offset) override;
+
     // posix_descriptors.cpp
     result<std::size_t> send_with_descriptors(int fd, bytes source,
                                               std::span<const int> descriptors) override;
@@ -94,6 +100,11 @@ public:
 
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
+    // posix_streams.cpp
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<stream_info> info(int fd) override;
+
     std::error_code pending_error(int fd) override;
     result<endpoint> local_endpoint(int fd, transport kind) override;
     result<endpoint> peer_endpoint(int fd, transport kind) override;

@@ -171,4 +171,21 @@ std::error_code posix_kernel::fill_standard_descriptors() {
     return {};
 }
 
+result<std::size_t> posix_kernel::send_file(int fd, int file, std::uint64_t offset,
+                                            std::size_t length) {
+    muted_signals muted;
+    const auto sent =
+        count_or_error(retry_eintr([&] { return platform::send_file(fd, file, offset, length); }));
+    if (!sent && sent.error() == std::errc::broken_pipe) {
+        muted.take(SIGPIPE);
+    }
+    return sent;
+}
+
+result<std::size_t> posix_kernel::read_at(int file, std::span<std::byte> target,
+                                          std::uint64_t offset) {
+    return count_or_error(retry_eintr(
+        [&] { return ::pread(file, target.data(), target.size(), static_cast<off_t>(offset)); }));
+}
+
 } // namespace sockeye

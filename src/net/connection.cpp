@@ -171,6 +171,12 @@ void connection::attach(const session_table& table, void* session) {
     connection(place_).resume_reading();
 }
 
+void connection::read_above_mark() {
+    assert(kind_.references == 1);
+    kind_.reads_above_mark = true;
+    resume_reading();
+}
+
 void connection::tell_of_end(loop_core& core, const session_table& table, void* session) {
     queue_farewell(core.io().allocate(farewell_operations), core, table, session, false,
                    close_reason::failed, make_error_code(std::errc::not_connected));

@@ -1,4 +1,5 @@
 #include "net/connection.hpp"
+#include "net/sending.hpp"
 #include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
@@ -46,7 +47,7 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
     if (descriptors.empty()) {
         return write(data);
     }
-    if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
+    if (is_refusing()) {
         return write_status::refused;
     }
     if (!has(trait_local) || has(trait_file)) {
@@ -80,7 +81,7 @@ write_status connection::write_unit(bytes data, std::vector<unique_fd> descripto
         end(close_reason::failed, make_error_code(errc::send_queue_full));
         return write_status::refused;
     }
-    if (!queue_unit(data, std::move(descriptors))) {
+    if (!queue_piece(data, std::move(descriptors))) {
         end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
         return write_status::refused;
     }
@@ -112,7 +113,7 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     }
     counters.would_blocks += sent || shortage ? 0 : 1;
     const bool is_queued =
-        count == 0 ? queue_unit(data, std::move(descriptors)) : queue_rest(data.subspan(count));
+        count == 0 ? queue_piece(data, std::move(descriptors)) : queue_rest(data.subspan(count));
     if (!is_queued) {
         state_.dropped_bytes += data.size() - count - unsent();
         write_failed(make_error_code(std::errc::not_enough_memory));
@@ -123,61 +124,41 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     }
 }
 
-/// False where there is no memory for it; what was queued before stays.
-bool connection::queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept {
-    try {
-        if (state_.queue == nullptr) {
-            state_.queue = new unsent_output;
-        }
-        state_.queue->begin_unit(std::move(descriptors));
-    } catch (const std::bad_alloc&) {
-        return false;
-    }
-    return queue_rest(data);
-}
-
-/// One call, or two where the descriptor is no socket: at least one of both parts has bytes.
-result<std::size_t> connection::send_parts(bytes first, bytes second) {
+/// Gives `parts` to the kernel, by one call where the descriptor is a socket. Requires: not empty.
+result<std::size_t> connection::transmit(std::span<const bytes> parts) {
     auto& system = core_.system();
-    const bool is_one = first.empty() || second.empty();
-    const auto one = first.empty() ? second : first;
-    if (has(trait_file)) {
-        const bool is_regular = has(trait_always_ready);
-        const auto most = is_regular ? std::min(one.size(), file_bytes_per_turn) : one.size();
-        const auto sent = system.write(place_.fd, one.first(most));
-        if (is_one || is_regular || !sent || *sent < one.size()) {
-            return sent;
-        }
-        const auto rest = system.write(place_.fd, second);
-        return *sent + (rest ? *rest : 0);
+    if (!has(trait_file)) {
+        return parts.size() == 1 ? system.send(place_.fd, parts[0])
+                                 : system.send_gathered(place_.fd, parts);
     }
-    const std::array parts = {first, second};
-    return is_one ? system.send(place_.fd, one) : system.send_gathered(place_.fd, parts);
-}
-
-/// Sends the queue, unit by unit, until the kernel takes no more.
-result<std::size_t> connection::send_front() {
-    auto& counters = core_.io().counters();
-    auto& queue = *state_.queue;
+    const bool is_regular = has(trait_always_ready);
     std::size_t all = 0;
-    for (;;) {
-        const auto part = queue.next();
-        const auto* const along = queue.descriptors();
-        ++counters.writes;
-        const auto sent = along == nullptr ? send_parts(part, {})
-                                           : send_along(core_.system(), place_.fd, part, *along);
-        if (!sent || *sent == 0) {
+    for (const auto part : parts) {
+        const auto most = is_regular ? std::min(part.size(), file_bytes_per_turn) : part.size();
+        const auto sent = system.write(place_.fd, part.first(most));
+        if (!sent) {
             return all == 0 ? sent : all;
         }
         all += *sent;
-        counters.bytes_written += *sent;
-        counters.queued_bytes -= *sent;
-        queue.consume(*sent);
-        note_drained(*sent);
-        if (*sent < part.size() || queue.empty()) {
-            return all;
+        if (is_regular || *sent < part.size()) {
+            break;
         }
     }
+    return all;
+}
+
+/// Sends what one call may take of the front of the queue: `asked` bytes.
+result<std::size_t> connection::send_front(std::size_t& asked) {
+    std::array<bytes, parts_per_call> room;
+    const auto most = std::span(room).first(has(trait_messages) ? 1 : room.size());
+    const auto parts = std::span<const bytes>(room).first(state_.queue->gather(most));
+    asked = size_of(parts);
+    ++core_.io().counters().writes;
+    if (const auto* const along = state_.queue->descriptors()) {
+        asked = parts[0].size();
+        return send_along(core_.system(), place_.fd, parts[0], *along);
+    }
+    return transmit(parts);
 }
 
 result<std::size_t> connection::receive(std::span<std::byte> target,

@@ -2,6 +2,7 @@
 
 #include "base/memory.hpp"
 #include "net/connection.hpp"
+#include "net/socket_options.hpp"
 
 #include <sockeye/error.hpp>
 #include <sockeye/standard_streams.hpp>
@@ -76,6 +77,30 @@ void stream::give_up() noexcept {
 write_status stream::write(bytes data) {
     auto* place = stream_access::place(*this);
     return place == nullptr ? write_status::refused : connection(*place).write(data);
+}
+
+write_status stream::write(std::span<const bytes> parts) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused : connection(*place).write(parts);
+}
+
+write_status stream::write(owned_bytes data) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused : connection(*place).write(std::move(data));
+}
+
+write_status stream::send_file(unique_fd file, const file_part& part) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused
+                            : connection(*place).send_file(std::move(file), part);
+}
+
+result<std::size_t> stream::try_write(bytes data) {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr) {
+        return std::errc::not_connected;
+    }
+    return connection(*place).try_write(data);
 }
 
 write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
@@ -193,6 +218,34 @@ result<sockeye::peer_credentials> stream::peer_credentials() const {
     return connection(*place).credentials();
 }
 
+result<stream_info> stream::info() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    if (place->as<stream_state>().carrier != transport::tcp) {
+        return std::errc::not_supported;
+    }
+    return core_->system().info(place->fd);
+}
+
+result<stream_options> stream::options() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    return read_options(core_->system(), place->fd, place->as<stream_state>().carrier);
+}
+
+std::error_code stream::set_options(const stream_options& wanted) {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return make_error_code(std::errc::not_connected);
+    }
+    const auto error = check_options(wanted, place->as<stream_state>().carrier, false);
+    return error ? error : apply_options(core_->system(), place->fd, wanted);
+}
+
 sockeye::loop& stream::loop() const noexcept {
     return core_->handle();
 }
@@ -217,6 +270,10 @@ result<slot*> start_socket(loop_core& core, reopened_file socket, const stream_l
     }
     if (const auto peer = core.system().peer_endpoint(fd, *carrier); !peer) {
         return peer.error();
+    }
+    const auto lingers = core.system().get_option(fd, socket_option::linger);
+    if (!lingers || *lingers != 0) {
+        return lingers ? make_error_code(std::errc::invalid_argument) : lingers.error();
     }
     const auto kind = make_kind(core, limits);
     auto place = connection::begin(*kind, *carrier, std::move(socket.fd));

@@ -100,6 +100,18 @@ struct news_count {
 /// whoever asks again after the end hears of it, and may then connect anew. See: connect(2).
 enum class calling : std::uint8_t { idle, asked, answered, given_up };
 
+/// What TCP has numbers for, as Linux begins; apart from `user_timeout` they change nothing here.
+struct tcp_options {
+    int keep_alive = 0;
+    int keep_alive_idle = 7200;
+    int keep_alive_interval = 75;
+    int keep_alive_probes = 9;
+    int user_timeout = 0; ///< milliseconds; 0 for none
+    int not_sent_low_at = 0;
+    int quick_ack = 1;
+    bool is_reno = false; ///< the algorithms are cubic and reno
+};
+
 enum class phase : std::uint8_t { fresh, listening, connecting, connected, over };
 
 /// A socket of a simulated host: what lies behind a descriptor.
@@ -125,6 +137,8 @@ struct socket {
     byte_queue inbox;
     std::deque<std::size_t> parcels; ///< Unix: what is left of each send in `inbox`
     std::size_t underway = 0;        ///< sent, and not read over there as far as we know
+    std::uint64_t received = 0;      ///< bytes, ever
+    std::uint64_t acknowledged = 0;  ///< bytes that were read over there
     bool wants_room = false;         ///< a send came short
     bool is_shut = false;            ///< for writing, also before there is a peer to tell
     bool fin_sent = false;
@@ -155,6 +169,7 @@ struct socket {
     bool reuse_port = false;
     bool ipv6_only = false;
     bool resets_on_close = false;
+    tcp_options tcp;
 
     [[nodiscard]] bool is_stream() const noexcept {
         return kind == transport::tcp || kind == transport::unix_stream || keeps_messages();

@@ -188,6 +188,7 @@ simulated::socket& host::welcome(sock& listener, sock& client) {
     made.local = unmapped(client.peer);
     made.peer = unmapped(client.local);
     made.no_delay = listener.no_delay;
+    made.tcp = listener.tcp;
     made.send_buffer = listener.send_buffer;
     made.receive_buffer = listener.receive_buffer;
     if (!made.is_local()) {
@@ -243,6 +244,9 @@ void host::pump(socket_id id) {
                 return;
             }
             wait = patience(*it, first.kind == piece::what::syn);
+            if (const auto left = time_left(*it)) {
+                wait = std::min(wait, *left);
+            }
             if (!try_again(*it)) {
                 return;
             }
@@ -265,9 +269,21 @@ bool host::can_arrive(sock& it) {
     return true;
 }
 
+/// Of the user's time-out, for what waits to arrive. See: TCP_USER_TIMEOUT in tcp(7).
+std::optional<duration> host::time_left(const sock& it) const noexcept {
+    if (it.tcp.user_timeout == 0 || it.out.empty()) {
+        return {};
+    }
+    return it.out.front().arrival + std::chrono::milliseconds(it.tcp.user_timeout) - world_.now();
+}
+
 bool host::try_again(sock& it) {
     const bool is_syn = it.out.front().kind == piece::what::syn;
-    if (++it.tries < (is_syn ? syn_tries_max : piece_tries_max)) {
+    const auto left = time_left(it);
+    const bool may_try =
+        left ? *left > duration::zero() : it.tries + 1 < (is_syn ? syn_tries_max : piece_tries_max);
+    ++it.tries;
+    if (may_try) {
         return true;
     }
     it.is_moving = false;
@@ -530,6 +546,7 @@ result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) 
         if (it.keeps_messages()) {
             it.inbox.drop(limit - got); // what does not fit of a message is lost
         }
+        it.received += got;
         acknowledge(it, it.keeps_messages() ? limit : got);
         return got;
     }
@@ -564,6 +581,7 @@ void host::acknowledge(sock& it, std::size_t count) {
     const auto tell = [&world = world_, id = it.other, count, frees_parcel] {
         if (auto* const sender = world.find(id)) {
             sender->underway -= std::min(sender->underway, count);
+            sender->acknowledged += count;
             // A Unix socket says so each time that a whole parcel was taken.
             const bool is_awaited = sender->is_local() ? frees_parcel : sender->wants_room;
             if (is_awaited && sender->home->has_room(*sender)) {
@@ -595,6 +613,11 @@ result<std::size_t> host::send_gathered(int fd, std::span<const bytes> sources) 
         return noted<std::size_t>("send", fd, error);
     }
     return noted<std::size_t>("send", fd, sources.front().size());
+}
+
+/// Files are those of this process: a simulation has none of its own.
+result<std::size_t> host::read_at(int source, std::span<std::byte> target, std::uint64_t offset) {
+    return noted("read_at", source, system_kernel().read_at(source, target, offset));
 }
 
 /// The error that a send meets, if any.

@@ -207,6 +207,38 @@ result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> 
     return met->at_most == 0 ? 0 : forwarding_kernel::send_gathered(fd, parts);
 }
 
+/// Falls short as a send does; with 0 the file ends there.
+result<std::size_t> faulty_kernel::send_file(int fd, int file, std::uint64_t offset,
+                                             std::size_t length) {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::send_file, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::send_file(fd, file, offset, length);
+        note_stray(seam_call::send_file, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::writable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return met->at_most == 0
+               ? 0
+               : forwarding_kernel::send_file(fd, file, offset, std::min(length, met->at_most));
+}
+
+result<std::size_t> faulty_kernel::read_at(int file, std::span<std::byte> target,
+                                           std::uint64_t offset) {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::read_at);
+    if (met != nullptr && met->error) {
+        return met->error;
+    }
+    const auto most = met == nullptr ? target.size() : std::min(target.size(), met->at_most);
+    return forwarding_kernel::read_at(file, target.first(most), offset);
+}
+
 result<std::size_t> faulty_kernel::send_with_descriptors(int fd, bytes source,
                                                          std::span<const int> descriptors) {
     return part_out(seam_call::send_with_descriptors, fd, source, [&](bytes part) {
@@ -279,6 +311,20 @@ std::error_code faulty_kernel::set_option(int fd, socket_option option, int valu
 result<int> faulty_kernel::get_option(int fd, socket_option option) {
     return answer(seam_call::get_option, fd,
                   [&] { return forwarding_kernel::get_option(fd, option); });
+}
+
+std::error_code faulty_kernel::set_congestion_control(int fd, std::string_view name) {
+    return answer(seam_call::set_option, fd,
+                  [&] { return forwarding_kernel::set_congestion_control(fd, name); });
+}
+
+result<std::string> faulty_kernel::congestion_control(int fd) {
+    return answer(seam_call::get_option, fd,
+                  [&] { return forwarding_kernel::congestion_control(fd); });
+}
+
+result<stream_info> faulty_kernel::info(int fd) {
+    return answer(seam_call::info, fd, [&] { return forwarding_kernel::info(fd); });
 }
 
 std::error_code faulty_kernel::pending_error(int fd) {

@@ -62,6 +62,10 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, sockeye::bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const sockeye::bytes> sources) override;
+    result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                  std::size_t length) override;
+    result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                std::uint64_t offset) override;
     result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
                                               std::span<const int> descriptors) override;
     result<std::size_t>
@@ -78,6 +82,9 @@ public:
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     result<int> get_option(int fd, sockeye::socket_option option) override;
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<sockeye::stream_info> info(int fd) override;
     std::error_code pending_error(int fd) override;
     result<sockeye::endpoint> local_endpoint(int fd, sockeye::transport kind) override;
     result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;

@@ -46,6 +46,16 @@ forwarding_kernel::send_gathered(int fd, std::span<const sockeye::bytes> sources
     return inner_.send_gathered(fd, sources);
 }
 
+sockeye::result<std::size_t> forwarding_kernel::send_file(int fd, int file, std::uint64_t offset,
+                                                          std::size_t length) {
+    return inner_.send_file(fd, file, offset, length);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::read_at(int file, std::span<std::byte> target,
+                                                        std::uint64_t offset) {
+    return inner_.read_at(file, target, offset);
+}
+
 sockeye::result<std::size_t>
 forwarding_kernel::send_with_descriptors(int fd, sockeye::bytes source,
                                          std::span<const int> descriptors) {
@@ -149,6 +159,18 @@ std::error_code forwarding_kernel::set_option(int fd, sockeye::socket_option opt
 
 sockeye::result<int> forwarding_kernel::get_option(int fd, sockeye::socket_option option) {
     return inner_.get_option(fd, option);
+}
+
+std::error_code forwarding_kernel::set_congestion_control(int fd, std::string_view name) {
+    return inner_.set_congestion_control(fd, name);
+}
+
+sockeye::result<std::string> forwarding_kernel::congestion_control(int fd) {
+    return inner_.congestion_control(fd);
+}
+
+sockeye::result<sockeye::stream_info> forwarding_kernel::info(int fd) {
+    return inner_.info(fd);
 }
 
 std::error_code forwarding_kernel::pending_error(int fd) {

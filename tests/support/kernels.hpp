@@ -25,6 +25,10 @@ public:
     sockeye::result<std::size_t> send(int fd, sockeye::bytes source) override;
     sockeye::result<std::size_t> send_gathered(int fd,
                                                std::span<const sockeye::bytes> sources) override;
+    sockeye::result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                           std::size_t length) override;
+    sockeye::result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                         std::uint64_t offset) override;
     sockeye::result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
                                                        std::span<const int> descriptors) override;
     sockeye::result<std::size_t>
@@ -55,6 +59,9 @@ public:
     std::error_code change_membership(int fd, const sockeye::membership& wanted) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     sockeye::result<int> get_option(int fd, sockeye::socket_option option) override;
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    sockeye::result<std::string> congestion_control(int fd) override;
+    sockeye::result<sockeye::stream_info> info(int fd) override;
     std::error_code pending_error(int fd) override;
     sockeye::result<sockeye::endpoint> local_endpoint(int fd, sockeye::transport kind) override;
     sockeye::result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;
