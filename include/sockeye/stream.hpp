@@ -267,7 +267,8 @@ struct connect_options {
     stream_options socket = {};
     /// Bytes written in the turn of the call travel in the SYN, where the peer has agreed to that
     /// before; they may arrive twice, so that they must ask for nothing that may not happen twice.
-    /// Not for a host with several addresses. Not_supported but on Linux. See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
+    /// Not for a host with several addresses. Not_supported but on Linux.
+    /// See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
     bool fast_open = false;
     /// Of a host with several addresses: how long one is tried before the next one is tried
     /// beside it. See: RFC 8305 section 5.
@@ -287,8 +288,8 @@ struct connect_options {
 /// where it stands, 64 KiB in a turn and on the loop's thread, without waiting for readiness.
 /// Errors: bad_file_descriptor, errc::not_pollable for a directory, not_connected, file_exists when
 /// it is watched here already, invalid_argument for a socket that lingers in close(2) (that would
-/// stop the loop; see SO_LINGER in socket(7)), not_supported in a simulation, not_enough_memory; then `fd` is
-/// closed. Reading begins with attach().
+/// stop the loop; see SO_LINGER in socket(7)), not_supported in a simulation, not_enough_memory;
+/// then `fd` is closed. Reading begins with attach().
 /// See: pipe(7), fifo(7), open(2).
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 

@@ -1,3 +1,5 @@
+#include <sockeye/loop_group.hpp>
+
 #include "net/loop_group_core.hpp"
 
 #include "kernel/threads.hpp"

@@ -1,6 +1,7 @@
 #include <sockeye/reply_policy.hpp>
 
 #include "base/keyed_hash.hpp"
+#include "base/platform.hpp"
 #include "net/bounded_table.hpp"
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 #include <limits>
 #include <random>
 #include <utility>
-
-#include <netinet/in.h>
 
 namespace sockeye {
 namespace {
