@@ -87,18 +87,35 @@ private:
     transport kind_ = transport::tcp;
 };
 
+/// A host by its name, and where on it: what `tcp://example.org:80` says.
+struct host_name {
+    std::string name;
+    std::uint16_t port = 0;
+    transport kind = transport::tcp;
+
+    friend bool operator==(const host_name&, const host_name&) = default;
+};
+
 /// Where an endpoint is wanted, its text will do: `serve(loop, "tcp://127.0.0.1:7007", ...)`.
+/// Where names are looked up, by connect and resolve, that of a host will do as well.
 class endpoint_argument {
 public:
     endpoint_argument(const endpoint& value) : content_(value) {}
-    endpoint_argument(std::string_view text) : content_(endpoint::parse(text)) {}
-    endpoint_argument(const std::string& text) : content_(endpoint::parse(text)) {}
-    endpoint_argument(const char* text) : content_(endpoint::parse(text)) {}
+    /// Throws bad_alloc where there is no memory for a host's name.
+    endpoint_argument(std::string_view text);
+    endpoint_argument(const std::string& text) : endpoint_argument(std::string_view(text)) {}
+    endpoint_argument(const char* text) : endpoint_argument(std::string_view(text)) {}
 
+    /// The endpoint, or errc::endpoint_... : endpoint_host_is_name where there is a host().
     [[nodiscard]] const result<endpoint>& get() const noexcept { return content_; }
+    /// The host that has to be looked up; null for endpoints and for what is no address.
+    [[nodiscard]] const host_name* host() const noexcept {
+        return host_.name.empty() ? nullptr : &host_;
+    }
 
 private:
     result<endpoint> content_;
+    host_name host_;
 };
 
 } // namespace sockeye

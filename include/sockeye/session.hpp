@@ -1,10 +1,13 @@
 #pragma once
 
 #include <sockeye/bytes.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -36,6 +39,14 @@ enum class deadline_kind : std::uint8_t {
     linger,
 };
 
+/// One try to connect that came to nothing.
+struct connect_attempt {
+    endpoint peer;
+    /// What ended it; that of the connection where it was still under way then.
+    std::error_code error;
+    duration took = duration::zero();
+};
+
 /// What on_close is told.
 struct close_info {
     close_reason reason = close_reason::closed;
@@ -47,6 +58,9 @@ struct close_info {
     std::size_t dropped_bytes = 0;
     /// Bytes of the peer's that a graceful close read.
     std::size_t discarded_bytes = 0;
+    /// For `connect_failed`: every endpoint that was tried, in that order; none where the look-up
+    /// of the host failed. Lent until on_close returns.
+    std::span<const connect_attempt> attempts = {};
 };
 
 /// The functions of a session class: on_data with what one read brought; on_open first, where the

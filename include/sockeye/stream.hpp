@@ -202,8 +202,15 @@ struct connect_options {
     /// From the call to the established connection: then it fails with timed_out, or with
     /// operation_would_block where the backlog of a Unix listener is still full. 0: as long as
     /// the system tries; a full backlog is then tried again for ever.
+    /// A look-up and all attempts are within it.
     duration deadline = std::chrono::seconds(30);
     stream_limits limits = {};
+    /// Of a host with several addresses: how long one is tried before the next one is tried
+    /// beside it. See: RFC 8305 section 5.
+    duration attempt_delay = std::chrono::milliseconds(250);
+    /// Where to connect from: an address of this machine, its port mostly 0. Unknown: the system
+    /// chooses. Addresses of the host that are of another family fail.
+    endpoint local = {};
 };
 
 /// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
@@ -220,9 +227,13 @@ result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {}
 
 /// Connects to `peer` and talks to it through a Session made with `args`.
 ///
-/// Never fails in the call: bytes written early wait; a bad address, refusal, the deadline and
-/// close() all lead to on_close with close_reason::connect_failed and the error. Throws bad_alloc
-/// where there is no memory for session and connection, and then there are neither.
+/// `peer` may be a host: `tcp://example.org:80`. Its addresses, looked up as by resolve(), race:
+/// IPv4 and IPv6 in turn, the next one where the last one failed or has taken attempt_delay; the
+/// first to answer is the connection, and the others are closed. See: RFC 8305.
+/// Never fails in the call: bytes written early wait; a bad address, a failed look-up, refusal,
+/// the deadline and close() all lead to on_close with close_reason::connect_failed, the error (that
+/// of the last attempt to fail) and all attempts. Throws bad_alloc where there is no memory for
+/// session and connection, and then there are neither.
 template <typename Session, typename... Args>
 [[nodiscard]] stream connect(loop& owner, const endpoint_argument& peer,
                              const connect_options& options, Args&&... args) {

@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -48,6 +49,15 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 inline constexpr short poll_read_closed = 0;
 #endif
 
+/// Asks the processor to have `*place` at hand soon; any address will do.
+inline void prefetch(const void* place) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(place);
+#else
+    static_cast<void>(place);
+#endif
+}
+
 /// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
 struct option_name {
     int level;
@@ -63,6 +73,22 @@ inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
 #else
 inline constexpr option_name defer_accept = no_option;
 #endif
+
+/// Whether an error of getaddrinfo(3) means that the host has no address of the wanted kind; the
+/// numbers for that are not everywhere.
+inline bool means_no_address(int said) noexcept {
+#if defined(EAI_NODATA)
+    if (said == EAI_NODATA) {
+        return true;
+    }
+#endif
+#if defined(EAI_ADDRFAMILY)
+    return said == EAI_ADDRFAMILY;
+#else
+    static_cast<void>(said);
+    return false;
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>

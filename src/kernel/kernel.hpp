@@ -7,6 +7,7 @@
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -59,6 +61,7 @@ enum class socket_option : std::uint8_t {
     receive_buffer,
     linger_reset,
     defer_accept, ///< seconds
+    is_listening, ///< can only be asked for
 };
 
 /// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
@@ -72,6 +75,15 @@ struct wake_channel {
     [[nodiscard]] int write_end() const noexcept { return writer ? writer.get() : reader.get(); }
 };
 
+/// Which addresses of a host are wanted.
+struct host_query {
+    std::string name;
+    transport kind = transport::tcp;
+    int family = AF_UNSPEC; ///< AF_INET, AF_INET6 or both
+};
+
+inline constexpr std::size_t addresses_per_host = 64;
+
 /// Which file a path leads to, so that another one at the same path is noticed.
 struct file_identity {
     std::uint64_t device = 0;
@@ -82,7 +94,8 @@ struct file_identity {
 /// Every system call the library makes, apart from the backends' own: values in, results out.
 ///
 /// EINTR is handled here and never reported. Sockets are made non-blocking and close-on-exec.
-/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake().
+/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake() and
+/// resolve().
 class kernel {
 public:
     virtual ~kernel() = default;
@@ -187,6 +200,26 @@ public:
 
     /// How often fork(2) made a child on the way to this process, to notice one. No system call.
     [[nodiscard]] virtual unsigned fork_count() = 0;
+
+    /// The addresses of a host, in the order in which to try them and with port 0; at least one,
+    /// at most addresses_per_host. Blocks for as long as name servers take.
+    /// Errors: errc::host_not_found, host_without_address, temporary_failure, look_up_failed,
+    /// endpoint_host_invalid and endpoint_name_too_long for what is no name, not_enough_memory.
+    /// Threads: any. See: getaddrinfo(3), RFC 6724.
+    virtual result<std::vector<endpoint>> resolve(const host_query& wanted) {
+        static_cast<void>(wanted);
+        return std::errc::not_supported;
+    }
+    /// After which time resolve() has the answer and does not block; nothing where it may always
+    /// block and wants a thread of its own. duration::max() where no answer will come.
+    virtual std::optional<duration> time_to_resolve() { return {}; }
+    /// Runs `work`, which throws nothing, on a new thread that nobody waits for; signals go to
+    /// the others. Errors: resource_unavailable_try_again where there can be no more threads;
+    /// `work` is gone then.
+    [[nodiscard]] virtual std::error_code start_thread(unique_function<void()> work) {
+        static_cast<void>(work);
+        return std::make_error_code(std::errc::not_supported);
+    }
 
     /// From now on `signal` sets its bit in `pending` and wakes `write_end`, beside what other
     /// calls asked for. Errors: invalid_argument for numbers that cannot be watched.

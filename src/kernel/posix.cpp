@@ -31,6 +31,8 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_RCVBUF};
     case socket_option::defer_accept:
         return platform::defer_accept;
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
         break;
     }

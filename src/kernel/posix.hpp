@@ -94,6 +94,10 @@ public:
 
     time_point now() override;
 
+    // posix_names.cpp
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::error_code start_thread(unique_function<void()> work) override;
+
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;

@@ -24,13 +24,6 @@ bool is_shortage(std::error_code error) noexcept {
            error == std::errc::too_many_files_open_in_system || is_memory_shortage(error);
 }
 
-/// Whole ones, at least that long.
-int seconds_of(duration time) noexcept {
-    constexpr duration longest = std::chrono::hours(24);
-    return static_cast<int>(
-        std::chrono::ceil<std::chrono::seconds>(std::min(time, longest)).count());
-}
-
 } // namespace
 
 const slot_operations server_core::listening_operations = {.ready = on_ready,
@@ -48,109 +41,8 @@ server_core::server_core(loop_core& owner, const listen_options& wanted)
     group.on_erase = on_connection_gone;
 }
 
-std::error_code server_core::limit_sources() {
-    if (options.connections_per_source_max == 0 || sources) {
-        return {};
-    }
-    if (carrier != transport::tcp) {
-        return make_error_code(std::errc::not_supported);
-    }
-    const auto first = core.system().random_bits();
-    const auto second = core.system().random_bits();
-    if (!first || !second) {
-        return first ? second.error() : first.error();
-    }
-    sources = std::make_shared<source_table>(options.connections_per_source_max,
-                                             hash_key{*first, *second});
-    return {};
-}
-
 server_core::~server_core() {
     drop_reference(*kind);
-}
-
-result<std::unique_ptr<server_core>>
-open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_options& options) {
-    if (!local.get()) {
-        return local.get().error();
-    }
-    if (!local.get()->is_stream()) {
-        return errc::service_mismatch;
-    }
-    return without_throwing([&]() -> result<std::unique_ptr<server_core>> {
-        auto made = std::make_unique<server_core>(core_of(owner), options);
-        if (const auto error = made->listen_on(*local.get())) {
-            return error;
-        }
-        return made;
-    });
-}
-
-/// Best efforts are silent; what the user asked for by name is not.
-std::error_code server_core::set_options(int fd, const endpoint& local) {
-    auto& system = core.system();
-    if (carrier != transport::tcp) {
-        return options.reuse_port || options.defer_accept > duration::zero()
-                   ? make_error_code(std::errc::not_supported)
-                   : std::error_code();
-    }
-    // Inherited by what is accepted, so that it costs nothing there.
-    static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
-    static_cast<void>(system.set_option(fd, socket_option::reuse_address, 1));
-    if (local.family() == AF_INET6) {
-        static_cast<void>(system.set_option(fd, socket_option::ipv6_only, 1));
-    }
-    if (options.reuse_port) {
-        if (const auto error = system.set_option(fd, socket_option::reuse_port, 1)) {
-            return error;
-        }
-    }
-    if (options.defer_accept > duration::zero()) {
-        return system.set_option(fd, socket_option::defer_accept, seconds_of(options.defer_accept));
-    }
-    return {};
-}
-
-result<owned_fd> server_core::bound_socket(const endpoint& local) {
-    auto& system = core.system();
-    auto fd = system.socket(carrier, local.family());
-    if (!fd) {
-        return fd;
-    }
-    if (const auto error = set_options(fd->get(), local)) {
-        return error;
-    }
-    if (const auto error = system.bind(fd->get(), local)) {
-        return error;
-    }
-    file = socket_file(system, local);
-    return fd;
-}
-
-std::error_code server_core::listen_on(const endpoint& local) {
-    // What may throw comes before the first call that leaves something behind.
-    carrier = local.kind();
-    if (const auto error = limit_sources()) {
-        return error;
-    }
-    auto& place = core.io().allocate(listening_operations);
-    place.emplace<server_core*>(this);
-    auto fd = bound_socket(local);
-    auto error = fd ? core.system().listen(fd->get(), options.backlog) : fd.error();
-    if (!error) {
-        place.fd = fd->get();
-        error = core.io().watch(place, interest::readable);
-    }
-    if (error) {
-        file.remove(core.system());
-        core.io().release(place);
-        return error;
-    }
-    static_cast<void>(fd->release());
-    listening = key_of(place);
-    core.add_life();
-    core.hold_reserve();
-    return {};
 }
 
 void server_core::on_ready(slot& place, const event& told) {
@@ -354,21 +246,6 @@ void server_core::update_interest() {
             retry_later();
         }
     }
-}
-
-void server_core::stop_listening() noexcept {
-    core.timers().cancel(std::exchange(retry, 0));
-    if (auto* const where = place()) {
-        core.io().close(*where);
-        core.io().release(*where);
-        core.drop_life();
-        if (!core.io().is_forked()) {
-            file.remove(core.system());
-        }
-        listening = 0;
-        core.io().relieve_descriptors();
-    }
-    listening = 0;
 }
 
 void server_core::on_connection_gone(connection_group& group, const slot& gone) {

@@ -99,7 +99,9 @@ void connection::on_resume(slot& place) {
         return;
     }
     if (link.is(flag_connecting)) {
-        connecting_state::check(place);
+        if (place.fd >= 0) {
+            connecting_state::check(place);
+        }
     } else if (link.is(flag_readable) && link.can_read()) {
         link.read_once();
     }

@@ -121,8 +121,8 @@ result<std::size_t> datagram_access::hand_over(datagram_core& self, int fd,
     ++self.core.io().counters().writes;
     const auto singly = system.send_datagrams(fd, out.first(length));
     if (singly) {
-        const bool is_never = sent.error() == std::errc::io_error ||
-                              sent.error() == std::errc::not_supported;
+        const bool is_never =
+            sent.error() == std::errc::io_error || sent.error() == std::errc::not_supported;
         self.merged_size_max = is_never ? 0 : out.front().data.size() - 1;
     }
     return singly;
@@ -149,9 +149,8 @@ bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
     const auto lost = self.counters.dropped_oldest + self.counters.dropped_newest;
     bool is_taken = false;
     try {
-        change_queue(self, [&](datagram_queue& queue) {
-            is_taken = queue.push(one, self.counters);
-        });
+        change_queue(self,
+                     [&](datagram_queue& queue) { is_taken = queue.push(one, self.counters); });
         counters.datagrams_dropped += is_taken ? 0 : 1;
     } catch (const std::bad_alloc&) {
         count_lost(self, 1);
@@ -170,9 +169,8 @@ void datagram_access::drop_deaf(datagram_core& self) {
     self.deaf = self.queue.front().peer;
     self.retried = duration::zero();
     change_queue(self, [&](datagram_queue& queue) {
-        count_lost(self, queue.erase_if([&](const waiting_datagram& one) {
-            return one.peer == *self.deaf;
-        }));
+        count_lost(self, queue.erase_if(
+                             [&](const waiting_datagram& one) { return one.peer == *self.deaf; }));
     });
 }
 

@@ -22,11 +22,15 @@ void set_paused(server_core* self, bool is_paused) {
     }
 }
 
+result<unique_fd> released(server_core* self) {
+    return self == nullptr ? std::errc::not_connected : self->release_listening();
+}
+
 } // namespace
 
-result<server> start_server(sockeye::loop& owner, const endpoint_argument& local,
+result<server> start_server(sockeye::loop& owner, listen_argument local,
                             const serve_options& options, session_source source) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
@@ -62,6 +66,10 @@ void server::drain(duration deadline, unique_function<void()> on_drained) {
     }
 }
 
+result<unique_fd> server::release_listener() {
+    return released(core_);
+}
+
 void server::pause() {
     set_paused(core_, true);
 }
@@ -91,9 +99,9 @@ result<endpoint> server::local_endpoint() const {
     return endpoint_of(core_);
 }
 
-result<listener> listener::open(sockeye::loop& owner, const endpoint_argument& local,
+result<listener> listener::open(sockeye::loop& owner, listen_argument local,
                                 const listen_options& options, handler on_accept) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
@@ -116,6 +124,10 @@ void listener::close() noexcept {
     if (core_ != nullptr) {
         core_->stop_listening();
     }
+}
+
+result<unique_fd> listener::release() {
+    return released(core_);
 }
 
 void listener::pause() {

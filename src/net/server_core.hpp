@@ -42,10 +42,12 @@ struct server_core : retirable {
     std::vector<source_id> source_of_slots; ///< by the index of the connection's slot
 
     [[nodiscard]] slot* place() noexcept { return core.io().find(listening); }
-    [[nodiscard]] std::error_code listen_on(const endpoint& local);
+    [[nodiscard]] std::error_code listen_on(listen_argument local);
     void accept_some();
     void update_interest();
     void stop_listening() noexcept;
+    /// See server::release_listener.
+    result<unique_fd> release_listening();
     /// See server::drain.
     void start_drain(duration deadline, unique_function<void()> handler);
     /// Everything ends in silence; the memory goes when no handler of it runs.
@@ -54,8 +56,11 @@ struct server_core : retirable {
     static void let_go(server_core* server) noexcept;
 
 private:
-    [[nodiscard]] std::error_code set_options(int fd, const endpoint& local);
-    [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
+    [[nodiscard]] std::error_code set_options(int fd, int family);
+    template <typename Make>
+    [[nodiscard]] std::error_code listen_with(Make&& make);
+    result<owned_fd> listening_socket(const endpoint& local);
+    result<owned_fd> adopted_socket(unique_fd adopted);
     [[nodiscard]] std::error_code limit_sources();
     void welcome(owned_fd fd, const endpoint& peer);
     result<slot*> begin(owned_fd fd, source_id from);
@@ -83,7 +88,7 @@ private:
 };
 
 /// Makes a server_core that listens on `local`. Errors: as serve.
-result<std::unique_ptr<server_core>> open_server(loop& owner, const endpoint_argument& local,
+result<std::unique_ptr<server_core>> open_server(loop& owner, listen_argument local,
                                                  const listen_options& options);
 
 } // namespace sockeye

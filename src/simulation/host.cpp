@@ -169,6 +169,7 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->resets_on_close = value != 0;
         break;
     case socket_option::defer_accept:
+    case socket_option::is_listening:
         return noted("set_option", fd, make_error_code(std::errc::not_supported));
     }
     return noted("set_option", fd, std::error_code());
@@ -195,6 +196,8 @@ result<int> host::get_option(int fd, socket_option option) {
             return static_cast<int>(it->receive_buffer);
         case socket_option::linger_reset:
             return it->resets_on_close;
+        case socket_option::is_listening:
+            return it->state == phase::listening;
         case socket_option::defer_accept:
             break;
         }

@@ -162,6 +162,19 @@ unsigned forwarding_kernel::fork_count() {
     return inner_.fork_count();
 }
 
+sockeye::result<std::vector<sockeye::endpoint>>
+forwarding_kernel::resolve(const sockeye::host_query& wanted) {
+    return inner_.resolve(wanted);
+}
+
+std::optional<sockeye::duration> forwarding_kernel::time_to_resolve() {
+    return inner_.time_to_resolve();
+}
+
+std::error_code forwarding_kernel::start_thread(sockeye::unique_function<void()> work) {
+    return inner_.start_thread(std::move(work));
+}
+
 std::error_code forwarding_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                               int write_end) {
     return inner_.add_signal(signal, pending, write_end);

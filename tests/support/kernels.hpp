@@ -59,6 +59,10 @@ public:
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override;
+    sockeye::result<std::vector<sockeye::endpoint>>
+    resolve(const sockeye::host_query& wanted) override;
+    std::optional<sockeye::duration> time_to_resolve() override;
+    std::error_code start_thread(sockeye::unique_function<void()> work) override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
