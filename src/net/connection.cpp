@@ -326,15 +326,16 @@ void connection::on_finish(slot& place) {
     }
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const bool was_connecting = state.extra != nullptr && state.extra->connecting != nullptr;
+        const auto* const rest = state.extra;
+        const bool has_tried = rest != nullptr && rest->connecting != nullptr;
         const close_info info = {
             .reason = state.reason,
             .error = state.failure(),
             .deadline = state.passed,
             .dropped_bytes = state.dropped_bytes,
-            .discarded_bytes = link.is_discarding() ? state.extra->discard->bytes : 0,
-            .attempts = was_connecting ? state.extra->connecting->report(state.failure())
-                                       : std::span<const connect_attempt>()};
+            .discarded_bytes = link.is_discarding() ? rest->discard->bytes : 0,
+            .attempts = has_tried ? rest->connecting->report(state.failure())
+                                  : std::span<const connect_attempt>()};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);

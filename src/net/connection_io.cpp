@@ -95,7 +95,9 @@ void connection::on_resume(slot& place) {
         return;
     }
     if (link.is(flag_connecting)) {
-        connecting_state::check(place);
+        if (place.fd >= 0) {
+            connecting_state::check(place);
+        }
         return;
     }
     if (link.state_.queue != nullptr && link.state_.queue->is_ready && !link.is(flag_send_later)) {
