@@ -164,6 +164,7 @@ public:
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
     }
     [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] const stream_limits& limits() const noexcept { return kind_.limits; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
 
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
