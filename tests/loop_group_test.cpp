@@ -612,7 +612,7 @@ TEST_CASE("[106] [107] move_to: a stream wanders between loops, and every byte a
                 CHECK((peer.heard() == whole));
             }
             CHECK(moves >= 10);
-            MESSAGE(on.name() << ": " << moves << " moves");
+            MESSAGE(std::string(on.name()) << ": " << std::to_string(moves) << " moves");
         },
         threads);
 }
