@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 using sockeye::loop_group;
 using sockeye::spread;
 using support::ground;
+using support::network;
 using support::raw_peer;
 
 namespace {
@@ -554,4 +555,102 @@ TEST_CASE("loop_group: its threads have names, and stay on their CPUs") {
         CHECK(name.c_str() == "group/" + std::to_string(index));
         CHECK(found == std::vector<unsigned>{cpus[index % cpus.size()]});
     }
+}
+
+namespace {
+
+/// Echoes, and moves on to the next loop after each piece that it could send at once.
+class wanderer {
+public:
+    wanderer(loop_group& group, std::size_t at, std::atomic<int>& moves)
+        : group_(group), at_(at), moves_(moves) {}
+
+    void on_data(sockeye::stream& link, sockeye::bytes in) {
+        link.write(in);
+        const auto next = (at_ + 1) % group_.size();
+        const auto error = sockeye::move_to(
+            link, group_.remote(next),
+            [&group = group_, next, &moves = moves_](sockeye::result<sockeye::stream> arrived) {
+                ++moves;
+                arrived->attach<wanderer>(group, next, moves);
+                arrived->detach();
+            });
+        if (error && error != std::errc::operation_in_progress) {
+            throw std::system_error(error);
+        }
+    }
+
+private:
+    loop_group& group_;
+    std::size_t at_;
+    std::atomic<int>& moves_;
+};
+
+} // namespace
+
+TEST_CASE("[106] [107] move_to: a stream wanders between loops, and every byte arrives once") {
+    support::on_every_ground(
+        {106, 107},
+        [](ground& on, support::rows&) {
+            std::atomic<int> moves = 0;
+            loop_group group(loops_of(on, 3));
+            const std::string local = on.entry().kind == sockeye::backend_kind::poll
+                                          ? "unix:" + on.path("wander")
+                                          : "tcp://127.0.0.1:0";
+            const auto where =
+                group.serve<wanderer>(local, std::ref(group), std::size_t{0}, std::ref(moves))
+                    .value();
+            const auto whole = support::pattern(std::size_t{1} << 20);
+            auto peers = peers_of(where, 3);
+            for (auto& peer : peers) {
+                peer.say(whole);
+                peer.finish();
+            }
+            CHECK(eventually([&] { return support::count_over(peers) == peers.size(); }));
+            for (const auto& peer : peers) {
+                CHECK(peer.has_ended());
+                CHECK((peer.heard() == whole));
+            }
+            CHECK(moves >= 10);
+            MESSAGE(std::string(on.name()) << ": " << std::to_string(moves) << " moves");
+        },
+        threads);
+}
+
+TEST_CASE("[106] move_to: where it cannot, nothing has changed") {
+    support::on_every_backend_with_tcp({106}, [](network& on) {
+        support::script told;
+        auto server = support::serve_script(on, told);
+        raw_peer peer(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        int arrived = 0;
+        const auto arrive = [&](sockeye::result<sockeye::stream>) { ++arrived; };
+        std::optional<sockeye::loop> other(on.on().make_loop());
+        const auto gone = other->remote();
+        if (on.on().is_simulated()) {
+            CHECK(sockeye::move_to(*told.link, gone, arrive) == std::errc::not_supported);
+        } else {
+            const std::string much(std::size_t{8} << 20, 'x');
+            told.link->write(much);
+            CHECK(sockeye::move_to(*told.link, gone, arrive) == std::errc::operation_in_progress);
+            peer.is_deaf = false;
+            CHECK(on.until([&] {
+                peer.pump();
+                return peer.heard().size() == much.size();
+            }));
+        }
+        static_cast<void>(other->run_once(0ms));
+        other.reset();
+        CHECK(sockeye::move_to(*told.link, gone, arrive) == std::errc::operation_canceled);
+        sockeye::stream nobody;
+        CHECK(sockeye::move_to(nobody, gone, arrive) == std::errc::not_connected);
+        CHECK(arrived == 0);
+        peer.forget();
+        told.on_data = echo;
+        peer.say("still here");
+        CHECK(on.until([&] {
+            peer.pump();
+            return peer.heard() == "still here";
+        }));
+    });
 }

@@ -50,6 +50,19 @@ struct group_serve_options {
     serve_options listen = {};
 };
 
+/// Moves a connection to the loop of `target`, of a group or not.
+///
+/// It is no longer read here, and its session hears on_close with close_reason::taken. There
+/// `arrive` is called on the loop's thread, once, with a stream that nobody reads until attach(),
+/// of the same limits; or with the error of adopt(). What the peer sends meanwhile waits in the
+/// kernel: no byte is lost or comes twice.
+///
+/// Errors: as stream::release, operation_in_progress while bytes are unsent above all;
+/// operation_canceled where `target` is gone or takes no more posts. Then nothing has changed.
+/// Throws bad_alloc, and then neither. Threads: that of the stream's loop.
+std::error_code move_to(stream& link, const remote& target,
+                        unique_function<void(result<stream>)> arrive);
+
 struct loop_group_core;
 
 /// Loops on threads of their own, and the servers they run together.
