@@ -261,7 +261,13 @@ TEST_CASE("[91] [92] connect: deadline, close, abort and silence in every phase 
         }
         SUBCASE("deadline") {
             const auto from = race.start(attempts == 0 ? 1ns : 60ms);
-            race.check(*from, std::errc::timed_out);
+            if (attempts == 0) {
+                // As coarse as a tick: the look-up may be over by then.
+                CHECK(from->failure(on) == std::errc::timed_out);
+                CHECK(on.on().descriptors() == race.before);
+            } else {
+                race.check(*from, std::errc::timed_out);
+            }
         }
         SUBCASE("its owner goes") {
             const auto from = race.start(30s);
