@@ -184,11 +184,11 @@ TEST_CASE("[267] [273] resolve: what is no name is refused before any call") {
             {"[::1]:", errc::endpoint_port_missing},
             {"[" + std::string(4000, ':') + "]:80", errc::endpoint_host_invalid},
         };
-        for (const auto& [text, expected] : bad) {
-            CAPTURE(text);
+        for (const auto& row : bad) {
+            CAPTURE(row.first);
             answer heard;
-            const auto pending = ask(on, text, heard);
-            CHECK(outcome(on, heard).error == expected);
+            const auto pending = ask(on, row.first, heard);
+            CHECK(outcome(on, heard).error == row.second);
         }
         CHECK(names.look_ups() == 0);
         names.name(longest, parsed({"tcp://127.0.0.1:0"}));
@@ -520,4 +520,22 @@ TEST_CASE("[268] resolve: loops of several threads share the threads that look u
     }
     CHECK(answered == loops * each);
     CHECK(names.threads_most() <= look_up_queue::threads_max);
+}
+
+TEST_CASE("[264] resolve: a child made by fork looks up on threads of its own") {
+    const auto look_up_here = [] {
+        naming_kernel names;
+        names.name("example.test", parsed({"tcp://127.0.0.1:0"}));
+        auto owner = support::make_loop(names, sockeye::backend_table()[0]);
+        int found_here = 0;
+        const auto pending =
+            sockeye::resolve(owner, "example.test:80", {}, [&](const sockeye::result<found>& said) {
+                found_here += said ? 1 : 0;
+            });
+        static_cast<void>(owner.run());
+        return found_here == 1 && names.threads_most() == 1 ? 0 : 1;
+    };
+    CHECK(look_up_here() == 0);
+    CHECK(support::run_in_child(look_up_here) == 0);
+    CHECK(look_up_here() == 0);
 }

@@ -15,6 +15,7 @@ enum class errc {
     loop_forked,          ///< a loop does not work in a child made by fork(2)
     backend_unknown,      ///< no backend has this name
     backend_unavailable,  ///< the backend exists, but not on this machine or in this build
+    file_truncated,       ///< a file ended before all of it that was promised was sent
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service
     descriptor_limit,     ///< the peer sent more descriptors at once than the stream takes
     discard_limit,        ///< the peer said more than a graceful close was to drop

@@ -12,7 +12,8 @@ const char* message_of_address(errc e) noexcept {
     case errc::endpoint_empty:
         return "nothing is written there; use tcp://HOST:PORT, udp://HOST:PORT or unix:PATH";
     case errc::endpoint_scheme_unknown:
-        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or unix-dgram:PATH";
+        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH "
+               "or unix-seqpacket:PATH";
     case errc::endpoint_host_missing:
         return "the address is missing; use HOST:PORT, or :PORT for this machine only";
     case errc::endpoint_host_invalid:
@@ -64,6 +65,8 @@ const char* message_of(errc e) noexcept {
         return "no backend has this name; use auto, epoll, kqueue, poll or select";
     case errc::backend_unavailable:
         return "this backend is not available here";
+    case errc::file_truncated:
+        return "the file became shorter while it was sent";
     case errc::service_mismatch:
         return "this transport does not carry this kind of service";
     case errc::descriptor_limit:

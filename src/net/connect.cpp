@@ -1,5 +1,6 @@
 #include "net/connection.hpp"
 #include "net/look_up.hpp"
+#include "net/socket_options.hpp"
 #include "net/stream_extra.hpp"
 
 #include <sockeye/error.hpp>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace sockeye {
 namespace {
@@ -51,7 +53,7 @@ transport carrier_of(const endpoint_argument& peer) noexcept {
 
 void begin(slot& place, const endpoint_argument& peer, const connect_options& options) {
     const auto carrier = carrier_of(peer);
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         connecting_state::fail(place, make_error_code(errc::service_mismatch));
     } else if (peer.host() != nullptr) {
         auto& race = connection(place).state().extra->connecting->race;
@@ -60,7 +62,7 @@ void begin(slot& place, const endpoint_argument& peer, const connect_options& op
         const bool is_limited = options.deadline > duration::zero();
         race->look_up(peer, is_limited ? duration::zero() : look_up_options().deadline);
     } else if (peer.get()) {
-        connecting_state::begin(place, *peer.get(), options.local);
+        connecting_state::begin(place, *peer.get(), options);
     } else {
         connecting_state::fail(place, peer.get().error());
     }
@@ -101,16 +103,25 @@ void connecting_state::fail(slot& place, std::error_code error) noexcept {
     connection(place).end(close_reason::connect_failed, error);
 }
 
-void connecting_state::begin(slot& place, const endpoint& peer, const endpoint& local) {
+void connecting_state::begin(slot& place, const endpoint& peer, const connect_options& options) {
     auto& state = *connection(place).state().extra->connecting;
     state.only.peer = peer;
     state.began = state.core.system().now();
-    auto fd = open_socket(state.core.system(), peer, local);
+    auto fd = open_socket(state.core.system(), peer, options);
     if (!fd) {
         fail(place, fd.error());
         return;
     }
     place.fd = fd->release();
+    if (options.fast_open) {
+        const auto error =
+            state.core.system().set_option(place.fd, socket_option::fast_open_connect, 1);
+        if (error) {
+            fail(place, error);
+            return;
+        }
+        state.sends_syn = true;
+    }
     attempt(place);
 }
 
@@ -127,6 +138,7 @@ void connecting_state::attempt(slot& place) {
         return;
     }
     state.late = std::errc::timed_out;
+    state.sends_syn = state.sends_syn && !error;
     if (const auto refused = link.watch()) {
         fail(place, refused);
     } else if (!error) {
@@ -135,10 +147,16 @@ void connecting_state::attempt(slot& place) {
 }
 
 void connecting_state::check(slot& place) {
+    if (place.fd < 0) {
+        return; // a race is on
+    }
     connection link(place);
     auto& system = stream_access::core(link.state().self)->system();
     const auto outcome = outcome_of(system, place.fd, link.state().carrier);
     if (!outcome) {
+        if (std::exchange(link.state().extra->connecting->sends_syn, false)) {
+            link.send_with_syn();
+        }
         return; // told too early: wait on
     }
     if (*outcome) {
@@ -160,16 +178,23 @@ std::span<const connect_attempt> connecting_state::report(std::error_code reason
     return {&only, 1};
 }
 
-result<owned_fd> open_socket(kernel& system, const endpoint& peer, const endpoint& local) {
+result<owned_fd> open_socket(kernel& system, const endpoint& peer, const connect_options& options) {
+    const auto& local = options.local;
     if (local.is_known() && local.family() != peer.family()) {
         return std::errc::address_family_not_supported;
+    }
+    if (const auto error = check_options(options.socket, peer.kind(), false)) {
+        return error;
     }
     auto fd = system.socket(peer.kind(), peer.family());
     if (!fd) {
         return fd;
     }
-    if (peer.kind() == transport::tcp) {
+    if (peer.kind() == transport::tcp && !options.socket.no_delay) {
         static_cast<void>(system.set_option(fd->get(), socket_option::no_delay, 1));
+    }
+    if (const auto error = apply_options(system, fd->get(), options.socket)) {
+        return error;
     }
     if (local.is_known()) {
         if (const auto error = system.bind(fd->get(), local)) {

@@ -69,8 +69,8 @@ const slot_operations connect_race::operations = {
     .ready = on_ready, .resume = on_resume, .flush = {}, .finish = close, .destroy = close};
 
 connect_race::connect_race(slot& owner, const connect_options& options)
-    : core_(*stream_access::core(owner.as<stream_state>().self)), owner_(owner),
-      delay_(options.attempt_delay), local_(options.local) {}
+    : core_(*stream_access::core(owner.as<stream_state>().self)), owner_(owner), options_(options) {
+}
 
 connect_race::~connect_race() {
     drop_look_up(core_, look_up_);
@@ -102,7 +102,7 @@ void connect_race::on_answer(loop_core& core, slot_key owner,
     } else if (found->size() == 1) {
         auto& state = *connection(place).state().extra->connecting;
         const auto race = std::move(state.race);
-        connecting_state::begin(place, found->front(), race->local_);
+        connecting_state::begin(place, found->front(), race->options_);
     } else {
         with_memory(place, [&] { race_of(place).start(*found); });
     }
@@ -138,14 +138,14 @@ void connect_race::start_next() {
 
 void connect_race::wait_for_next() {
     if (started_ < attempts_.size()) {
-        next_due_ = core_.start_timer(delay_, {on_delay, &core_, key_of(owner_)});
+        next_due_ = core_.start_timer(options_.attempt_delay, {on_delay, &core_, key_of(owner_)});
     }
 }
 
 std::error_code connect_race::start_one(std::size_t number) {
     auto& system = core_.system();
     const auto& peer = attempts_[number].peer;
-    auto fd = open_socket(system, peer, local_);
+    auto fd = open_socket(system, peer, options_);
     if (!fd) {
         return fd.error();
     }

@@ -4,6 +4,7 @@
 
 #include <sockeye/endpoint.hpp>
 #include <sockeye/session.hpp>
+#include <sockeye/stream.hpp>
 
 #include <cstddef>
 #include <span>
@@ -11,8 +12,6 @@
 #include <vector>
 
 namespace sockeye {
-
-struct connect_options;
 
 /// Connecting to a host by its name: looks it up, and tries its addresses one beside the other
 /// until one answers. Each attempt has a slot of its own; the winner's socket moves to that of the
@@ -52,8 +51,7 @@ private:
 
     loop_core& core_;
     slot& owner_;
-    const duration delay_;
-    const endpoint local_;
+    const connect_options options_;
     slot_key look_up_ = 0;
     timer_id next_due_ = 0;
     std::vector<connect_attempt> attempts_; ///< those to come as well

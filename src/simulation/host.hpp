@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <queue>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
+    result<std::size_t> read_at(int source, std::span<std::byte> target,
+                                std::uint64_t offset) override;
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
     result<datagram_error> receive_error(int fd, transport kind) override;
@@ -57,11 +60,17 @@ public:
                                         int value) override;
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<stream_info> info(int fd) override;
     std::error_code pending_error(int fd) override;
     result<endpoint> local_endpoint(int fd, transport kind) override;
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
+    result<file_facts> describe(int fd) override;
     std::error_code prepare(int fd) override;
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    bool is_hung_up(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
@@ -181,6 +190,7 @@ private:
     void transmit(sock& it, piece::what kind, std::vector<std::byte> data = {});
     [[nodiscard]] bool can_arrive(sock& it);
     [[nodiscard]] bool try_again(sock& it);
+    [[nodiscard]] std::optional<duration> time_left(const sock& it) const noexcept;
     void arrive(sock& it, piece&& what);
     void arrive_syn(sock& it);
     void arrive_fin(sock& it, sock& other);
@@ -218,6 +228,10 @@ private:
     std::error_code send_local(sock& it, const endpoint* target, bytes data);
     [[nodiscard]] static bool is_heard(const endpoint& peer, const endpoint& other) noexcept;
     [[nodiscard]] sock* find_receiver(const endpoint& target, const endpoint& from);
+
+    // Options.
+    [[nodiscard]] static int* tcp_option(sock& it, socket_option option) noexcept;
+    [[nodiscard]] std::error_code set_tcp_option(sock& it, socket_option option, int value);
 
     // The record.
     template <typename T>
