@@ -9,11 +9,13 @@ namespace {
 class sigpipe_guard {
 public:
     sigpipe_guard() noexcept {
-        ::sigemptyset(&only_sigpipe_);
-        ::sigaddset(&only_sigpipe_, SIGPIPE);
-        sigset_t waiting;
-        was_waiting_ = ::sigpending(&waiting) == 0 && ::sigismember(&waiting, SIGPIPE) == 1;
+        sigemptyset(&only_sigpipe_);
+        sigaddset(&only_sigpipe_, SIGPIPE);
         ::pthread_sigmask(SIG_BLOCK, &only_sigpipe_, &before_);
+        // Where it was not blocked, none can have waited.
+        sigset_t waiting;
+        was_waiting_ = sigismember(&before_, SIGPIPE) == 1 && ::sigpending(&waiting) == 0 &&
+                       sigismember(&waiting, SIGPIPE) == 1;
     }
     sigpipe_guard(const sigpipe_guard&) = delete;
     sigpipe_guard& operator=(const sigpipe_guard&) = delete;
