@@ -198,19 +198,20 @@ TEST_CASE("[267] [273] resolve: what is no name is refused before any call") {
     });
 }
 
-TEST_CASE("[266] resolve: every failure has its name") {
-    with_names({266}, [](network& on, naming_kernel& names) {
-        answer unknown;
-        auto pending = ask(on, "nobody.test:80", unknown);
-        CHECK(outcome(on, unknown).error == errc::host_not_found);
-        for (const auto error : {errc::temporary_failure, errc::look_up_failed}) {
-            names.fail_with(error);
-            answer heard;
-            pending = ask(on, "nobody.test:80", heard);
-            CHECK(outcome(on, heard).error == error);
-            CHECK(heard.error.message().size() > 15);
-        }
-    });
+TEST_CASE("[266] [F128] [F129] resolve: every failure has its name") {
+    with_names({266, support::fault_row(128), support::fault_row(129)},
+               [](network& on, naming_kernel& names) {
+                   answer unknown;
+                   auto pending = ask(on, "nobody.test:80", unknown);
+                   CHECK(outcome(on, unknown).error == errc::host_not_found);
+                   for (const auto error : {errc::temporary_failure, errc::look_up_failed}) {
+                       names.fail_with(error);
+                       answer heard;
+                       pending = ask(on, "nobody.test:80", heard);
+                       CHECK(outcome(on, heard).error == error);
+                       CHECK(heard.error.message().size() > 15);
+                   }
+               });
 }
 
 TEST_CASE("[268] resolve: many at once, each with its own answer") {
@@ -291,7 +292,7 @@ TEST_CASE("[269] [271] resolve: one whose call hangs is cancelled, times out or 
 }
 
 TEST_CASE("[271] resolve: hanging calls never have more than four threads, and others wait") {
-    with_hanging_names({271}, [](network& on, naming_kernel& names) {
+    with_hanging_names({271, support::fault_row(131)}, [](network& on, naming_kernel& names) {
         names.name("example.test", parsed({"tcp://127.0.0.1:0"}));
         answer hanging;
         std::vector<look_up> pending;
@@ -409,8 +410,8 @@ TEST_CASE("[270] resolve: an answer comes to a loop that has gone") {
         support::needs_real_system{"look-ups are no calls that hang"});
 }
 
-TEST_CASE("[255] resolve: without a thread it says so, and later ones work") {
-    with_names({255}, [](network& on, naming_kernel& names) {
+TEST_CASE("[255] [F23] resolve: without a thread it says so, and later ones work") {
+    with_names({255, support::fault_row(23)}, [](network& on, naming_kernel& names) {
         if (on.on().is_simulated()) {
             on.does_not_apply("a simulation has no threads");
             return;
