@@ -26,7 +26,8 @@ struct waiting_datagram {
 /// so that a queue of empty ones is bounded too.
 class datagram_queue {
 public:
-    explicit datagram_queue(std::size_t bytes_max, queue_policy when_full) noexcept
+    /// Throws bad_alloc.
+    datagram_queue(std::size_t bytes_max, queue_policy when_full)
         : bytes_max_(bytes_max), when_full_(when_full) {}
 
     /// False where it is refused. Throws bad_alloc, and then it is not there.
