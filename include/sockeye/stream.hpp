@@ -218,7 +218,8 @@ struct connect_options {
     stream_options socket = {};
     /// Bytes written in the turn of the call travel in the SYN, where the peer has agreed to that
     /// before; they may arrive twice, so that they must ask for nothing that may not happen twice.
-    /// Not for a host with several addresses. Not_supported but on Linux. See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
+    /// Not for a host with several addresses; not_supported but on Linux.
+    /// See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
     bool fast_open = false;
     /// Of a host with several addresses: how long one is tried before the next one is tried
     /// beside it. See: RFC 8305 section 5.
