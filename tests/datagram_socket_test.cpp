@@ -38,8 +38,6 @@ const support::exemption
     no_small_buffers({162}, "the receive buffer is the library's own, 64 KiB for each datagram");
 const support::exemption no_late_options(
     {173}, "options are arguments of open and connect: there is no socket that lacks them");
-const support::exemption policy_of_the_program(
-    {177}, "whom to answer is up to the program: cli_reply_policy_test and cli_serve_test");
 
 } // namespace
 

@@ -31,8 +31,6 @@ using support::seam_call;
 const support::exemption
     buffer_is_ours({fault_row(60), fault_row(70)},
                    "the receive buffer is the loop's, made with it and never empty");
-const support::exemption no_ancillary_data({fault_row(74), fault_row(75), fault_row(91)},
-                                           "descriptors are neither sent along nor received");
 
 constexpr std::errc ends[] = {std::errc::connection_reset,    std::errc::timed_out,
                               std::errc::host_unreachable,    std::errc::network_unreachable,
@@ -481,6 +479,69 @@ TEST_CASE("[F92] faults: a write of nothing is no call") {
         CHECK(at.system.plan.count(seam_call::send) == 0);
         CHECK(talk.hears("nothing has happened"));
         CHECK(talk.peer.heard().empty());
+    });
+}
+
+namespace {
+
+/// Takes what comes along, and counts it.
+struct counting_taker {
+    std::size_t& bytes;
+    std::size_t& descriptors;
+
+    void on_data(sockeye::stream&, sockeye::bytes in, const std::vector<sockeye::unique_fd>& more) {
+        bytes += in.size();
+        descriptors += more.size();
+    }
+};
+
+} // namespace
+
+TEST_CASE("F91: a system that has too many descriptors on their way takes them later") {
+    support::on_every_real_loop({91}, [](faulty_loop& at, ground& on) {
+        const auto before = support::open_descriptors();
+        {
+            std::size_t bytes = 0;
+            std::size_t came = 0;
+            auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
+                                                         std::ref(bytes), std::ref(came))
+                              .value();
+            at.inject(failing(seam_call::send_with_descriptors, std::errc::no_buffer_space, 1, 5));
+            support::script told;
+            auto client = sockeye::connect<support::hooked>(
+                at.loop, server.local_endpoint().value(), {}, std::ref(told));
+            REQUIRE(at.until([&] { return told.link != nullptr; }));
+            std::vector<sockeye::unique_fd> along;
+            along.push_back(support::make_duplicate(0));
+            client.write("ahead ");
+            client.write("along", std::move(along));
+            client.write(" behind");
+            CHECK(at.until([&] { return bytes == 18; }));
+            CHECK(came == 1);
+            CHECK(at.system.plan.met() == 5);
+        }
+        at.settle();
+        CHECK(support::open_descriptors().size() <= before.size());
+    });
+}
+
+TEST_CASE("F74: descriptors that could not all be had end the connection, and no other one") {
+    support::on_every_real_loop({74}, [](faulty_loop& at, ground& on) {
+        std::size_t bytes = 0;
+        std::size_t came = 0;
+        auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
+                                                     std::ref(bytes), std::ref(came))
+                          .value();
+        at.inject(
+            failing(seam_call::receive_with_descriptors, std::errc::too_many_files_open, 1, 1));
+        for (const bool is_first : {true, false}) {
+            support::script told;
+            auto client = sockeye::connect<support::hooked>(
+                at.loop, server.local_endpoint().value(), {}, std::ref(told));
+            client.write("hello");
+            CHECK(at.until([&] { return is_first ? told.is_closed() : bytes == 5; }));
+        }
+        CHECK(came == 0);
     });
 }
 

@@ -18,6 +18,7 @@ enum class errc {
     file_truncated,       ///< a file ended before all of it that was promised was sent
     service_mismatch,     ///< the endpoint's transport does not carry this kind of service
     descriptor_limit,     ///< the peer sent more descriptors at once than the stream takes
+    discard_limit,        ///< the peer said more than a graceful close was to drop
 
     host_not_found,       ///< no host has this name
     host_without_address, ///< the host exists, but has no address of the wanted kind

@@ -32,7 +32,9 @@ enum class deadline_kind : std::uint8_t {
     connect,    ///< connect_options::deadline
     first_byte, ///< these are members of stream_limits
     idle,
-    shutdown,
+    write,
+    rate,     ///< min_rate
+    shutdown, ///< also that of a graceful close
     lifetime,
     linger,
 };
@@ -54,6 +56,8 @@ struct close_info {
     deadline_kind deadline = deadline_kind::none;
     /// Bytes that write took and that were not sent.
     std::size_t dropped_bytes = 0;
+    /// Bytes of the peer's that a graceful close read.
+    std::size_t discarded_bytes = 0;
     /// For `connect_failed`: every endpoint that was tried, in that order; none where the look-up
     /// of the host failed. Lent until on_close returns.
     std::span<const connect_attempt> attempts = {};

@@ -11,13 +11,16 @@
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/loop_group.hpp>
 #include <sockeye/owned_bytes.hpp>
 #include <sockeye/relay.hpp>
+#include <sockeye/reply_policy.hpp>
 #include <sockeye/resolver.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/signal_set.hpp>
+#include <sockeye/standard_streams.hpp>
 #include <sockeye/stream.hpp>
 #include <sockeye/stream_info.hpp>
 #include <sockeye/stream_options.hpp>

@@ -4,11 +4,13 @@
 #include <sockeye/endpoint.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/owned_bytes.hpp>
+#include <sockeye/peer_credentials.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/stream_info.hpp>
 #include <sockeye/stream_options.hpp>
 #include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -52,10 +54,29 @@ struct stream_limits {
     /// Without a byte either way. While reading waits for memory of the loop's, it does not run,
     /// nor does first_byte.
     duration idle = duration::zero();
+    /// The oldest byte that was written waits longer for the system to take it; late by an eighth
+    /// of it at most where many bytes wait.
+    duration write = duration::zero();
+    /// Bytes a second that a peer has to take while output waits: who took fewer in a whole window
+    /// is closed. The first window begins when output begins to wait, each other one at the end of
+    /// the last, so that who stops reading is closed after one to two of them. 0 is none.
+    /// Measured by what the system takes from us, which it does in steps of about a third of its
+    /// send buffer.
+    std::size_t min_rate = 0;
+    duration min_rate_window = std::chrono::seconds(30);
     /// From our FIN to the peer's.
     duration shutdown = duration::zero();
     /// From the opening, whatever happens.
     duration lifetime = duration::zero();
+};
+
+/// How a graceful close goes about it.
+struct graceful_options {
+    /// Bytes of the peer's that are read and dropped; more end the connection with
+    /// errc::discard_limit.
+    std::size_t discard_max = std::size_t{1} << 20;
+    /// From the call until the peer's FIN was read: then it ends with timed_out.
+    duration deadline = std::chrono::seconds(10);
 };
 
 /// Bytes of a file, from `offset` on.
@@ -83,6 +104,10 @@ private:
 
 /// A connection: bytes in order, both ways. A move-only handle; on a dead connection every verb
 /// is harmless.
+///
+/// Over unix-seqpacket each write is one message and each on_data what one write was: of at most
+/// 64 KiB, else the connection of whoever wrote or reads it ends with message_size. An empty write
+/// is none; an empty message that somebody else sends cannot be told from the end.
 ///
 /// A session gets its connection's own `stream&`, the same object all its life. A stream that
 /// connect, adopt or a listener gave owns its connection: its destructor closes it in silence (no
@@ -133,7 +158,7 @@ public:
     /// Sends `descriptors` along with the first byte of `data`: the peer gets copies of them, no
     /// later than that byte, and those given here are closed once they are sent or lost.
     ///
-    /// Unix streams alone. The connection ends with not_supported on others and in a simulation,
+    /// Unix sockets alone. The connection ends with not_supported on others and in a simulation,
     /// with invalid_argument without a byte to go with or with more than 253 descriptors, and with
     /// send_queue_full where more than 253 wait already. See: SCM_RIGHTS in unix(7).
     write_status write(bytes data, std::vector<unique_fd> descriptors);
@@ -145,10 +170,31 @@ public:
     void shutdown();
     /// Sends what was taken, within the linger time, and closes. Leads to on_close. Bytes that the
     /// peer sent and nobody read make the system reset the connection, which may cost the peer
-    /// what it had not read yet: who speaks first and closes calls shutdown() and reads to the end.
+    /// what it had not read yet: who speaks first and closes calls graceful_close().
     void close();
+    /// Sends what was taken, then FIN; reads and drops what the peer still says until its FIN, and
+    /// closes then. A peer that ends in time is never reset. Leads to on_close, which hears how
+    /// much was dropped. close() after it does nothing, abort() ends it. Without memory for it the
+    /// connection ends with not_enough_memory.
+    void graceful_close(const graceful_options& options = {});
     /// Drops what is unsent and closes with a reset (RST). Leads to on_close.
     void abort();
+
+    /// Calls `handler` once, from the loop, when the system has taken all that was written before;
+    /// after shutdown() it has been told to send FIN, too. What ends the connection before ends the
+    /// wait, and on_close comes after it: with the error of the failure, or operation_canceled
+    /// where bytes were dropped by abort() or the linger deadline. Handlers are called in the order
+    /// of the calls. False, and `handler` is not called, where no more can be written because the
+    /// connection is over. Throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    /// Ends all waits of when_sent with operation_canceled; the bytes are sent all the same.
+    void cancel() noexcept;
+
+    /// Other limits from now on, for this connection alone. What is counted from the opening still
+    /// is; what waits to be sent begins to wait anew. Throws bad_alloc, and then nothing has
+    /// changed.
+    void set_limits(const stream_limits& limits);
+    [[nodiscard]] stream_limits limits() const noexcept;
 
     /// Stops on_data until resume(); the bytes wait in the kernel.
     void pause();
@@ -184,6 +230,9 @@ public:
     /// Errors: not_connected when it is gone; what getsockname(2), getpeername(2) say.
     [[nodiscard]] result<endpoint> local_endpoint() const;
     [[nodiscard]] result<endpoint> peer_endpoint() const;
+    /// Who made the other end of a Unix socket's connection. Errors: not_connected when it is gone
+    /// or not up yet; not_supported for TCP, for what is no socket, and in a simulation.
+    [[nodiscard]] result<sockeye::peer_credentials> peer_credentials() const;
     /// What the system knows of the connection: times, windows, and the bytes it has carried, which
     /// nothing is counted for here. Errors: not_connected; not_supported but for TCP on Linux and
     /// in a simulation.
@@ -218,7 +267,7 @@ struct connect_options {
     stream_options socket = {};
     /// Bytes written in the turn of the call travel in the SYN, where the peer has agreed to that
     /// before; they may arrive twice, so that they must ask for nothing that may not happen twice.
-    /// Not for a host with several addresses; not_supported but on Linux.
+    /// Not for a host with several addresses. Not_supported but on Linux.
     /// See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
     bool fast_open = false;
     /// Of a host with several addresses: how long one is tried before the next one is tried
@@ -229,12 +278,19 @@ struct connect_options {
     endpoint local = {};
 };
 
-/// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
+/// Makes a stream of a connected socket that somebody else opened, or of what is read and written
+/// like one: a pipe, a FIFO, a terminal, a device, a regular file. It is made non-blocking, for all
+/// that share its open file description; see standard_input() for one that others go on using.
 ///
-/// Errors: bad_file_descriptor, errc::not_pollable, not_connected, file_exists when it is watched
-/// here already, invalid_argument for one that lingers in close(2) (that would stop the loop; see
-/// SO_LINGER in socket(7)), not_supported in a simulation, not_enough_memory; then `fd` is closed.
-/// Reading begins with attach().
+/// Of one that can only be written, on_data and on_end are not called, and the reader's end is
+/// close_reason::failed with broken_pipe. One that can only be read refuses writes and ends with
+/// close_reason::ended. A terminal that hung up has ended. A regular file is read and written from
+/// where it stands, 64 KiB in a turn and on the loop's thread, without waiting for readiness.
+/// Errors: bad_file_descriptor, errc::not_pollable for a directory, not_connected, file_exists when
+/// it is watched here already, invalid_argument for a socket that lingers in close(2) (that would
+/// stop the loop; see SO_LINGER in socket(7)), not_supported in a simulation, not_enough_memory;
+/// then `fd` is closed. Reading begins with attach().
+/// See: pipe(7), fifo(7), open(2).
 result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {});
 
 /// The part of connect that is no template. Where it throws, `session` is still the caller's.

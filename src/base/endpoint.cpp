@@ -380,18 +380,25 @@ std::optional<std::string_view> local_name(const sockaddr_un& address, std::size
     return bytes;
 }
 
+struct scheme {
+    std::string_view prefix;
+    transport kind;
+};
+
+constexpr scheme schemes[] = {
+    {"tcp://", transport::tcp},
+    {"udp://", transport::udp},
+    {"unix:", transport::unix_stream},
+    {"unix-dgram:", transport::unix_datagram},
+    {"unix-seqpacket:", transport::unix_seqpacket},
+};
+
+std::string_view scheme_of(transport kind) noexcept {
+    return std::ranges::find(schemes, kind, &scheme::kind)->prefix;
+}
+
 /// The transport that `text` begins with, which is taken away.
 result<transport> take_scheme(std::string_view& text) {
-    struct scheme {
-        std::string_view prefix;
-        transport kind;
-    };
-    constexpr scheme schemes[] = {
-        {"tcp://", transport::tcp},
-        {"udp://", transport::udp},
-        {"unix:", transport::unix_stream},
-        {"unix-dgram:", transport::unix_datagram},
-    };
     for (const auto& [prefix, kind] : schemes) {
         if (text.starts_with(prefix)) {
             text.remove_prefix(prefix.size());
@@ -528,7 +535,7 @@ std::string_view endpoint::path() const noexcept {
 
 std::string endpoint::to_string() const {
     std::array<char, INET6_ADDRSTRLEN> host = {};
-    const std::string scheme = kind_ == transport::udp ? "udp://" : "tcp://";
+    const std::string scheme(scheme_of(kind_));
     const std::string port_part = ':' + std::to_string(port());
     if (family() == AF_INET) {
         const auto address = load<sockaddr_in>(storage_);
@@ -542,8 +549,7 @@ std::string endpoint::to_string() const {
                (scope != 0 ? '%' + std::to_string(scope) : "") + ']' + port_part;
     }
     if (family() == AF_UNIX) {
-        return (kind_ == transport::unix_datagram ? "unix-dgram:" : "unix:") +
-               name_to_text(path().empty() ? path_bytes(storage_, size_) : path());
+        return scheme + name_to_text(path().empty() ? path_bytes(storage_, size_) : path());
     }
     return "unknown";
 }

@@ -12,7 +12,8 @@ const char* message_of_address(errc e) noexcept {
     case errc::endpoint_empty:
         return "nothing is written there; use tcp://HOST:PORT, udp://HOST:PORT or unix:PATH";
     case errc::endpoint_scheme_unknown:
-        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or unix-dgram:PATH";
+        return "unknown scheme; use tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH "
+               "or unix-seqpacket:PATH";
     case errc::endpoint_host_missing:
         return "the address is missing; use HOST:PORT, or :PORT for this machine only";
     case errc::endpoint_host_invalid:
@@ -70,6 +71,8 @@ const char* message_of(errc e) noexcept {
         return "this transport does not carry this kind of service";
     case errc::descriptor_limit:
         return "more descriptors came at once than this stream takes";
+    case errc::discard_limit:
+        return "the peer said more than a graceful close was to drop";
     case errc::host_not_found:
         return "no host has this name";
     case errc::host_without_address:

@@ -4,6 +4,7 @@
 
 #include <sockeye/bytes.hpp>
 #include <sockeye/endpoint.hpp>
+#include <sockeye/peer_credentials.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/stream_info.hpp>
 #include <sockeye/time.hpp>
@@ -57,6 +58,7 @@ enum class socket_option : std::uint8_t {
     no_delay,
     reuse_address,
     reuse_port,
+    reuse_port_balanced, ///< where those who share a port share what comes to it as well
     ipv6_only,
     send_buffer,
     receive_buffer,
@@ -101,7 +103,24 @@ inline constexpr std::size_t addresses_per_host = 64;
 struct file_identity {
     std::uint64_t device = 0;
     std::uint64_t number = 0;
+    bool is_socket = true;
     bool operator==(const file_identity&) const = default;
+};
+
+/// What a descriptor leads to, and what may be done with it.
+struct file_facts {
+    bool is_socket = false; ///< then nothing else is told
+    bool can_read = false;
+    bool can_write = false;
+    bool is_regular = false; ///< a file on a disk: never waits, and cannot be watched
+};
+
+/// A descriptor for what another one leads to.
+struct reopened_file {
+    owned_fd fd;
+    /// Both have one open file description, which was made non-blocking for the new one: the
+    /// other's calls no longer wait either.
+    bool is_shared = false;
 };
 
 /// Every system call the library makes, apart from the backends' own: values in, results out.
@@ -118,6 +137,10 @@ public:
 
     virtual result<owned_fd> socket(transport kind, int family) = 0;
     [[nodiscard]] virtual std::error_code bind(int fd, const endpoint& local) = 0;
+    /// Binds to a path whose file gets exactly the permissions `mode`, whatever the umask says;
+    /// never more than them, not for a moment. Nothing is left where it fails.
+    [[nodiscard]] virtual std::error_code bind_with_mode(int fd, const endpoint& local,
+                                                         unsigned mode);
     [[nodiscard]] virtual std::error_code listen(int fd, int backlog) = 0;
     /// `peer` is filled in; unknown where the peer has no address.
     virtual result<owned_fd> accept(int fd, transport kind, endpoint& peer) = 0;
@@ -159,6 +182,30 @@ public:
     /// left open.
     virtual result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
                                                          std::vector<unique_fd>& descriptors);
+    /// As receive, of a socket that keeps messages: one of them. Errors: message_size where it was
+    /// longer than `target`; it is lost then.
+    virtual result<std::size_t> receive_message(int fd, std::span<std::byte> target);
+    /// Who made the other end of a Unix socket's connection.
+    virtual result<peer_credentials> credentials(int fd);
+    /// The other end is gone, or this one is shut both ways. See: POLLHUP and POLLERR in poll(2).
+    [[nodiscard]] virtual bool is_hung_up(int fd);
+
+    // Descriptors that are no sockets: pipes, terminals, devices, files.
+
+    /// Errors: bad_file_descriptor; errc::not_pollable for a directory.
+    virtual result<file_facts> describe(int fd);
+    /// 0 is the end; so is a terminal that hung up. Requires: `target` is not empty.
+    virtual result<std::size_t> read(int fd, std::span<std::byte> target);
+    /// May write less than all. Raises neither SIGPIPE nor SIGXFSZ.
+    virtual result<std::size_t> write(int fd, bytes source);
+    /// A non-blocking, close-on-exec descriptor for what `fd` leads to, with an open file
+    /// description of its own where the system can make one. Its number is 3 or higher. A regular
+    /// file's shares the position, and stays as it is.
+    virtual result<reopened_file> reopen(int fd);
+    /// Takes back what prepare or reopen did to an open file description.
+    virtual void make_blocking(int fd) noexcept;
+    /// Opens /dev/null on those of the descriptors 0, 1 and 2 that are closed.
+    [[nodiscard]] virtual std::error_code fill_standard_descriptors();
 
     /// Fills `batch` and returns how many datagrams came, at least one.
     virtual result<std::size_t> receive_datagrams(int fd, transport kind,
@@ -207,9 +254,21 @@ public:
     /// Makes a descriptor from elsewhere non-blocking and close-on-exec.
     [[nodiscard]] virtual std::error_code prepare(int fd) = 0;
 
-    /// Of a socket file, as remove_file: needs no memory.
+    /// Another descriptor of the same open socket, close-on-exec.
+    virtual result<owned_fd> duplicate(int) { return std::errc::not_supported; }
+    /// Of those who share the port of `fd`, the one that began to listen as the nth gets what
+    /// arrives on the nth of `cpus`. See: SO_ATTACH_REUSEPORT_CBPF in socket(7).
+    [[nodiscard]] virtual std::error_code steer_by_cpu(int, std::span<const unsigned>) {
+        return make_error_code(std::errc::not_supported);
+    }
+
+    /// Of the file at a path that fits into an endpoint, as remove_file: needs no memory. Follows
+    /// no symbolic link.
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
+    /// Removes the file. address_in_use where another one is there by now, which stays.
+    [[nodiscard]] virtual std::error_code remove_same_file(std::string_view path,
+                                                           const file_identity& file);
 
     /// Chance that nobody outside can guess, for keys of hashes. See: getentropy(3).
     virtual result<std::uint64_t> random_bits() { return std::errc::not_supported; }
@@ -255,17 +314,6 @@ public:
     /// Takes back what add_signal was given; with the last one the former disposition returns.
     virtual void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept = 0;
 };
-
-// What a kernel need not have.
-
-inline result<std::size_t> kernel::send_with_descriptors(int, bytes, std::span<const int>) {
-    return std::errc::not_supported;
-}
-
-inline result<std::size_t> kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
-                                                            std::vector<unique_fd>&) {
-    return receive(fd, target);
-}
 
 /// The kernel of this machine. It has no state: one serves every loop.
 [[nodiscard]] kernel& system_kernel() noexcept;

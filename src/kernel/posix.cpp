@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdio>
 #include <string_view>
 
 #include <pthread.h>
@@ -23,6 +24,8 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_REUSEADDR};
     case socket_option::reuse_port:
         return {SOL_SOCKET, SO_REUSEPORT};
+    case socket_option::reuse_port_balanced:
+        return platform::reuse_port_balanced;
     case socket_option::ipv6_only:
         return {IPPROTO_IPV6, IPV6_V6ONLY};
     case socket_option::send_buffer:
@@ -58,6 +61,20 @@ platform::option_name name_of(socket_option option) noexcept {
     return platform::tcp_fast_open_connect;
 }
 
+int type_of(transport kind) noexcept {
+    switch (kind) {
+    case transport::tcp:
+    case transport::unix_stream:
+        return SOCK_STREAM;
+    case transport::unix_seqpacket:
+        return SOCK_SEQPACKET;
+    case transport::udp:
+    case transport::unix_datagram:
+        break;
+    }
+    return SOCK_DGRAM;
+}
+
 /// The path of a socket file with the NUL that the system wants. Needs no memory: it is asked for
 /// when things end.
 class socket_path {
@@ -72,6 +89,11 @@ private:
     std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_ = {};
     std::size_t size_;
 };
+
+file_identity identity_of(const struct stat& facts) noexcept {
+    return {static_cast<std::uint64_t>(facts.st_dev), static_cast<std::uint64_t>(facts.st_ino),
+            S_ISSOCK(facts.st_mode)};
+}
 
 /// What getsockname(2) or getpeername(2) says.
 template <typename Call>
@@ -119,12 +141,38 @@ posix_kernel::posix_kernel() {
 }
 
 result<owned_fd> posix_kernel::socket(transport kind, int family) {
-    const bool is_stream = kind == transport::tcp || kind == transport::unix_stream;
-    return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM));
+    return own(platform::make_socket(family, type_of(kind)));
 }
 
 std::error_code posix_kernel::bind(int fd, const endpoint& local) {
     return error_if(::bind(fd, local.data(), local.size()) != 0);
+}
+
+/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than
+/// it shall have. What the umask took is given afterwards: nobody can connect before it listens.
+/// Whether the file is still ours is not known then; a link is not followed.
+/// See: unix(7), fchmod(2).
+std::error_code posix_kernel::bind_with_mode(int fd, const endpoint& local, unsigned mode) {
+    const socket_path named(local.path());
+    if (local.path().empty() || !named.fits() || mode > 0777) {
+        return make_error_code(std::errc::invalid_argument);
+    }
+    const auto wanted = static_cast<mode_t>(mode);
+    static_cast<void>(::fchmod(fd, wanted)); // elsewhere sockets have no mode before they are bound
+    if (const auto error = bind(fd, local)) {
+        return error;
+    }
+    struct stat facts = {};
+    if (::lstat(named.get(), &facts) == 0 && S_ISSOCK(facts.st_mode)) {
+        if ((facts.st_mode & 0777) == wanted ||
+            ::fchmodat(AT_FDCWD, named.get(), wanted, AT_SYMLINK_NOFOLLOW) == 0) {
+            return {};
+        }
+        const auto error = last_error();
+        ::unlink(named.get());
+        return error;
+    }
+    return make_error_code(std::errc::no_such_file_or_directory);
 }
 
 std::error_code posix_kernel::listen(int fd, int backlog) {
@@ -230,7 +278,18 @@ result<transport> posix_kernel::transport_of(int fd) {
     if (*type == SOCK_STREAM) {
         return is_local ? transport::unix_stream : transport::tcp;
     }
+    if (*type == SOCK_SEQPACKET && is_local) {
+        return transport::unix_seqpacket;
+    }
     return is_local ? transport::unix_datagram : transport::udp;
+}
+
+result<owned_fd> posix_kernel::duplicate(int fd) {
+    return own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+std::error_code posix_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return error_if(!platform::steer_by_cpu(fd, cpus.data(), cpus.size()));
 }
 
 std::error_code posix_kernel::prepare(int fd) {
@@ -250,8 +309,7 @@ result<file_identity> posix_kernel::identify(std::string_view path) {
     if (::lstat(named.get(), &facts) != 0) {
         return last_error();
     }
-    return file_identity{static_cast<std::uint64_t>(facts.st_dev),
-                         static_cast<std::uint64_t>(facts.st_ino)};
+    return identity_of(facts);
 }
 
 std::error_code posix_kernel::remove_file(std::string_view path) {
@@ -266,6 +324,32 @@ result<std::uint64_t> posix_kernel::random_bits() {
         return last_error();
     }
     return bits;
+}
+
+/// Between a look and an unlink another server may bind to the path. So the file is moved aside
+/// first, which nobody can come between, and looked at there; one that should stay goes back.
+std::error_code posix_kernel::remove_same_file(std::string_view path, const file_identity& file) {
+    std::array<char, sizeof(sockaddr_un::sun_path) + 32> aside = {};
+    const socket_path named(path);
+    if (!named.fits()) {
+        return make_error_code(std::errc::filename_too_long);
+    }
+    const auto folder = static_cast<int>(path.rfind('/') + 1); // 0 where there is none
+    std::snprintf(aside.data(), aside.size(), "%.*s.stale-%016llx", folder, named.get(),
+                  static_cast<unsigned long long>(file.number));
+    struct stat facts = {};
+    if (::lstat(aside.data(), &facts) == 0) {
+        return make_error_code(std::errc::file_exists);
+    }
+    if (::rename(named.get(), aside.data()) != 0) {
+        return last_error();
+    }
+    const bool is_same = ::lstat(aside.data(), &facts) == 0 && identity_of(facts) == file;
+    if (!is_same) {
+        static_cast<void>(::link(aside.data(), named.get()));
+    }
+    const auto error = error_if(::unlink(aside.data()) != 0);
+    return is_same ? error : make_error_code(std::errc::address_in_use);
 }
 
 result<owned_fd> posix_kernel::reserve() {

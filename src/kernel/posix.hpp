@@ -50,6 +50,7 @@ public:
 
     result<owned_fd> socket(transport kind, int family) override;
     std::error_code bind(int fd, const endpoint& local) override;
+    std::error_code bind_with_mode(int fd, const endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
     result<owned_fd> accept(int fd, transport kind, endpoint& peer) override;
     std::error_code connect(int fd, const endpoint& peer) override;
@@ -71,6 +72,18 @@ public:
                                               std::span<const int> descriptors) override;
     result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
                                                  std::vector<unique_fd>& descriptors) override;
+
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    result<peer_credentials> credentials(int fd) override;
+
+    // posix_files.cpp
+    bool is_hung_up(int fd) override;
+    result<file_facts> describe(int fd) override;
+    result<std::size_t> read(int fd, std::span<std::byte> target) override;
+    result<std::size_t> write(int fd, bytes source) override;
+    result<reopened_file> reopen(int fd) override;
+    void make_blocking(int fd) noexcept override;
+    std::error_code fill_standard_descriptors() override;
 
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
@@ -97,10 +110,13 @@ public:
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    result<owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path, const file_identity& file) override;
     result<owned_fd> reserve() override;
 
     time_point now() override;

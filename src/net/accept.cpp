@@ -1,6 +1,7 @@
 #include "base/memory.hpp"
 #include "net/server_core.hpp"
 #include "net/shortage.hpp"
+#include "net/spreader.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -60,12 +61,12 @@ void server_core::on_resume(slot& place) {
 
 void server_core::accept_some() {
     const auto most = std::max<std::size_t>(options.accepts_per_turn, 1);
-    for (std::size_t accepted = 0; accepted < most; ++accepted) {
+    for (std::size_t count = 0; count < most; ++count) {
         auto* const where = place();
         if (where == nullptr || is_paused_by_user || is_paused_by_shortage) {
             return;
         }
-        if (group.count() >= options.connections_max) {
+        if (is_full()) {
             is_paused_by_limit = true;
             update_interest();
             return;
@@ -79,7 +80,7 @@ void server_core::accept_some() {
         if (fd) {
             told_in_vain = 0;
             back_off = duration::zero();
-            welcome(std::move(fd.value()), peer);
+            accepted(std::move(fd.value()), peer);
         } else if (!may_accept_on(fd.error())) {
             return;
         }
@@ -89,17 +90,47 @@ void server_core::accept_some() {
     }
 }
 
-void server_core::welcome(owned_fd fd, const endpoint& peer) {
+bool server_core::is_full() noexcept {
+    return spread_by == nullptr ? group.count() >= options.connections_max
+                                : !spread_by->wait_for_room();
+}
+
+void server_core::accepted(owned_fd fd, const endpoint& peer) {
+    const auto from = sources ? source_of(peer) : no_source;
+    if (spread_by == nullptr) {
+        welcome(std::move(fd), from);
+    } else if (!spread_by->hand_over(unique_fd(fd.release()), from)) {
+        ++core.io().counters().accept_errors;
+    }
+}
+
+void server_core::take_in(unique_fd fd, source_id from) {
+    auto* const place = std::exchange(counted, nullptr);
+    welcome(owned_fd(core.system(), fd.release()), from);
+    counted = place;
+    place->note(group.count(), 1);
+    part_of->left(*place);
+}
+
+void server_core::note_count() noexcept {
+    if (counted != nullptr) {
+        counted->note(group.count());
+    }
+}
+
+void server_core::welcome(owned_fd fd, source_id from) {
     auto& counters = core.io().counters();
-    const auto made = without_throwing(
-        [&] { return begin(std::move(fd), sources ? source_of(peer) : no_source); });
+    const auto made = without_throwing([&] { return begin(std::move(fd), from); });
+    note_count();
     if (!made) {
         if (made.error() == std::errc::connection_refused) {
             ++counters.refused;
             return;
         }
         ++counters.accept_errors;
-        wait_for_descriptors();
+        if (listening != 0) {
+            wait_for_descriptors();
+        }
         return;
     }
     ++counters.accepted;
@@ -241,9 +272,19 @@ void server_core::update_interest() {
     if (auto* const where = place()) {
         const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
         const auto wanted = is_paused ? interest::none : interest::readable;
+        const auto mode = is_exclusive ? interest::exclusive : interest::none;
         const bool waits = core.timers().is_armed(retry) || where->has(slot_mark::waits_for_memory);
-        if (core.io().change_or_unwatch(*where, wanted) && !waits) {
+        if (core.io().change_or_unwatch(*where, wanted | mode) && !waits) {
             retry_later();
+        }
+    }
+}
+
+void server_core::limit_is_over() {
+    if (std::exchange(is_paused_by_limit, false)) {
+        update_interest();
+        if (auto* const where = place()) {
+            core.io().queue_resume(*where);
         }
     }
 }
@@ -251,12 +292,12 @@ void server_core::update_interest() {
 void server_core::on_connection_gone(connection_group& group, const slot& gone) {
     auto& self = *group.owner;
     self.leave_source(gone);
-    if (self.is_paused_by_limit && group.count() < self.options.connections_max) {
-        self.is_paused_by_limit = false;
-        self.update_interest();
-        if (auto* const where = self.place()) {
-            self.core.io().queue_resume(*where);
-        }
+    if (self.counted != nullptr) {
+        self.note_count();
+        self.part_of->left(*self.counted);
+    }
+    if (group.count() < self.options.connections_max) {
+        self.limit_is_over();
     }
     if (group.count() == 0 && self.listening == 0) {
         self.core.timers().cancel(std::exchange(self.drain, 0));
@@ -292,6 +333,7 @@ void server_core::let_go(server_core* server) noexcept {
     self.core.timers().cancel(std::exchange(self.drain, 0));
     self.forget_drained();
     self.group.disband(self.core.io());
+    self.note_count();
     self.kind->group = nullptr;
     self.core.retire(std::unique_ptr<server_core>(server));
 }

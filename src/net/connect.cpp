@@ -53,7 +53,7 @@ transport carrier_of(const endpoint_argument& peer) noexcept {
 
 void begin(slot& place, const endpoint_argument& peer, const connect_options& options) {
     const auto carrier = carrier_of(peer);
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         connecting_state::fail(place, make_error_code(errc::service_mismatch));
     } else if (peer.host() != nullptr) {
         auto& race = connection(place).state().extra->connecting->race;
@@ -147,6 +147,9 @@ void connecting_state::attempt(slot& place) {
 }
 
 void connecting_state::check(slot& place) {
+    if (place.fd < 0) {
+        return; // a race is on
+    }
     connection link(place);
     auto& system = stream_access::core(link.state().self)->system();
     const auto outcome = outcome_of(system, place.fd, link.state().carrier);

@@ -29,6 +29,7 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
+    std::uint8_t traits = 0;       ///< 0 for TCP: nothing to look at before a call
     bool reads_above_mark = false; ///< a long queue does not pause reading: the session does
 };
 
@@ -51,6 +52,27 @@ enum stream_flag : std::uint16_t {
     flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
+
+/// Bits of stream_kind::traits.
+enum stream_trait : std::uint8_t {
+    trait_local = 1 << 0,        ///< no TCP
+    trait_messages = 1 << 1,     ///< one call, one message
+    trait_file = 1 << 2,         ///< no socket: read and written, not received and sent
+    trait_write_only = 1 << 3,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 4, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 5,     ///< made blocking again when it is closed
+};
+
+[[nodiscard]] constexpr std::uint8_t traits_of(transport carrier) noexcept {
+    switch (carrier) {
+    case transport::tcp:
+        return 0;
+    case transport::unix_seqpacket:
+        return trait_local | trait_messages;
+    default:
+        return trait_local;
+    }
+}
 
 /// When the last byte came or went, and whether one ever came. A message stores it and does no
 /// more: the look at the connection finds out whether a deadline has passed.
@@ -161,6 +183,8 @@ public:
     /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
     /// Throws bad_alloc, and then `fd` is closed.
     static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
+    /// The same with a descriptor that is no socket.
+    static result<slot*> begin_file(stream_kind& kind, const file_facts& facts, reopened_file file);
     static const slot_operations& operations() noexcept;
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
@@ -190,6 +214,11 @@ public:
     /// Its group goes.
     void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
+    /// Each of these throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    void set_limits(const stream_limits& limits);
+    void cancel() noexcept;
+    void graceful_close(const graceful_options& options);
 
     /// Over: `reason` and `error` are what on_close will say. The first call counts.
     void end(close_reason reason, std::error_code error = {}) noexcept;
@@ -200,6 +229,10 @@ public:
     void send_with_syn();
     /// Starts watching the descriptor.
     [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
+    /// Makes the descriptor blocking again when it is closed or given away.
+    void restore_at_end() noexcept;
+    /// Who made the other end.
+    [[nodiscard]] result<peer_credentials> credentials();
 
     [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
     [[nodiscard]] std::size_t unsent() const noexcept {
@@ -210,6 +243,7 @@ public:
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->weight());
     }
     [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] const stream_limits& limits() const noexcept { return kind_.limits; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
 
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
@@ -277,7 +311,15 @@ private:
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
     void send_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] result<std::size_t> transmit(std::span<const bytes> parts);
     [[nodiscard]] result<std::size_t> send_front(std::size_t& asked);
+    [[nodiscard]] write_status write_message(std::span<const bytes> parts);
+    [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool has(stream_trait trait) const noexcept {
+        return (kind_.traits & trait) != 0;
+    }
+    void look_for_hangup();
+    void restore_file() noexcept;
     [[nodiscard]] bool is_queue_full() noexcept;
     [[nodiscard]] write_status after_write();
     [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
@@ -292,7 +334,18 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
-    void drop_empty_extra() noexcept;
+    [[nodiscard]] stream_extra& extra();
+    void drop_idle_extra() noexcept;
+    [[nodiscard]] bool is_waiter_due() const noexcept;
+    static void tell_waiters(slot& place);
+    static void tell_last_waiters(slot& place);
+    [[nodiscard]] bool was_sent(std::uint64_t until) const noexcept;
+    [[nodiscard]] bool is_discarding() const noexcept;
+    void discard(std::size_t count);
+    void note_queued(std::size_t count) noexcept;
+    void note_drained(std::size_t count) noexcept;
+    void begin_waiting() noexcept;
+    [[nodiscard]] bool keeps_rate() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>
@@ -325,6 +378,7 @@ void connection::deliver(Handler&& handler) {
 template <typename... Piece>
 bool connection::queue_piece(Piece&&... added) noexcept {
     const auto before = state_.queue == nullptr ? 0 : state_.queue->weight();
+    const auto size_before = unsent() - state_.pending_size;
     try {
         if (state_.queue == nullptr) {
             state_.queue = new unsent_output;
@@ -334,6 +388,11 @@ bool connection::queue_piece(Piece&&... added) noexcept {
         return false;
     }
     core_.io().counters().queued_bytes += state_.queue->weight() - before;
+    note_queued(state_.queue->size() - size_before);
+    if (has(trait_always_ready)) {
+        state_.queue->is_ready = true;
+        core_.io().queue_resume(place_);
+    }
     return true;
 }
 

@@ -39,8 +39,11 @@ bool connection::uses_edge() const noexcept {
 }
 
 bool connection::can_read() const noexcept {
+    if (is(flag_closing)) {
+        return is_discarding() && !is(flag_paused_by_memory | flag_read_ended | flag_terminal);
+    }
     constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_memory |
-                                   flag_read_ended | flag_closing | flag_terminal;
+                                   flag_read_ended | flag_terminal;
     const unsigned mark = kind_.reads_above_mark ? 0 : flag_paused_by_queue;
     return !is(obstacles | mark) && state_.session != nullptr;
 }
@@ -92,16 +95,21 @@ void connection::on_resume(slot& place) {
         return;
     }
     if (link.is(flag_connecting)) {
-        connecting_state::check(place);
+        if (place.fd >= 0) {
+            connecting_state::check(place);
+        }
         return;
     }
-    if (link.state_.queue != nullptr && link.state_.queue->is_ready) {
+    if (link.state_.queue != nullptr && link.state_.queue->is_ready && !link.is(flag_send_later)) {
         link.drain_queue();
     }
     // A new view: on_writable may have given the connection another session.
     connection now(place);
     if (now.is(flag_readable) && now.can_read()) {
         now.read_once();
+    }
+    if (link.state_.extra != nullptr && !link.is(flag_terminal)) {
+        tell_waiters(place);
     }
 }
 
@@ -146,6 +154,10 @@ void connection::read_once() {
     state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
+    }
+    if (is(flag_closing)) {
+        discard(*got);
+        return;
     }
     const bytes data = buffer.first(*got);
     deliver([&] {
@@ -193,6 +205,9 @@ write_status connection::write(bytes data) {
     }
     if (data.empty()) {
         return write_status::ok;
+    }
+    if (has(trait_messages)) {
+        return write_unit(data, {});
     }
     if (must_queue()) {
         if (is_queue_full()) {
@@ -267,11 +282,11 @@ void connection::send_now(bytes data) {
     auto& io = core_.io();
     const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
-    const std::array parts = {pending, data};
+    const std::array both = {pending, data};
+    const std::size_t skipped = pending.empty() ? 1 : 0;
+    const std::size_t count_of_parts = pending.empty() || data.empty() ? 1 : 2;
     ++io.counters().writes;
-    const auto sent = pending.empty() || data.empty()
-                          ? core_.system().send(place_.fd, pending.empty() ? data : pending)
-                          : core_.system().send_gathered(place_.fd, parts);
+    const auto sent = transmit(std::span(both).subspan(skipped, count_of_parts));
     const auto shortage = shortage_of(sent);
     if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += pending.size() + data.size();
@@ -310,6 +325,7 @@ void connection::take_from_queue(std::size_t count) noexcept {
     auto& queue = *state_.queue;
     const auto before = queue.weight();
     queue.consume(count);
+    note_drained(count);
     core_.io().counters().bytes_written += count;
     core_.io().counters().queued_bytes -= before - queue.weight();
     state_.activity.said(core_.io().tick_now());
@@ -369,7 +385,7 @@ void connection::queue_sent(const result<std::size_t>& sent, std::size_t asked) 
         update_interest();
         output_sent();
     } else {
-        if (*sent == asked) {
+        if (*sent == asked || has(trait_always_ready)) {
             state_.queue->is_ready = true;
             core_.io().queue_resume(place_);
         }
@@ -424,12 +440,22 @@ void connection::resume_reading() {
 
 /// Nothing is unsent any more: what waited for that happens now.
 void connection::output_sent() {
-    if (is(flag_closing)) {
+    if (is(flag_closing) && is_discarding()) {
+        if (!is(flag_shut_done)) {
+            set(flag_shut_done);
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
+        if (is(flag_read_ended)) {
+            end(state_.reason);
+        }
+    } else if (is(flag_closing)) {
         end(state_.reason);
     } else if (is(flag_shut_wanted) && !is(flag_shut_done)) {
         set(flag_shut_done);
         // A failure means that the peer is gone, which the next read will say.
-        static_cast<void>(core_.system().shutdown_write(place_.fd));
+        if (!has(trait_file)) {
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
         if (is(flag_read_ended)) {
             end(close_reason::ended);
         } else if (kind_.limits.shutdown > duration::zero()) {

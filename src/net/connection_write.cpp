@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
+#include <vector>
 
 // Writes of several parts, of buffers that are given away, and those that never queue.
 
@@ -39,7 +41,7 @@ connection::sending connection::send_parts(std::span<const bytes> parts) {
     while (!given.empty()) {
         const auto asked = size_of(given);
         ++counters.writes;
-        const auto sent = core_.system().send_gathered(place_.fd, given);
+        const auto sent = transmit(given);
         shortage = asked == 0 ? std::error_code() : shortage_of(sent);
         if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
             state_.dropped_bytes += all - sent_bytes;
@@ -111,6 +113,9 @@ write_status connection::write(std::span<const bytes> parts) {
     if (total == 0) {
         return write_status::ok;
     }
+    if (has(trait_messages)) {
+        return write_message(parts);
+    }
     if (must_queue()) {
         if (is_queue_full()) {
             return write_status::refused;
@@ -133,8 +138,23 @@ write_status connection::write(std::span<const bytes> parts) {
     return after_write();
 }
 
+/// All parts are one message.
+write_status connection::write_message(std::span<const bytes> parts) {
+    std::vector<std::byte> whole;
+    try {
+        whole.reserve(size_of(parts));
+        for (const auto part : parts) {
+            whole.insert(whole.end(), part.begin(), part.end());
+        }
+    } catch (const std::bad_alloc&) {
+        end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
+        return write_status::refused;
+    }
+    return write_unit(whole, {});
+}
+
 write_status connection::write(owned_bytes data) {
-    if (!must_queue() && data.size() <= copied_bytes_max) {
+    if (has(trait_messages) || (!must_queue() && data.size() <= copied_bytes_max)) {
         return write(data.view());
     }
     if (is_refusing()) {

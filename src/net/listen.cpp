@@ -68,7 +68,8 @@ std::error_code server_core::listen_with(Make&& make) {
     auto error = fd ? std::error_code() : fd.error();
     if (!error) {
         place.fd = fd->get();
-        error = core.io().watch(place, interest::readable);
+        error = core.io().watch(place, is_exclusive ? interest::readable | interest::exclusive
+                                                    : interest::readable);
     }
     if (error) {
         file.remove(core.system());
@@ -119,7 +120,7 @@ std::error_code server_core::set_options(int fd, int family) {
         static_cast<void>(system.set_option(fd, socket_option::ipv6_only, 1));
     }
     if (options.reuse_port) {
-        if (const auto error = system.set_option(fd, socket_option::reuse_port, 1)) {
+        if (const auto error = system.set_option(fd, port_sharing, 1)) {
             return error;
         }
     }
@@ -138,7 +139,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
     if (const auto error = set_options(fd->get(), local.family())) {
         return error;
     }
-    if (const auto error = system.bind(fd->get(), local)) {
+    if (const auto error = bind_listening(system, fd->get(), local, options)) {
         return error;
     }
     file = socket_file(system, local);
@@ -152,7 +153,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
 /// still be set are.
 result<owned_fd> server_core::adopted_socket(unique_fd adopted) {
     auto& system = core.system();
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         return errc::service_mismatch;
     }
     const auto listens = system.get_option(adopted.get(), socket_option::is_listening);
@@ -184,7 +185,7 @@ std::error_code server_core::limit_sources() {
         return first ? second.error() : first.error();
     }
     sources = std::make_shared<source_table>(options.connections_per_source_max,
-                                             hash_key{*first, *second});
+                                             keyed_hash(*first, *second));
     return {};
 }
 

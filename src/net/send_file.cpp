@@ -28,6 +28,11 @@ write_status connection::send_file(unique_fd file, const file_part& part) {
     if (part.length == 0) {
         return write_status::ok;
     }
+    if (has(trait_messages)) {
+        // A file has no messages, and whoever ignores a refusal must not leave a hole.
+        end(close_reason::failed, make_error_code(std::errc::not_supported));
+        return write_status::refused;
+    }
     if (must_queue() && is_queue_full()) {
         return write_status::refused;
     }

@@ -28,6 +28,17 @@ result<unique_fd> released(server_core* self) {
 
 } // namespace
 
+void server_core::serve_with(session_source made) {
+    kind->table = made.table;
+    kind->sessions_are_shared = made.is_shared;
+    source = std::move(made);
+}
+
+void server_core::close() {
+    stop_listening();
+    group.for_each(core.io(), [](slot& place) { connection(place).close(); });
+}
+
 result<server> start_server(sockeye::loop& owner, listen_argument local,
                             const serve_options& options, session_source source) {
     auto made = open_server(owner, std::move(local), options);
@@ -35,9 +46,7 @@ result<server> start_server(sockeye::loop& owner, listen_argument local,
         return made.error();
     }
     auto& core = *made.value();
-    core.kind->table = source.table;
-    core.kind->sessions_are_shared = source.is_shared;
-    core.source = std::move(source);
+    core.serve_with(std::move(source));
     return server(made.value().release());
 }
 
@@ -53,11 +62,9 @@ server::~server() {
 }
 
 void server::close() {
-    if (core_ == nullptr) {
-        return;
+    if (core_ != nullptr) {
+        core_->close();
     }
-    core_->stop_listening();
-    core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
 }
 
 void server::drain(duration deadline, unique_function<void()> on_drained) {

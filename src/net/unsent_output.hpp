@@ -1,5 +1,6 @@
 #pragma once
 
+#include "net/output_age.hpp"
 #include "net/output_queue.hpp"
 
 #include <sockeye/time.hpp>
@@ -16,6 +17,7 @@ struct unsent_output : output_queue {
     bool is_ready = false;
     duration retry_delay = retry_delay_min;
     duration waited = duration::zero();
+    output_age age;
 };
 
 } // namespace sockeye

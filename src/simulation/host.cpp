@@ -148,6 +148,13 @@ result<transport> host::transport_of(int fd) {
     return it == nullptr ? result<transport>(why_not_socket(fd)) : it->kind;
 }
 
+result<file_facts> host::describe(int fd) {
+    if (const auto error = why_not_socket(fd); socket_of(fd) == nullptr) {
+        return error;
+    }
+    return file_facts{.is_socket = true};
+}
+
 std::error_code host::prepare(int fd) {
     return entry_of(fd) == nullptr ? failure(EBADF) : std::error_code();
 }

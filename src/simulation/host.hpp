@@ -67,7 +67,10 @@ public:
     result<endpoint> local_endpoint(int fd, transport kind) override;
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
+    result<file_facts> describe(int fd) override;
     std::error_code prepare(int fd) override;
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    bool is_hung_up(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;

@@ -58,7 +58,7 @@ std::string key_of(transport kind, const endpoint& local) {
     }
     const auto* const raw = reinterpret_cast<const char*>(local.data());
     std::string key(raw + offset, local.size() - offset);
-    return key.insert(1, 1, kind == transport::unix_stream ? 's' : 'd');
+    return key.insert(1, 1, static_cast<char>('0' + static_cast<int>(kind)));
 }
 
 endpoint abstract_name(transport kind, std::string_view name) {

@@ -64,6 +64,7 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
         it->reuse_address = value != 0;
         break;
     case socket_option::reuse_port:
+    case socket_option::reuse_port_balanced:
         it->reuse_port = value != 0;
         break;
     case socket_option::ipv6_only:
@@ -99,6 +100,7 @@ result<int> host::get_option(int fd, socket_option option) {
         case socket_option::reuse_address:
             return it->reuse_address ? 1 : 0;
         case socket_option::reuse_port:
+        case socket_option::reuse_port_balanced:
             return it->reuse_port ? 1 : 0;
         case socket_option::ipv6_only:
             return it->ipv6_only ? 1 : 0;

@@ -7,6 +7,7 @@
 #include <sockeye/time.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -40,6 +41,13 @@ public:
                                                                     std::exchange(first_, 0)));
         }
         return count;
+    }
+
+    void drop(std::size_t count) noexcept {
+        std::array<std::byte, 256> sink;
+        while (count > 0) {
+            count -= take(std::span(sink).first(std::min(count, sink.size())));
+        }
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return content_.size() - first_; }
@@ -164,11 +172,12 @@ struct socket {
     tcp_options tcp;
 
     [[nodiscard]] bool is_stream() const noexcept {
-        return kind == transport::tcp || kind == transport::unix_stream;
+        return kind == transport::tcp || kind == transport::unix_stream || keeps_messages();
     }
     [[nodiscard]] bool is_local() const noexcept {
-        return kind == transport::unix_stream || kind == transport::unix_datagram;
+        return kind != transport::tcp && kind != transport::udp;
     }
+    [[nodiscard]] bool keeps_messages() const noexcept { return kind == transport::unix_seqpacket; }
 };
 
 } // namespace sockeye::simulated

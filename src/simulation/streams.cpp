@@ -508,6 +508,19 @@ result<std::size_t> host::receive(int fd, std::span<std::byte> target) {
     return noted<std::size_t>("receive", fd, size);
 }
 
+result<std::size_t> host::receive_message(int fd, std::span<std::byte> target) {
+    const auto* const it = socket_of(fd);
+    const bool is_cut =
+        it != nullptr && !it->parcels.empty() && it->parcels.front() > target.size();
+    const auto got = receive(fd, target);
+    return got && is_cut ? failure(EMSGSIZE) : got;
+}
+
+bool host::is_hung_up(int fd) {
+    const auto seen = look_at(fd);
+    return seen.hangup || seen.error;
+}
+
 result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) {
     if (it.state == phase::listening || (it.state == phase::fresh && it.is_local())) {
         return failure(it.is_local() ? EINVAL : ENOTCONN);
@@ -522,14 +535,19 @@ result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) 
         return would_block();
     }
     if (!it.inbox.empty()) {
-        auto most = std::min(target.size(), it.inbox.size());
-        if (most > 1 && world_.strikes(world_.faults.short_receive, injected.short_receives)) {
+        const auto limit = it.keeps_messages() ? it.parcels.front() : it.inbox.size();
+        auto most = std::min(target.size(), limit);
+        if (most > 1 && !it.keeps_messages() &&
+            world_.strikes(world_.faults.short_receive, injected.short_receives)) {
             most = 1 + world_.random.below(most - 1);
             ++it.news.all;
         }
         const auto got = it.inbox.take(target.first(most));
+        if (it.keeps_messages()) {
+            it.inbox.drop(limit - got); // what does not fit of a message is lost
+        }
         it.received += got;
-        acknowledge(it, got);
+        acknowledge(it, it.keeps_messages() ? limit : got);
         return got;
     }
     const bool is_error_first = it.kind != transport::tcp || !it.fin_arrived;
@@ -645,9 +663,17 @@ result<std::size_t> host::send_stream(sock& it, std::span<const bytes> sources) 
     if (const auto error = why_not_sent(it, all == 0 ? 1 : room)) {
         return error;
     }
+    if (it.keeps_messages() && all > it.send_buffer) {
+        return failure(EMSGSIZE);
+    }
+    if (it.keeps_messages() && all > room) {
+        it.wants_room = true;
+        return would_block();
+    }
     if (all > room) {
         it.wants_room = true;
-    } else if (all > 1 && world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
+    } else if (all > 1 && !it.keeps_messages() &&
+               world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
         room = 1 + world_.random.below(all - 1);
         ++it.news.all;
     }

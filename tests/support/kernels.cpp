@@ -68,6 +68,53 @@ forwarding_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
     return inner_.receive_with_descriptors(fd, target, descriptors);
 }
 
+std::error_code forwarding_kernel::bind_with_mode(int fd, const sockeye::endpoint& local,
+                                                  unsigned mode) {
+    return inner_.bind_with_mode(fd, local, mode);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::receive_message(int fd,
+                                                                std::span<std::byte> target) {
+    return inner_.receive_message(fd, target);
+}
+
+sockeye::result<sockeye::peer_credentials> forwarding_kernel::credentials(int fd) {
+    return inner_.credentials(fd);
+}
+
+bool forwarding_kernel::is_hung_up(int fd) {
+    return inner_.is_hung_up(fd);
+}
+
+sockeye::result<sockeye::file_facts> forwarding_kernel::describe(int fd) {
+    return inner_.describe(fd);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::read(int fd, std::span<std::byte> target) {
+    return inner_.read(fd, target);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::write(int fd, sockeye::bytes source) {
+    return inner_.write(fd, source);
+}
+
+sockeye::result<sockeye::reopened_file> forwarding_kernel::reopen(int fd) {
+    return inner_.reopen(fd);
+}
+
+void forwarding_kernel::make_blocking(int fd) noexcept {
+    inner_.make_blocking(fd);
+}
+
+std::error_code forwarding_kernel::fill_standard_descriptors() {
+    return inner_.fill_standard_descriptors();
+}
+
+std::error_code forwarding_kernel::remove_same_file(std::string_view path,
+                                                    const sockeye::file_identity& file) {
+    return inner_.remove_same_file(path, file);
+}
+
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
                                                                   sockeye::datagram_batch& batch) {
     return inner_.receive_datagrams(fd, kind, batch);
@@ -146,6 +193,14 @@ sockeye::result<sockeye::transport> forwarding_kernel::transport_of(int fd) {
 
 std::error_code forwarding_kernel::prepare(int fd) {
     return inner_.prepare(fd);
+}
+
+sockeye::result<sockeye::owned_fd> forwarding_kernel::duplicate(int fd) {
+    return inner_.duplicate(fd);
+}
+
+std::error_code forwarding_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return inner_.steer_by_cpu(fd, cpus);
 }
 
 sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_view path) {

@@ -14,6 +14,7 @@ public:
 
     sockeye::result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
+    std::error_code bind_with_mode(int fd, const sockeye::endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
     sockeye::result<sockeye::owned_fd> accept(int fd, sockeye::transport kind,
                                               sockeye::endpoint& peer) override;
@@ -33,6 +34,15 @@ public:
     sockeye::result<std::size_t>
     receive_with_descriptors(int fd, std::span<std::byte> target,
                              std::vector<sockeye::unique_fd>& descriptors) override;
+    sockeye::result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    sockeye::result<sockeye::peer_credentials> credentials(int fd) override;
+    bool is_hung_up(int fd) override;
+    sockeye::result<sockeye::file_facts> describe(int fd) override;
+    sockeye::result<std::size_t> read(int fd, std::span<std::byte> target) override;
+    sockeye::result<std::size_t> write(int fd, sockeye::bytes source) override;
+    sockeye::result<sockeye::reopened_file> reopen(int fd) override;
+    void make_blocking(int fd) noexcept override;
+    std::error_code fill_standard_descriptors() override;
     sockeye::result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                                    sockeye::datagram_batch& batch) override;
     sockeye::result<std::size_t>
@@ -57,9 +67,13 @@ public:
     sockeye::result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;
     sockeye::result<sockeye::transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    sockeye::result<sockeye::owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     sockeye::result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path,
+                                     const sockeye::file_identity& file) override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;
