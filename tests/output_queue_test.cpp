@@ -36,6 +36,21 @@ void read_chunk(sockeye::queued_file& file, const std::string& content, std::siz
     file.end = part.size();
 }
 
+/// Consumes all, and holds it to the model.
+void drain(output_queue& queue, const std::string& content, std::string& model) {
+    while (!queue.empty()) {
+        if (auto* const file = queue.file_to_read()) {
+            read_chunk(*file, content, 600);
+        }
+        std::array<sockeye::bytes, 64> room;
+        const auto front = text_of(std::span(room).first(queue.gather(room)));
+        REQUIRE_FALSE(front.empty());
+        CHECK(front == model.substr(0, front.size()));
+        queue.consume(front.size());
+        model.erase(0, front.size());
+    }
+}
+
 } // namespace
 
 TEST_CASE("output_queue: gives every piece in order, whatever is consumed of it") {
@@ -86,17 +101,7 @@ TEST_CASE("output_queue: gives every piece in order, whatever is consumed of it"
         queue.consume(count);
         model.erase(0, count);
     }
-    while (!queue.empty()) {
-        if (auto* const file = queue.file_to_read()) {
-            read_chunk(*file, content, 600);
-        }
-        std::array<sockeye::bytes, 64> room;
-        const auto front = text_of(std::span(room).first(queue.gather(room)));
-        REQUIRE_FALSE(front.empty());
-        CHECK(front == model.substr(0, front.size()));
-        queue.consume(front.size());
-        model.erase(0, front.size());
-    }
+    drain(queue, content, model);
     CHECK(given > 100);
     CHECK(released == given);
     CHECK(queue.weight() == 0);
