@@ -243,6 +243,9 @@ std::string_view name_of(transport carrier) noexcept {
         return "unix";
     case transport::unix_datagram:
         return "unix-dgram";
+    case transport::icmp:
+    case transport::raw:
+        break; // nothing here measures them
     }
     return "";
 }

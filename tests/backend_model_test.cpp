@@ -19,8 +19,8 @@ using support::subject;
 
 namespace {
 
-constexpr int steps = 100'000;
-constexpr int steps_with_few_descriptors = 20'000;
+constexpr int steps = support::repetitions(100'000);
+constexpr int steps_with_few_descriptors = support::repetitions(20'000);
 constexpr std::size_t sockets_max = 12;
 constexpr std::size_t duplicates_max = 3;
 constexpr std::array<interest, 4> interests = {interest::none, interest::readable,

@@ -229,6 +229,8 @@ constexpr bad_row bad_ip[] = {
     {"3com.com:80", errc::endpoint_host_is_name},
     {"1.2.3.4.example:80", errc::endpoint_host_is_name},
     {"0x7g:80", errc::endpoint_host_is_name},
+    {"a123456789012345678901234567890123456789012345678901234567890123:80",
+     errc::endpoint_name_too_long},
 
     {"::1", errc::endpoint_bracket_missing},
     {"::", errc::endpoint_bracket_missing},
@@ -365,9 +367,9 @@ TEST_CASE("endpoint: [267] a name longer than the DNS allows is refused, never c
     const auto name = label + "." + label + "." + label + "." + label;
     CHECK(refusal(name.substr(0, 253) + ":80") == errc::endpoint_host_is_name);
     CHECK(refusal(name.substr(0, 253) + ".:80") == errc::endpoint_host_is_name);
-    CHECK(refusal(name.substr(0, 254) + ":80") == errc::endpoint_host_invalid);
+    CHECK(refusal(name.substr(0, 254) + ":80") == errc::endpoint_name_too_long);
     CHECK(refusal(label + ".org:80") == errc::endpoint_host_is_name);
-    CHECK(refusal(label + "a.org:80") == errc::endpoint_host_invalid);
+    CHECK(refusal(label + "a.org:80") == errc::endpoint_name_too_long);
     CHECK(refusal("example.org\0.evil:80"sv) == errc::endpoint_host_invalid);
 }
 
@@ -689,6 +691,31 @@ TEST_CASE("endpoint: text is taken where an endpoint is wanted") {
     CHECK(take("nonsense").error() == errc::endpoint_port_missing);
 }
 
+TEST_CASE("endpoint: the name of a host is kept for who looks it up") {
+    const auto host_of = [](std::string_view text) {
+        const sockeye::endpoint_argument argument(text);
+        CHECK(
+            (argument.host() == nullptr || argument.get().error() == errc::endpoint_host_is_name));
+        return argument.host() == nullptr ? sockeye::host_name() : *argument.host();
+    };
+    using sockeye::host_name;
+    using sockeye::transport;
+    CHECK((host_of("example.org:80") == host_name{"example.org", 80, transport::tcp}));
+    CHECK((host_of("tcp://Example.org.:0") == host_name{"Example.org.", 0, transport::tcp}));
+    CHECK((host_of("udp://a:65535") == host_name{"a", 65535, transport::udp}));
+    for (const auto none : {"", "127.0.0.1:7", "localhost:7", ":7", "[::1]:7", "unix:example.org",
+                            "example.org", "a b:7", "1.2.3:7", "a..b:7"}) {
+        CAPTURE(none);
+        CHECK((host_of(none) == host_name()));
+    }
+    const auto refused = [](std::string_view text) {
+        return sockeye::endpoint_argument(text).get().error();
+    };
+    CHECK(refused("example.org:65536") == errc::endpoint_port_invalid);
+    CHECK(refused("example.org:") == errc::endpoint_port_missing);
+    CHECK(refused("example.org:http") == errc::endpoint_port_invalid);
+}
+
 TEST_CASE("endpoint: every refusal says in one line how to mend it") {
     std::set<std::string> messages;
     std::set<int> codes;
@@ -706,8 +733,8 @@ TEST_CASE("endpoint: every refusal says in one line how to mend it") {
     look_at({"unix:////////////////////////////////////////////////////////////////////////////"
              "//////////////////////////////////////",
              errc::endpoint_path_too_long});
-    // 13 codes, of which one belongs to systems without abstract names.
-    CHECK(codes.size() == 12);
+    // 14 codes, of which one belongs to systems without abstract names.
+    CHECK(codes.size() == 13);
     CHECK(messages.size() == codes.size());
 }
 

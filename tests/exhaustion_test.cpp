@@ -12,9 +12,6 @@
 #include <string>
 #include <vector>
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 using namespace std::chrono_literals;
 using support::network;
 using support::pattern;
@@ -31,32 +28,6 @@ const support::exemption no_resolver_threads({255},
 void echo(sockeye::stream& link, sockeye::bytes in) {
     link.write(in);
 }
-
-/// Leaves this process room for `spare` more descriptors, as long as it lives.
-class lowered_descriptor_limit {
-public:
-    explicit lowered_descriptor_limit(int spare) {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        // UBSan opens a pipe when it first meets a type behind a virtual call; it shall be now.
-        CHECK(std::error_code(EMFILE, std::system_category()) == std::errc::too_many_files_open);
-        const auto used = static_cast<rlim_t>(support::open_descriptors().back() + 1);
-        // Numbers below the highest one may be free: they are filled.
-        do {
-            fill_.emplace_back(::dup(0));
-        } while (static_cast<rlim_t>(fill_.back().get()) < used);
-        fill_.pop_back();
-        rlimit lowered = before_;
-        lowered.rlim_cur = used + static_cast<rlim_t>(spare);
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &lowered) == 0);
-    }
-    lowered_descriptor_limit(const lowered_descriptor_limit&) = delete;
-    lowered_descriptor_limit& operator=(const lowered_descriptor_limit&) = delete;
-    ~lowered_descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_ = {};
-    std::vector<sockeye::unique_fd> fill_;
-};
 
 /// As if another thread took each descriptor that becomes free.
 class greedy_kernel final : public support::forwarding_kernel {
@@ -94,7 +65,7 @@ TEST_CASE(
             told.on_data = echo;
             told.on_end = [](sockeye::stream& link) { link.close(); };
             auto peers = support::many_peers(on, 40, support::local_of(server));
-            std::optional<lowered_descriptor_limit> limit(10);
+            std::optional<support::lowered_descriptor_limit> limit(10);
             CHECK(on.until([&] { return on.loop().counters().shed >= 2; }));
             CHECK(server.is_listening());
             // Between two attempts it waits: the turns of 1 ms outnumber the events by far.
@@ -158,7 +129,7 @@ TEST_CASE("listener: a connection that closes makes room for one that waits for 
             told.on_end = [](sockeye::stream& link) { link.close(); };
             raw_peer first(on.system(), support::local_of(server));
             auto peers = support::many_peers(on, 3, support::local_of(server));
-            const lowered_descriptor_limit limit(1);
+            const support::lowered_descriptor_limit limit(1);
             CHECK(on.until([&] { return on.loop().counters().shed >= 1; }));
             const auto made = told.made;
             CHECK(made == 1);
@@ -202,7 +173,7 @@ TEST_CASE("[250] without descriptors whoever asks for one is told, and nobody el
             REQUIRE(on.until([&] { return told.made == 1; }));
             script refused;
             {
-                const lowered_descriptor_limit limit(0);
+                const support::lowered_descriptor_limit limit(0);
                 auto client = sockeye::connect<support::hooked>(
                     on.loop(), support::local_of(server), {}, std::ref(refused));
                 CHECK(on.until([&] { return refused.is_closed(); }));

@@ -241,6 +241,138 @@ TEST_CASE("[98] [104] listener: ten thousand pending are accepted once each, in 
     });
 }
 
+TEST_CASE("[104] listener: accepts_per_turn bounds what one turn accepts") {
+    support::on_every_stream({104}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told, {.accepts_per_turn = 3});
+        auto peers = support::many_peers(on, 20, support::local_of(server));
+        int most = 0;
+        CHECK(on.until([&] {
+            const int before = told.made;
+            on.turn();
+            most = std::max(most, told.made - before);
+            return told.made == 20;
+        }));
+        // Unix peers beyond the backlog and TCP ones on their way come later: fewer, never more.
+        CHECK(most <= 3);
+        CHECK(most > 0);
+    });
+}
+
+TEST_CASE("[257] listener: each source has its share, and those over it are closed at once") {
+    support::on_every_network({257}, {"tcp://127.0.0.1:0", "tcp://[::1]:0"}, [](network& on) {
+        script told;
+        told.on_end = [](sockeye::stream& link) { link.close(); };
+        auto server = support::serve_script(on, told, {.connections_per_source_max = 3});
+        auto peers = support::many_peers(on, 5, support::local_of(server));
+        CHECK(on.until([&] { return support::count_over(peers) == 2; }));
+        on.settle();
+        CHECK(told.made == 3);
+        CHECK(server.connection_count() == 3);
+        CHECK(on.loop().counters().refused == 2);
+        // One that leaves makes room for one.
+        const auto open = std::ranges::find_if_not(peers, &raw_peer::is_over);
+        REQUIRE(open != peers.end());
+        open->finish();
+        open->pump();
+        REQUIRE(on.until([&] { return told.closes == 1; }));
+        auto later = support::many_peers(on, 2, support::local_of(server));
+        CHECK(on.until([&] { return support::count_over(later) == 1; }));
+        CHECK(told.made == 4);
+        CHECK(on.loop().counters().refused == 3);
+        // Elsewhere 127.0.0.1 alone is an address of this machine.
+        if (sockeye::platform::has_abstract_names &&
+            support::local_of(server).family() == AF_INET) {
+            const auto other = support::make_bound(
+                on.system(), sockeye::endpoint::parse("tcp://127.0.0.2:0").value());
+            const auto begun = on.system().connect(other.get(), support::local_of(server));
+            CHECK((!begun || begun == std::errc::operation_in_progress));
+            CHECK(on.until([&] { return told.made == 5; }));
+        }
+    });
+}
+
+TEST_CASE("listener: the streams it gave count for their sources until they end") {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        std::vector<sockeye::stream> kept;
+        auto listener = sockeye::listener::open(
+                            on.loop(), on.local(), {.connections_per_source_max = 2},
+                            [&](sockeye::stream fresh) { kept.push_back(std::move(fresh)); })
+                            .value();
+        auto peers = support::many_peers(on, 3, listener.local_endpoint().value());
+        CHECK(on.until([&] { return support::count_over(peers) == 1; }));
+        CHECK(kept.size() == 2);
+        kept.clear();
+        on.settle();
+        auto more = support::many_peers(on, 3, listener.local_endpoint().value());
+        CHECK(on.until([&] { return support::count_over(more) == 1; }));
+        CHECK(kept.size() == 2);
+    });
+}
+
+TEST_CASE("[199] serve: what a Unix socket cannot do is refused") {
+    support::on_every_network({199}, {"unix:"}, [](network& on) {
+        for (const auto& asked : {sockeye::serve_options{.connections_per_source_max = 1},
+                                  sockeye::serve_options{.reuse_port = true},
+                                  sockeye::serve_options{.defer_accept = 1s}}) {
+            CHECK(sockeye::serve(on.loop(), on.local(), asked, echo).error() ==
+                  std::errc::not_supported);
+            CHECK_FALSE(on.has_file(on.path()));
+        }
+    });
+}
+
+TEST_CASE("serve: defer_accept leaves those who say nothing in the kernel") {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        script told;
+        auto made = sockeye::serve<support::hooked>(on.loop(), on.local(), {.defer_accept = 30s},
+                                                    std::ref(told));
+        if (!made) {
+            CHECK(made.error() == std::errc::not_supported);
+            return;
+        }
+        raw_peer silent(on.system(), support::local_of(*made));
+        raw_peer talker(on.system(), support::local_of(*made));
+        talker.say("hello");
+        CHECK(on.until([&] {
+            silent.pump();
+            talker.pump();
+            return told.data == "hello";
+        }));
+        on.settle();
+        CHECK(told.made == 1);
+        silent.say("well");
+        CHECK(on.until([&] {
+            silent.pump();
+            return told.made == 2;
+        }));
+    });
+}
+
+TEST_CASE("listener: once closed it stops accepting, and its streams live on") {
+    support::on_every_stream({}, [](network& on) {
+        std::optional<sockeye::stream> kept;
+        auto listener =
+            sockeye::listener::open(on.loop(), on.local(), {}, [&](sockeye::stream fresh) {
+                kept = std::move(fresh);
+            }).value();
+        CHECK(listener.is_listening());
+        const auto where = listener.local_endpoint().value();
+        raw_peer peer(on.system(), where);
+        REQUIRE(on.until([&] { return kept.has_value(); }));
+        listener.close();
+        CHECK_FALSE(listener.is_listening());
+        script late;
+        auto newcomer = sockeye::connect<support::hooked>(on.loop(), where, {}, std::ref(late));
+        CHECK(on.until([&] { return late.is_closed(); }));
+        script told;
+        kept->attach<support::hooked>(std::ref(told));
+        peer.say("still here");
+        peer.pump();
+        CHECK(on.until([&] { return told.data == "still here"; }));
+    });
+}
+
 TEST_CASE("[101] listener: peers that connect and reset at once come and go") {
     support::on_every_backend_with_tcp({101}, [](network& on) {
         script told;

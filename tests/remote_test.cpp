@@ -35,14 +35,8 @@ using support::turn_until;
 
 namespace {
 
-/// Slow builds, those that look for data races above all, do the same with less.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int posts_per_thread = 12'500;
-constexpr int races = 300;
-#else
-constexpr int posts_per_thread = 125'000;
-constexpr int races = 2'000;
-#endif
+constexpr int posts_per_thread = support::repetitions(125'000);
+constexpr int races = support::repetitions(2'000);
 #if defined(NDEBUG)
 constexpr int spinning_races = 10'000'000;
 #else

@@ -1,6 +1,6 @@
 #include <sockeye/reply_policy.hpp>
 
-#include "net/source_table.hpp"
+#include "net/keyed_table.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -315,8 +315,8 @@ TEST_CASE(
     CHECK(policy.count(reply_verdict::allowed) + policy.refused() == 15'000);
 }
 
-TEST_CASE("source table: entries are found again, and the place of a new one is left to chance") {
-    sockeye::source_table<int> table(64, 7);
+TEST_CASE("keyed table: entries are found again, and the place of a new one is left to chance") {
+    sockeye::keyed_table<int> table(64, 7);
     CHECK(table.capacity() == 64);
     table[1] = 10;
     table[9] = 90; // in the same group of eight
@@ -324,7 +324,7 @@ TEST_CASE("source table: entries are found again, and the place of a new one is 
     CHECK(table[9] == 90);
     std::set<std::size_t> survivors;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        sockeye::source_table<std::size_t> full(8, seed);
+        sockeye::keyed_table<std::size_t> full(8, seed);
         for (std::uint64_t i = 1; i <= 8; ++i) {
             full[i] = i;
         }
@@ -337,20 +337,6 @@ TEST_CASE("source table: entries are found again, and the place of a new one is 
     }
     CHECK(survivors.size() == 8); // any of them may go
     CHECK_FALSE(survivors.contains(0));
-}
-
-TEST_CASE("keyed hash: the same for the same, and another for each key and each length") {
-    const sockeye::keyed_hash one(1);
-    const sockeye::keyed_hash other(2);
-    std::set<std::uint64_t> seen;
-    const std::string words(64, 'a');
-    for (std::size_t size = 0; size <= words.size(); ++size) {
-        const auto part = sockeye::as_bytes(words).first(size);
-        CHECK(one(part) == one(part));
-        seen.insert(one(part));
-        seen.insert(other(part));
-    }
-    CHECK(seen.size() == 2 * 65);
 }
 
 TEST_CASE("[177] datagrams: an echo server with a policy answers no forbidden sender") {

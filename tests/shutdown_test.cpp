@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,81 @@ TEST_CASE("[240] drain: no newcomers, what is open may finish, and the deadline 
         CHECK(on.now() - start >= 50ms);
         CHECK(told.made == 2);
         CHECK(server.connection_count() == 0);
+    });
+}
+
+TEST_CASE("[240] drain: tells once, from the loop, when the last connection is gone") {
+    support::on_every_stream({240}, [](network& on) {
+        script told;
+        std::optional<sockeye::server> server(support::serve_script(on, told));
+        told.on_end = [](sockeye::stream& link) { link.close(); };
+        auto peers = support::many_peers(on, 3, support::local_of(*server));
+        REQUIRE(on.until([&] { return told.made == 3; }));
+        int drained = 0;
+        SUBCASE("by themselves") {
+            server->drain(1h, [&] {
+                ++drained;
+                CHECK(server->connection_count() == 0);
+                // As any handler it may destroy what called it.
+                server.reset();
+            });
+            std::ranges::for_each(peers, &raw_peer::finish);
+        }
+        SUBCASE("by the deadline") {
+            server->drain(10ms, [&] { ++drained; });
+        }
+        SUBCASE("the later one of two handlers") {
+            server->drain(1h, [&] { drained += 100; });
+            server->drain(10ms, [&] { ++drained; });
+        }
+        SUBCASE("of a server that nobody owns any more") {
+            server->drain(10ms, [&] { ++drained; });
+            server->detach();
+        }
+        SUBCASE("a handler that throws") {
+            server->drain(10ms, [&] {
+                ++drained;
+                throw 7;
+            });
+            CHECK_THROWS_AS(static_cast<void>(on.until([] { return false; })), int);
+        }
+        CHECK(drained <= 1);
+        CHECK(on.until([&] {
+            std::ranges::for_each(peers, &raw_peer::pump);
+            return drained == 1;
+        }));
+        on.settle();
+        CHECK(drained == 1);
+        CHECK(told.sessions == 0);
+    });
+}
+
+TEST_CASE("[240] drain: one without connections tells as well, and never inside the call") {
+    support::on_every_stream({240}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told);
+        int drained = 0;
+        SUBCASE("at once") {
+            server.drain(0ms, [&] { ++drained; });
+            CHECK(drained == 0);
+            // run() goes on until it was told.
+            CHECK_FALSE(on.loop().run());
+            CHECK(drained == 1);
+        }
+        SUBCASE("unless the server goes before") {
+            server.drain(0ms, [&] { ++drained; });
+            server = support::serve_script(on, told);
+            on.settle();
+            CHECK(drained == 0);
+        }
+        SUBCASE("after close as well") {
+            raw_peer peer(on.system(), support::local_of(server));
+            REQUIRE(on.until([&] { return told.made == 1; }));
+            server.drain(1h, [&] { ++drained; });
+            server.close();
+            CHECK(drained == 0);
+            CHECK(on.until([&] { return drained == 1; }));
+        }
     });
 }
 

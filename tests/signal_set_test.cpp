@@ -31,11 +31,7 @@ using support::turn_until;
 
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int storm_size = 10'000;
-#else
-constexpr int storm_size = 100'000;
-#endif
+constexpr int storm_size = support::repetitions(100'000);
 
 using handler = void (*)(int);
 

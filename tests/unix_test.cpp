@@ -18,11 +18,6 @@ const support::exemption
     no_mode({191},
             "the mode of a socket's file is what the umask leaves; there is no option for it yet");
 const support::exemption no_credentials({192}, "the library has no peer credentials yet");
-const support::exemption no_descriptor_passing(
-    {193}, "the library passes no descriptors yet; that it leaks none that come is row 195");
-const support::exemption no_room_for_descriptors(
-    {194}, "the library makes no room for descriptors, so that none arrives: row 195");
-
 /// Serves on `local`, and a raw client hears its own words again.
 void check_echo(network& on, const sockeye::endpoint& local) {
     script told;

@@ -11,7 +11,7 @@
 namespace sockeye {
 
 /// What carries the bytes.
-enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram };
+enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram, icmp, raw };
 
 /// An address to serve on or to connect to: IPv4, IPv6 or a Unix path, and what carries it.
 ///
@@ -20,6 +20,10 @@ enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram };
 /// missing host means loopback. `*` is every IPv4 address of the machine, `[::]` every IPv6 one.
 /// `localhost` is 127.0.0.1; no other name is looked up here. Link-local IPv6 addresses name
 /// their interface: `[fe80::1%eth0]:7007`, or its number.
+///
+/// `icmp://127.0.0.1` is an echo socket (ping), which carries ICMP or ICMPv6 messages from their
+/// type on; its port is the identifier of the requests, which the system chooses. `raw://ADDR/17`
+/// carries packets of that IP protocol, whose number is its port.
 ///
 /// In Unix paths and names `\xNN` stands for the byte of that hexadecimal number, so that every
 /// one of them can be written and printed; a path that begins with `@` is `./@...` or `\x40...`.
@@ -87,18 +91,35 @@ private:
     transport kind_ = transport::tcp;
 };
 
+/// A host by its name, and where on it: what `tcp://example.org:80` says.
+struct host_name {
+    std::string name;
+    std::uint16_t port = 0;
+    transport kind = transport::tcp;
+
+    friend bool operator==(const host_name&, const host_name&) = default;
+};
+
 /// Where an endpoint is wanted, its text will do: `serve(loop, "tcp://127.0.0.1:7007", ...)`.
+/// Where names are looked up, by connect and resolve, that of a host will do as well.
 class endpoint_argument {
 public:
     endpoint_argument(const endpoint& value) : content_(value) {}
-    endpoint_argument(std::string_view text) : content_(endpoint::parse(text)) {}
-    endpoint_argument(const std::string& text) : content_(endpoint::parse(text)) {}
-    endpoint_argument(const char* text) : content_(endpoint::parse(text)) {}
+    /// Throws bad_alloc where there is no memory for a host's name.
+    endpoint_argument(std::string_view text);
+    endpoint_argument(const std::string& text) : endpoint_argument(std::string_view(text)) {}
+    endpoint_argument(const char* text) : endpoint_argument(std::string_view(text)) {}
 
+    /// The endpoint, or errc::endpoint_... : endpoint_host_is_name where there is a host().
     [[nodiscard]] const result<endpoint>& get() const noexcept { return content_; }
+    /// The host that has to be looked up; null for endpoints and for what is no address.
+    [[nodiscard]] const host_name* host() const noexcept {
+        return host_.name.empty() ? nullptr : &host_;
+    }
 
 private:
     result<endpoint> content_;
+    host_name host_;
 };
 
 } // namespace sockeye

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <sockeye/stream.hpp>
+#include <sockeye/time.hpp>
 #include <sockeye/unique_function.hpp>
 
 #include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <variant>
 
 namespace sockeye {
 
@@ -13,10 +17,47 @@ struct listen_options {
     int backlog = 1024;
     /// Open connections of this listener; at the limit it stops accepting until one closes.
     std::size_t connections_max = 1'000'000;
+    /// Open connections of one source, which is an IPv4 address or the /64 of an IPv6 one;
+    /// newcomers above it are closed at once and counted as refused. 0: no limit of its own.
+    /// Refused with not_supported for Unix sockets, whose peers have no address.
+    std::size_t connections_per_source_max = 0;
+    /// Connections accepted in one turn; others are served in between.
+    std::size_t accepts_per_turn = 64;
     /// Share the port with other sockets of this user. See: SO_REUSEPORT in socket(7).
     bool reuse_port = false;
+    /// Leave newcomers in the kernel until they have sent something, for about that long, in whole
+    /// seconds; 0: tell of them at once. Refused with not_supported where the system cannot.
+    /// See: TCP_DEFER_ACCEPT in tcp(7).
+    duration defer_accept = duration::zero();
     /// Limits of each accepted stream.
     stream_limits limits = {};
+};
+
+/// Where to listen: an endpoint or its text; or a socket that listens already, which another
+/// process opened (inherited_listeners) or released (server::release_listener).
+///
+/// Such a socket keeps the backlog it has, and its file, where it has one, is not removed.
+class listen_argument {
+public:
+    template <typename Local>
+    requires(std::is_constructible_v<endpoint_argument, const Local&>)
+        listen_argument(const Local& local)
+        : content_(std::in_place_type<endpoint_argument>, local) {}
+    listen_argument(unique_fd adopted) noexcept : content_(std::move(adopted)) {}
+
+    /// Null where it is a socket.
+    [[nodiscard]] const result<endpoint>* local() const noexcept {
+        const auto* const named = std::get_if<endpoint_argument>(&content_);
+        return named == nullptr ? nullptr : &named->get();
+    }
+    /// Empty where it is an endpoint.
+    [[nodiscard]] unique_fd take_socket() noexcept {
+        auto* const adopted = std::get_if<unique_fd>(&content_);
+        return adopted == nullptr ? unique_fd() : std::move(*adopted);
+    }
+
+private:
+    std::variant<endpoint_argument, unique_fd> content_;
 };
 
 struct server_core;
@@ -34,17 +75,26 @@ public:
 
     /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_...,
     /// not_enough_memory, and what socket(2), bind(2) and listen(2) say: address_in_use,
-    /// permission_denied, ...
-    static result<listener> open(loop& owner, const endpoint_argument& local,
-                                 const listen_options& options, handler on_accept);
+    /// permission_denied, ... Of a socket that is there already: bad_file_descriptor,
+    /// errc::service_mismatch, invalid_argument where it does not listen or reuse_port is asked
+    /// for, file_exists when it is watched here, not_supported in a simulation; it is closed then.
+    static result<listener> open(loop& owner, listen_argument local, const listen_options& options,
+                                 handler on_accept);
 
     listener(listener&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
     listener& operator=(listener&& other) noexcept;
     ~listener();
 
+    /// Stops accepting; the streams live on.
+    void close() noexcept;
+    /// Gives the listening socket away, for another process or loop to accept on: as
+    /// server::release_listener.
+    result<unique_fd> release();
+    /// Stops and starts accepting; newcomers wait in the kernel's backlog.
     void pause();
     void resume();
 
+    [[nodiscard]] bool is_listening() const noexcept;
     [[nodiscard]] result<endpoint> local_endpoint() const;
 
 private:

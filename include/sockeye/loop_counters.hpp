@@ -25,10 +25,11 @@ struct loop_counters {
     std::uint64_t datagram_errors = 0;   ///< what the network reported of single peers
     std::uint64_t accepted = 0;
     std::uint64_t accept_errors = 0;
-    std::uint64_t shed = 0;   ///< closed at once for want of descriptors
-    std::uint64_t opened = 0; ///< connections that came up, both ways
-    std::uint64_t closed = 0; ///< connections that ended
-    std::uint64_t posts = 0;  ///< posted tasks that ran
+    std::uint64_t shed = 0;    ///< closed at once for want of descriptors
+    std::uint64_t refused = 0; ///< closed at once because their source had its share
+    std::uint64_t opened = 0;  ///< connections that came up, both ways
+    std::uint64_t closed = 0;  ///< connections that ended
+    std::uint64_t posts = 0;   ///< posted tasks that ran
     std::uint64_t timers_fired = 0;
     std::size_t queued_bytes = 0; ///< in all send queues, now, with the cost of entries
     /// The longest time one handler took, to within the time of the seven before it.

@@ -6,11 +6,13 @@
 #include <sockeye/datagram_socket.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/error.hpp>
+#include <sockeye/inherited.hpp>
 #include <sockeye/interest.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
 #include <sockeye/reply_policy.hpp>
+#include <sockeye/resolver.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sockeye {
 
@@ -22,16 +23,34 @@ enum class write_status : std::uint8_t {
     refused, ///< not taken: closed, shut down, no memory, or the queue was past its hard limit
 };
 
-/// The limits of one stream, in bytes of its send queue.
+/// The limits of one stream: in bytes of its send queue, and in time.
+///
+/// One that passes a time limit ends with close_reason::failed and timed_out, and on_close hears
+/// which one it was. Never early, and at most 13 ms late where the loop has nothing else to do.
+/// Zero is none, and so is whatever is longer than 50 days. They cost no memory, and a message no
+/// more than a store; what counts is the time at which its turn of the loop began.
 struct stream_limits {
     /// Above it reading pauses until the queue falls below queue_low.
     std::size_t queue_high = std::size_t{64} << 10;
     std::size_t queue_low = std::size_t{16} << 10;
     /// A queue past it refuses the next write and the connection closes with send_queue_full.
     std::size_t queue_max = std::size_t{1} << 20;
+    /// Descriptors that may come with one read, where the session takes them. With more the
+    /// connection ends with errc::descriptor_limit, and all of them are closed.
+    std::size_t descriptors_max = 64;
     /// How long what was taken may still be sent after close(); then it is dropped, and the peer
     /// sees a reset, as wherever bytes are dropped: never a good end of less than all.
     duration linger = std::chrono::seconds(10);
+
+    /// From the opening until the peer's first byte has come.
+    duration first_byte = duration::zero();
+    /// Without a byte either way. While reading waits for memory of the loop's, it does not run,
+    /// nor does first_byte.
+    duration idle = duration::zero();
+    /// From our FIN to the peer's.
+    duration shutdown = duration::zero();
+    /// From the opening, whatever happens.
+    duration lifetime = duration::zero();
 };
 
 /// Names a connection without owning it. Any thread may hold and copy it.
@@ -75,6 +94,16 @@ public:
     /// the copy the connection ends with not_enough_memory.
     write_status write(bytes data);
     write_status write(std::string_view text) { return write(as_bytes(text)); }
+    /// Sends `descriptors` along with the first byte of `data`: the peer gets copies of them, no
+    /// later than that byte, and those given here are closed once they are sent or lost.
+    ///
+    /// Unix streams alone. The connection ends with not_supported on others and in a simulation,
+    /// with invalid_argument without a byte to go with or with more than 253 descriptors, and with
+    /// send_queue_full where more than 253 wait already. See: SCM_RIGHTS in unix(7).
+    write_status write(bytes data, std::vector<unique_fd> descriptors);
+    write_status write(std::string_view text, std::vector<unique_fd> descriptors) {
+        return write(as_bytes(text), std::move(descriptors));
+    }
 
     /// Sends FIN when all is sent; reading goes on. Later writes are refused.
     void shutdown();
@@ -132,8 +161,15 @@ struct connect_options {
     /// From the call to the established connection: then it fails with timed_out, or with
     /// operation_would_block where the backlog of a Unix listener is still full. 0: as long as
     /// the system tries; a full backlog is then tried again for ever.
+    /// A look-up and all attempts are within it.
     duration deadline = std::chrono::seconds(30);
     stream_limits limits = {};
+    /// Of a host with several addresses: how long one is tried before the next one is tried
+    /// beside it. See: RFC 8305 section 5.
+    duration attempt_delay = std::chrono::milliseconds(250);
+    /// Where to connect from: an address of this machine, its port mostly 0. Unknown: the system
+    /// chooses. Addresses of the host that are of another family fail.
+    endpoint local = {};
 };
 
 /// Makes a stream of a connected socket that somebody else opened; it is made non-blocking.
@@ -150,9 +186,13 @@ result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {}
 
 /// Connects to `peer` and talks to it through a Session made with `args`.
 ///
-/// Never fails in the call: bytes written early wait; a bad address, refusal, the deadline and
-/// close() all lead to on_close with close_reason::connect_failed and the error. Throws bad_alloc
-/// where there is no memory for session and connection, and then there are neither.
+/// `peer` may be a host: `tcp://example.org:80`. Its addresses, looked up as by resolve(), race:
+/// IPv4 and IPv6 in turn, the next one where the last one failed or has taken attempt_delay; the
+/// first to answer is the connection, and the others are closed. See: RFC 8305.
+/// Never fails in the call: bytes written early wait; a bad address, a failed look-up, refusal,
+/// the deadline and close() all lead to on_close with close_reason::connect_failed, the error (that
+/// of the last attempt to fail) and all attempts. Throws bad_alloc where there is no memory for
+/// session and connection, and then there are neither.
 template <typename Session, typename... Args>
 [[nodiscard]] stream connect(loop& owner, const endpoint_argument& peer,
                              const connect_options& options, Args&&... args) {

@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -25,6 +26,9 @@
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
 #include <sys/eventfd.h>
+#endif
+#if defined(__APPLE__)
+#include <sys/random.h>
 #endif
 
 namespace sockeye::platform {
@@ -44,6 +48,47 @@ inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
 #endif
+
+/// Asks the processor to have `*place` at hand soon; any address will do.
+inline void prefetch(const void* place) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(place);
+#else
+    static_cast<void>(place);
+#endif
+}
+
+/// A socket option, or a control message, by its level and name. What a system does not have is `no_option`.
+struct option_name {
+    int level;
+    int name;
+
+    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
+};
+inline constexpr option_name no_option = {0, -1};
+
+/// Its value is in seconds. See: tcp(7).
+#if defined(TCP_DEFER_ACCEPT)
+inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
+#else
+inline constexpr option_name defer_accept = no_option;
+#endif
+
+/// Whether an error of getaddrinfo(3) means that the host has no address of the wanted kind; the
+/// numbers for that are not everywhere.
+inline bool means_no_address(int said) noexcept {
+#if defined(EAI_NODATA)
+    if (said == EAI_NODATA) {
+        return true;
+    }
+#endif
+#if defined(EAI_ADDRFAMILY)
+    return said == EAI_ADDRFAMILY;
+#else
+    static_cast<void>(said);
+    return false;
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>
@@ -88,18 +133,33 @@ inline constexpr int send_flags = MSG_NOSIGNAL;
 inline constexpr int send_flags = 0;
 #endif
 
-/// A non-blocking, close-on-exec socket, or -1 with errno set.
-inline int make_socket(int family, int type) noexcept {
-#if defined(__APPLE__)
-    const int fd = prepared_or_closed(::socket(family, type, 0));
+/// Descriptors that come with a message are made close-on-exec, where the system does it at once.
+#if defined(MSG_CMSG_CLOEXEC)
+inline constexpr int receive_flags = MSG_CMSG_CLOEXEC;
+inline constexpr bool received_are_close_on_exec = true;
 #else
-    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+inline constexpr int receive_flags = 0;
+inline constexpr bool received_are_close_on_exec = false;
+#endif
+
+/// A non-blocking, close-on-exec socket, or -1 with errno set.
+inline int make_socket(int family, int type, int protocol = 0) noexcept {
+#if defined(__APPLE__)
+    const int fd = prepared_or_closed(::socket(family, type, protocol));
+#else
+    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 #endif
     if (fd >= 0) {
         suppress_sigpipe(fd);
     }
     return fd;
 }
+
+#if defined(SO_PROTOCOL)
+inline constexpr int protocol_option = SO_PROTOCOL;
+#else
+inline constexpr int protocol_option = -1;
+#endif
 
 /// accept(2) with the same flags.
 inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept {
@@ -178,16 +238,7 @@ inline ssize_t send_messages(int fd, message_header* messages, std::size_t count
 #endif
 }
 
-// Options of sockets for datagrams. What a system does not have is `no_option`.
-
-/// An option, or a control message, by its level and name.
-struct option_name {
-    int level;
-    int name;
-
-    [[nodiscard]] constexpr bool exists() const noexcept { return name >= 0; }
-};
-inline constexpr option_name no_option = {0, -1};
+// Options of sockets for datagrams.
 
 #if defined(__linux__)
 inline constexpr option_name merge_received = {IPPROTO_UDP, UDP_GRO};

@@ -6,6 +6,8 @@
 #include <sockeye/endpoint.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
+#include <sockeye/unique_function.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -13,9 +15,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace sockeye {
 
@@ -56,7 +60,12 @@ enum class socket_option : std::uint8_t {
     send_buffer,
     receive_buffer,
     linger_reset,
+    defer_accept, ///< seconds
+    is_listening, ///< can only be asked for
 };
+
+/// Descriptors that one message may carry. See: SCM_MAX_FD in unix(7).
+inline constexpr std::size_t descriptors_per_message = 253;
 
 /// A descriptor that another thread or a signal handler can make readable.
 struct wake_channel {
@@ -65,6 +74,15 @@ struct wake_channel {
 
     [[nodiscard]] int write_end() const noexcept { return writer ? writer.get() : reader.get(); }
 };
+
+/// Which addresses of a host are wanted.
+struct host_query {
+    std::string name;
+    transport kind = transport::tcp;
+    int family = AF_UNSPEC; ///< AF_INET, AF_INET6 or both
+};
+
+inline constexpr std::size_t addresses_per_host = 64;
 
 /// Which file a path leads to, so that another one at the same path is noticed.
 struct file_identity {
@@ -76,7 +94,8 @@ struct file_identity {
 /// Every system call the library makes, apart from the backends' own: values in, results out.
 ///
 /// EINTR is handled here and never reported. Sockets are made non-blocking and close-on-exec.
-/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake().
+/// Would-block is std::errc::operation_would_block. Loop thread only, apart from wake() and
+/// resolve().
 class kernel {
 public:
     virtual ~kernel() = default;
@@ -85,6 +104,10 @@ public:
     kernel& operator=(const kernel&) = delete;
 
     virtual result<owned_fd> socket(transport kind, int family) = 0;
+    /// One that carries IP packets of `protocol`.
+    virtual result<owned_fd> raw_socket(int /*family*/, int /*protocol*/) {
+        return std::errc::not_supported;
+    }
     [[nodiscard]] virtual std::error_code bind(int fd, const endpoint& local) = 0;
     [[nodiscard]] virtual std::error_code listen(int fd, int backlog) = 0;
     /// `peer` is filled in; unknown where the peer has no address.
@@ -102,6 +125,22 @@ public:
     virtual result<std::size_t> send(int fd, bytes source) = 0;
     /// At most 64 of `sources` in one call; may send less than all.
     virtual result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) = 0;
+
+    /// As send, of a Unix socket: copies of `descriptors` go with the first byte, so that they are
+    /// gone where at least that was taken. no_buffer_space where too many are on their way already.
+    /// Requires: at least one byte, at most descriptors_per_message descriptors.
+    virtual result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                                      std::span<const int> descriptors);
+    /// As receive, of a Unix socket: the descriptors that came with these bytes are appended to
+    /// `descriptors`, close-on-exec and otherwise as they were sent. They come no later than the
+    /// byte that they went with, and never together with those of another message.
+    ///
+    /// Where there are none, it is receive.
+    /// Errors: message_size where a message was longer than `target`; too_many_files_open where
+    /// not all of the descriptors could be had, or kept. The bytes are lost then, and nothing is
+    /// left open.
+    virtual result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                         std::vector<unique_fd>& descriptors);
 
     /// Fills `batch` and returns how many datagrams came, at least one.
     virtual result<std::size_t> receive_datagrams(int fd, transport kind,
@@ -149,6 +188,9 @@ public:
     virtual result<file_identity> identify(std::string_view path) = 0;
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
 
+    /// Chance that nobody outside can guess, for keys of hashes. See: getentropy(3).
+    virtual result<std::uint64_t> random_bits() { return std::errc::not_supported; }
+
     /// A descriptor that does nothing but hold its number. See: /dev/null.
     virtual result<owned_fd> reserve() = 0;
 
@@ -163,6 +205,26 @@ public:
     /// How often fork(2) made a child on the way to this process, to notice one. No system call.
     [[nodiscard]] virtual unsigned fork_count() = 0;
 
+    /// The addresses of a host, in the order in which to try them and with port 0; at least one,
+    /// at most addresses_per_host. Blocks for as long as name servers take.
+    /// Errors: errc::host_not_found, host_without_address, temporary_failure, look_up_failed,
+    /// endpoint_host_invalid and endpoint_name_too_long for what is no name, not_enough_memory.
+    /// Threads: any. See: getaddrinfo(3), RFC 6724.
+    virtual result<std::vector<endpoint>> resolve(const host_query& wanted) {
+        static_cast<void>(wanted);
+        return std::errc::not_supported;
+    }
+    /// After which time resolve() has the answer and does not block; nothing where it may always
+    /// block and wants a thread of its own. duration::max() where no answer will come.
+    virtual std::optional<duration> time_to_resolve() { return {}; }
+    /// Runs `work`, which throws nothing, on a new thread that nobody waits for; signals go to
+    /// the others. Errors: resource_unavailable_try_again where there can be no more threads;
+    /// `work` is gone then.
+    [[nodiscard]] virtual std::error_code start_thread(unique_function<void()> work) {
+        static_cast<void>(work);
+        return std::make_error_code(std::errc::not_supported);
+    }
+
     /// From now on `signal` sets its bit in `pending` and wakes `write_end`, beside what other
     /// calls asked for. Errors: invalid_argument for numbers that cannot be watched.
     [[nodiscard]] virtual std::error_code
@@ -170,6 +232,17 @@ public:
     /// Takes back what add_signal was given; with the last one the former disposition returns.
     virtual void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept = 0;
 };
+
+// What a kernel need not have.
+
+inline result<std::size_t> kernel::send_with_descriptors(int, bytes, std::span<const int>) {
+    return std::errc::not_supported;
+}
+
+inline result<std::size_t> kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                            std::vector<unique_fd>&) {
+    return receive(fd, target);
+}
 
 /// The kernel of this machine. It has no state: one serves every loop.
 [[nodiscard]] kernel& system_kernel() noexcept;

@@ -15,12 +15,7 @@
 namespace sockeye {
 namespace {
 
-struct option_name {
-    int level;
-    int name;
-};
-
-option_name name_of(socket_option option) noexcept {
+platform::option_name name_of(socket_option option) noexcept {
     switch (option) {
     case socket_option::no_delay:
         return {IPPROTO_TCP, TCP_NODELAY};
@@ -34,6 +29,10 @@ option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_SNDBUF};
     case socket_option::receive_buffer:
         return {SOL_SOCKET, SO_RCVBUF};
+    case socket_option::defer_accept:
+        return platform::defer_accept;
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
         break;
     }
@@ -92,7 +91,13 @@ posix_kernel::posix_kernel() {
 
 result<owned_fd> posix_kernel::socket(transport kind, int family) {
     const bool is_stream = kind == transport::tcp || kind == transport::unix_stream;
-    return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM));
+    const int echo = family == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+    return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM,
+                                     kind == transport::icmp ? echo : 0));
+}
+
+result<owned_fd> posix_kernel::raw_socket(int family, int protocol) {
+    return own(platform::make_socket(family, SOCK_RAW, protocol));
 }
 
 std::error_code posix_kernel::bind(int fd, const endpoint& local) {
@@ -155,17 +160,23 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 }
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
-    const auto [level, name] = name_of(option);
+    const auto named = name_of(option);
+    if (!named.exists()) {
+        return make_error_code(std::errc::not_supported);
+    }
     if (option == socket_option::linger_reset) {
         const linger at_once = {.l_onoff = value, .l_linger = 0};
-        return error_if(::setsockopt(fd, level, name, &at_once, sizeof at_once) != 0);
+        return error_if(::setsockopt(fd, named.level, named.name, &at_once, sizeof at_once) != 0);
     }
-    return error_if(::setsockopt(fd, level, name, &value, sizeof value) != 0);
+    return error_if(::setsockopt(fd, named.level, named.name, &value, sizeof value) != 0);
 }
 
 result<int> posix_kernel::get_option(int fd, socket_option option) {
-    const auto [level, name] = name_of(option);
-    return integer_option(fd, level, name);
+    const auto named = name_of(option);
+    if (!named.exists()) {
+        return std::errc::not_supported;
+    }
+    return integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {
@@ -195,7 +206,12 @@ result<transport> posix_kernel::transport_of(int fd) {
     if (*type == SOCK_STREAM) {
         return is_local ? transport::unix_stream : transport::tcp;
     }
-    return is_local ? transport::unix_datagram : transport::udp;
+    if (*type == SOCK_RAW) {
+        return transport::raw;
+    }
+    const auto protocol = integer_option(fd, SOL_SOCKET, platform::protocol_option);
+    const bool is_echo = protocol && (*protocol == IPPROTO_ICMP || *protocol == IPPROTO_ICMPV6);
+    return is_local ? transport::unix_datagram : is_echo ? transport::icmp : transport::udp;
 }
 
 std::error_code posix_kernel::prepare(int fd) {
@@ -223,6 +239,14 @@ std::error_code posix_kernel::remove_file(std::string_view path) {
     const socket_path named(path);
     return named.fits() ? error_if(::unlink(named.get()) != 0)
                         : make_error_code(std::errc::filename_too_long);
+}
+
+result<std::uint64_t> posix_kernel::random_bits() {
+    std::uint64_t bits = 0;
+    if (::getentropy(&bits, sizeof bits) != 0) {
+        return last_error();
+    }
+    return bits;
 }
 
 result<owned_fd> posix_kernel::reserve() {

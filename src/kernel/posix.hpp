@@ -49,6 +49,7 @@ public:
     posix_kernel();
 
     result<owned_fd> socket(transport kind, int family) override;
+    result<owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const endpoint& local) override;
     std::error_code listen(int fd, int backlog) override;
     result<owned_fd> accept(int fd, transport kind, endpoint& peer) override;
@@ -59,6 +60,12 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
+
+    // posix_descriptors.cpp
+    result<std::size_t> send_with_descriptors(int fd, bytes source,
+                                              std::span<const int> descriptors) override;
+    result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                 std::vector<unique_fd>& descriptors) override;
 
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
@@ -83,9 +90,14 @@ public:
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
 
     time_point now() override;
+
+    // posix_names.cpp
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::error_code start_thread(unique_function<void()> work) override;
 
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;

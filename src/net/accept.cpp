@@ -11,7 +11,6 @@
 namespace sockeye {
 namespace {
 
-constexpr int accepts_per_turn = 64;
 constexpr int told_in_vain_max = 64;
 constexpr duration back_off_min = std::chrono::milliseconds(10);
 constexpr duration back_off_max = std::chrono::seconds(1);
@@ -46,75 +45,6 @@ server_core::~server_core() {
     drop_reference(*kind);
 }
 
-result<std::unique_ptr<server_core>>
-open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_options& options) {
-    if (!local.get()) {
-        return local.get().error();
-    }
-    if (!local.get()->is_stream()) {
-        return errc::service_mismatch;
-    }
-    return without_throwing([&]() -> result<std::unique_ptr<server_core>> {
-        auto made = std::make_unique<server_core>(core_of(owner), options);
-        if (const auto error = made->listen_on(*local.get())) {
-            return error;
-        }
-        return made;
-    });
-}
-
-result<owned_fd> server_core::bound_socket(const endpoint& local) {
-    auto& system = core.system();
-    carrier = local.kind();
-    auto fd = system.socket(carrier, local.family());
-    if (!fd) {
-        return fd;
-    }
-    if (carrier == transport::tcp) {
-        // Inherited by what is accepted, so that it costs nothing there.
-        static_cast<void>(system.set_option(fd->get(), socket_option::no_delay, 1));
-        static_cast<void>(system.set_option(fd->get(), socket_option::reuse_address, 1));
-        if (local.family() == AF_INET6) {
-            static_cast<void>(system.set_option(fd->get(), socket_option::ipv6_only, 1));
-        }
-    }
-    if (options.reuse_port) {
-        if (carrier != transport::tcp) {
-            return std::errc::not_supported;
-        }
-        if (const auto error = system.set_option(fd->get(), socket_option::reuse_port, 1)) {
-            return error;
-        }
-    }
-    if (const auto error = system.bind(fd->get(), local)) {
-        return error;
-    }
-    file = socket_file(system, local);
-    return fd;
-}
-
-std::error_code server_core::listen_on(const endpoint& local) {
-    // What may throw comes before the first call that leaves something behind.
-    auto& place = core.io().allocate(listening_operations);
-    place.emplace<server_core*>(this);
-    auto fd = bound_socket(local);
-    auto error = fd ? core.system().listen(fd->get(), options.backlog) : fd.error();
-    if (!error) {
-        place.fd = fd->get();
-        error = core.io().watch(place, interest::readable);
-    }
-    if (error) {
-        file.remove(core.system());
-        core.io().release(place);
-        return error;
-    }
-    static_cast<void>(fd->release());
-    listening = key_of(place);
-    core.add_life();
-    core.hold_reserve();
-    return {};
-}
-
 void server_core::on_ready(slot& place, const event& told) {
     if (told.hangup || told.error) {
         // Shut down by somebody else: where accept says would-block, it would be ready for ever.
@@ -129,7 +59,8 @@ void server_core::on_resume(slot& place) {
 }
 
 void server_core::accept_some() {
-    for (int accepted = 0; accepted < accepts_per_turn; ++accepted) {
+    const auto most = std::max<std::size_t>(options.accepts_per_turn, 1);
+    for (std::size_t accepted = 0; accepted < most; ++accepted) {
         auto* const where = place();
         if (where == nullptr || is_paused_by_user || is_paused_by_shortage) {
             return;
@@ -148,7 +79,7 @@ void server_core::accept_some() {
         if (fd) {
             told_in_vain = 0;
             back_off = duration::zero();
-            welcome(std::move(fd.value()));
+            welcome(std::move(fd.value()), peer);
         } else if (!may_accept_on(fd.error())) {
             return;
         }
@@ -158,11 +89,15 @@ void server_core::accept_some() {
     }
 }
 
-void server_core::welcome(owned_fd fd) {
-    const auto made =
-        without_throwing([&] { return connection::begin(*kind, carrier, std::move(fd)); });
+void server_core::welcome(owned_fd fd, const endpoint& peer) {
     auto& counters = core.io().counters();
+    const auto made = without_throwing(
+        [&] { return begin(std::move(fd), sources ? source_of(peer) : no_source); });
     if (!made) {
+        if (made.error() == std::errc::connection_refused) {
+            ++counters.refused;
+            return;
+        }
         ++counters.accept_errors;
         wait_for_descriptors();
         return;
@@ -181,6 +116,36 @@ void server_core::welcome(owned_fd fd) {
     }
     link.update_interest();
     link.open();
+}
+
+/// Errors: connection_refused where its source has its share. Throws bad_alloc.
+result<slot*> server_core::begin(owned_fd fd, source_id from) {
+    if (from == no_source) {
+        return connection::begin(*kind, carrier, std::move(fd));
+    }
+    // Room for one more slot than there ever was.
+    source_of_slots.resize(
+        std::max<std::size_t>(source_of_slots.size(), core.io().slots().size() + 1), no_source);
+    if (!sources->enter(from)) {
+        return std::errc::connection_refused;
+    }
+    const auto made =
+        without_throwing([&] { return connection::begin(*kind, carrier, std::move(fd)); });
+    if (made) {
+        source_of_slots[(*made)->index] = from;
+    } else {
+        sources->leave(from);
+    }
+    return made;
+}
+
+void server_core::leave_source(const slot& place) noexcept {
+    if (place.index < source_of_slots.size()) {
+        const auto from = std::exchange(source_of_slots[place.index], no_source);
+        if (from != no_source) {
+            sources->leave(from);
+        }
+    }
 }
 
 std::error_code server_core::make_session(connection link) {
@@ -283,23 +248,9 @@ void server_core::update_interest() {
     }
 }
 
-void server_core::stop_listening() noexcept {
-    core.timers().cancel(std::exchange(retry, 0));
-    if (auto* const where = place()) {
-        core.io().close(*where);
-        core.io().release(*where);
-        core.drop_life();
-        if (!core.io().is_forked()) {
-            file.remove(core.system());
-        }
-        listening = 0;
-        core.io().relieve_descriptors();
-    }
-    listening = 0;
-}
-
-void server_core::on_connection_gone(connection_group& group) {
+void server_core::on_connection_gone(connection_group& group, const slot& gone) {
     auto& self = *group.owner;
+    self.leave_source(gone);
     if (self.is_paused_by_limit && group.count() < self.options.connections_max) {
         self.is_paused_by_limit = false;
         self.update_interest();
@@ -309,7 +260,9 @@ void server_core::on_connection_gone(connection_group& group) {
     }
     if (group.count() == 0 && self.listening == 0) {
         self.core.timers().cancel(std::exchange(self.drain, 0));
-        if (self.is_detached) {
+        if (auto* const teller = self.core.io().find(self.drained)) {
+            self.core.io().queue_finish(*teller);
+        } else if (self.is_detached) {
             give_up(&self);
         }
     }
@@ -337,6 +290,7 @@ void server_core::let_go(server_core* server) noexcept {
     auto& self = *server;
     self.stop_listening();
     self.core.timers().cancel(std::exchange(self.drain, 0));
+    self.forget_drained();
     self.group.disband(self.core.io());
     self.kind->group = nullptr;
     self.core.retire(std::unique_ptr<server_core>(server));

@@ -1,7 +1,7 @@
 #include "net/connection.hpp"
 
-#include "net/connecting.hpp"
 #include "net/shortage.hpp"
+#include "net/stream_extra.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -10,8 +10,6 @@
 
 namespace sockeye {
 namespace {
-
-constexpr duration half_closed_look_period = std::chrono::seconds(1);
 
 /// The last words to a session that has no connection any more, or never had one.
 struct farewell_state {
@@ -26,7 +24,7 @@ struct farewell_state {
 
 void say_farewell(slot& place) {
     auto& state = place.as<farewell_state>();
-    const close_info info = {.reason = state.reason, .error = state.error, .dropped_bytes = 0};
+    const close_info info = {.reason = state.reason, .error = state.error};
     if (state.table->on_close != nullptr) {
         state.core.call([&] { state.table->on_close(state.session, state.nobody, info); });
     }
@@ -55,13 +53,36 @@ void queue_farewell(slot& place, loop_core& core, const session_table& table, vo
 
 } // namespace
 
+std::error_code stream_state::failure() const noexcept {
+    switch (failure_origin) {
+    case error_origin::generic:
+        return {failure_value, std::generic_category()};
+    case error_origin::sockeye:
+        return {failure_value, sockeye_category()};
+    case error_origin::system:
+        break;
+    }
+    return {failure_value, std::system_category()};
+}
+
+void stream_state::fail_with(std::error_code error) noexcept {
+    const auto& from = error.category();
+    assert(from == std::generic_category() || from == sockeye_category() ||
+           from == std::system_category());
+    failure_value = error.value();
+    failure_origin = from == std::generic_category() ? error_origin::generic
+                     : from == sockeye_category()    ? error_origin::sockeye
+                                                     : error_origin::system;
+}
+
 const slot_operations& connection::operations() noexcept {
     static constexpr slot_operations all = {.ready = on_ready,
                                             .resume = on_resume,
                                             .flush = on_flush,
                                             .finish = on_finish,
                                             .destroy = on_loop_end,
-                                            .relieve = on_relief};
+                                            .relieve = on_relief,
+                                            .look = on_look};
     return all;
 }
 
@@ -89,6 +110,7 @@ result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd f
         link.free();
         return error;
     }
+    link.begin_time();
     return &place;
 }
 
@@ -100,8 +122,9 @@ void connection::open() {
 
 void connection::come_up() {
     clear(flag_connecting);
-    stop_timer();
-    delete std::exchange(state_.connecting, nullptr);
+    state_.extra->connecting.reset();
+    drop_empty_extra();
+    begin_time();
     ++core_.io().counters().opened;
     update_interest();
     open();
@@ -169,8 +192,7 @@ void connection::close(close_reason reason) {
         end(reason);
         return;
     }
-    stop_timer();
-    state_.timer = start_timer(kind_.limits.linger, on_linger_over);
+    begin_phase(kind_.limits.linger);
     update_interest();
 }
 
@@ -186,14 +208,6 @@ void connection::abort() {
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
     end(close_reason::aborted);
-}
-
-void connection::on_linger_over(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        connection link(*place);
-        link.state_.timer = 0;
-        link.end(close_reason::failed, make_error_code(std::errc::timed_out));
-    }
 }
 
 void connection::pause() {
@@ -257,7 +271,7 @@ result<unique_fd> connection::release() {
         send_now({});
     }
     if (is(flag_terminal | flag_write_dead)) {
-        return state_.failure;
+        return state_.failure();
     }
     if (unsent() != 0) {
         return std::errc::operation_in_progress;
@@ -274,12 +288,13 @@ void connection::end(close_reason reason, std::error_code error) noexcept {
     }
     set(flag_terminal);
     state_.reason = reason;
-    state_.failure = error;
+    state_.fail_with(error);
     drop_output();
     if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0) {
         // The peer must not take what it got for all there was: a reset, and no end.
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
+    core_.io().look_no_more(place_);
     core_.io().unwatch(place_);
     core_.io().queue_finish(place_);
 }
@@ -290,7 +305,10 @@ void connection::on_finish(slot& place) {
     const auto* table = link.kind_.table;
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure, state.dropped_bytes};
+        const close_info info = {state.reason, state.failure(), state.passed, state.dropped_bytes,
+                                 state.extra == nullptr || state.extra->connecting == nullptr
+                                     ? std::span<const connect_attempt>()
+                                     : state.extra->connecting->report(state.failure())};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
@@ -308,11 +326,10 @@ void connection::on_loop_end(slot& place) noexcept {
 /// Removed from the backend first, closed second; then the session goes, and the slot last.
 void connection::free() noexcept {
     auto& io = core_.io();
-    stop_timer();
     io.close(place_);
     io.counters().closed += is(flag_connecting) ? 0 : 1;
     destroy_session();
-    delete std::exchange(state_.connecting, nullptr);
+    delete std::exchange(state_.extra, nullptr);
     core_.drop_life();
     io.relieve_descriptors();
     if (kind_.group != nullptr) {
@@ -340,9 +357,9 @@ timer_id connection::start_timer(duration delay, void (*fire)(void*, std::uint64
     }
 }
 
-void connection::stop_timer() noexcept {
-    if (state_.timer != 0) {
-        core_.timers().cancel(std::exchange(state_.timer, 0));
+void connection::drop_empty_extra() noexcept {
+    if (state_.extra != nullptr && state_.extra->is_empty()) {
+        delete std::exchange(state_.extra, nullptr);
     }
 }
 
@@ -359,10 +376,7 @@ void connection::read_end() {
         return;
     }
     update_interest();
-    if (!core_.io().features().early_close) {
-        stop_timer();
-        state_.timer = start_timer(half_closed_look_period, on_half_closed_look);
-    }
+    look_again();
     if (!is(flag_terminal)) {
         deliver([&] { kind_.table->on_end(state_.session, state_.self); });
     }
@@ -371,19 +385,6 @@ void connection::read_end() {
     connection now(place_);
     if (now.uses_edge() && now.is(flag_read_ended) && !now.is(flag_terminal | flag_closing)) {
         now.look_for_reset();
-    }
-}
-
-/// Without an interest some backends cannot show that a half-closed stream was reset, so it is
-/// asked from time to time.
-void connection::on_half_closed_look(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        connection link(*place);
-        link.state_.timer = 0;
-        link.look_for_reset();
-        if (!link.is(flag_terminal | flag_closing)) {
-            link.state_.timer = link.start_timer(half_closed_look_period, on_half_closed_look);
-        }
     }
 }
 
@@ -427,7 +428,7 @@ void connection_group::erase(reactor& io, slot& place) noexcept {
     }
     --count_;
     if (on_erase != nullptr) {
-        on_erase(*this);
+        on_erase(*this, place);
     }
 }
 

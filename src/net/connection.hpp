@@ -1,7 +1,7 @@
 #pragma once
 
 #include "loop/loop_core.hpp"
-#include "net/write_queue.hpp"
+#include "net/unsent_output.hpp"
 
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
@@ -9,11 +9,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace sockeye {
 
 class connection_group;
-struct connecting_state;
+struct stream_extra;
 struct server_core;
 
 /// What many connections have in common: those of one server share one, others have their own.
@@ -47,32 +48,54 @@ enum stream_flag : std::uint16_t {
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
 
-/// What the kernel did not take yet, and how long it has had no memory for it.
-struct unsent_output : write_queue {
-    static constexpr duration retry_delay_min = std::chrono::milliseconds(1);
+/// When the last byte came or went, and whether one ever came. A message stores it and does no
+/// more: the look at the connection finds out whether a deadline has passed.
+class stream_activity {
+public:
+    static constexpr tick mask = 0x7fff'ffff;
 
-    duration retry_delay = retry_delay_min;
-    duration waited = duration::zero();
+    void heard(tick now) noexcept { value_ = static_cast<std::uint32_t>(now << 1) | 1; }
+    void said(tick now) noexcept { value_ = static_cast<std::uint32_t>(now << 1) | (value_ & 1); }
+    [[nodiscard]] bool is_heard() const noexcept { return (value_ & 1) != 0; }
+    /// The tick of the last byte. Requires: it is less than mask ticks ago.
+    [[nodiscard]] tick last(tick now) const noexcept {
+        return now - ((now - (value_ >> 1)) & mask);
+    }
+
+private:
+    std::uint32_t value_ = 0;
 };
 
+/// The category of an error, in a byte.
+enum class error_origin : std::uint8_t { generic, system, sockeye };
+
 /// What a connection keeps in its slot. With the slot's header, everything up to `queue` lies in
-/// the first 64 bytes.
+/// the first 64 bytes. What few connections need is in `extra`.
 struct stream_state {
     stream self; ///< the one that the session sees
     void* session = nullptr;
-    std::uint32_t pending_offset = 0; ///< in the output arena
-    std::uint32_t pending_size = 0;
+    std::uint16_t pending_place = 0; ///< in the output arena
+    std::uint16_t pending_size = 0;
+    stream_activity activity;
     unsent_output* queue = nullptr; ///< set while the kernel takes no more
 
     std::uint32_t previous = 0; ///< in the group's list; indices plus one
     std::uint32_t next = 0;
-    timer_id timer = 0; ///< connect deadline, linger deadline, or the look at a half-closed one
-    std::error_code failure;
-    connecting_state* connecting = nullptr;
+    std::uint32_t opened = 0; ///< the tick, without its higher bits
+    /// The tick for what its phase waits for, without its higher bits; 0 where that is nothing:
+    /// the connect deadline, the linger deadline, the look at a half-closed one.
+    std::uint32_t phase_ends = 0;
+    std::int32_t failure_value = 0;
+    error_origin failure_origin = error_origin::system;
+    close_reason reason = close_reason::closed;
+    deadline_kind passed = deadline_kind::none;
+    transport carrier = transport::tcp;
+    stream_extra* extra = nullptr;
     const stream* owner = nullptr; ///< the handle whose end closes it; null after detach
     std::size_t dropped_bytes = 0;
-    close_reason reason = close_reason::closed;
-    transport carrier = transport::tcp;
+
+    [[nodiscard]] std::error_code failure() const noexcept;
+    void fail_with(std::error_code error) noexcept;
 };
 
 static_assert(offsetof(slot, state) + offsetof(stream_state, queue) + sizeof(void*) <= 64);
@@ -112,7 +135,7 @@ public:
     void for_each(reactor& io, Verb&& verb);
 
     /// Told when a connection has left: closed, or taken over.
-    void (*on_erase)(connection_group&) = nullptr;
+    void (*on_erase)(connection_group&, const slot&) = nullptr;
     server_core* owner = nullptr;
 
 private:
@@ -138,6 +161,7 @@ public:
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
+    write_status write(bytes data, std::vector<unique_fd> descriptors);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
@@ -176,7 +200,13 @@ public:
     void clear(unsigned flags) noexcept { place_.flags &= static_cast<std::uint16_t>(~flags); }
     /// Tells the backend what is wanted now, where that changed.
     void update_interest() noexcept;
-    void stop_timer() noexcept;
+    /// The phase that begins now ends after `limit`; the former one is over.
+    void begin_phase(duration limit) noexcept;
+    /// It is up: its time begins to run.
+    void begin_time() noexcept;
+    /// Has the connection looked at when the first of its deadlines may have passed. Call where one
+    /// has come nearer; one that moves away is found out then.
+    void watch_deadlines() noexcept;
 
 private:
     static void on_ready(slot& place, const event& told);
@@ -185,11 +215,18 @@ private:
     static void on_finish(slot& place);
     static void on_loop_end(slot& place) noexcept;
     static void on_relief(slot& place);
-    static void on_linger_over(void* core, std::uint64_t key);
-    static void on_half_closed_look(void* core, std::uint64_t key);
+    static void on_look(slot& place);
     static void on_send_again(void* core, std::uint64_t key);
     static void on_read_again(void* core, std::uint64_t key);
 
+    struct coming_deadline {
+        tick when;
+        deadline_kind which; ///< none: the end of its phase
+    };
+    [[nodiscard]] coming_deadline first_deadline() const noexcept;
+    void end_phase();
+    void look_again() noexcept;
+    void pass_deadline(deadline_kind passed, std::errc error = std::errc::timed_out) noexcept;
     [[nodiscard]] interest wanted() const noexcept;
     [[nodiscard]] bool uses_edge() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
@@ -200,6 +237,13 @@ private:
     void drain_queue();
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
+    void send_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
+    [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] bool is_queue_full() noexcept;
+    [[nodiscard]] write_status after_write();
+    [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
+                                              std::vector<unique_fd>& descriptors);
     void write_failed(std::error_code error);
     [[nodiscard]] bool queue_rest(bytes data) noexcept;
     void output_sent();
@@ -210,6 +254,7 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
+    void drop_empty_extra() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <new>
 
 namespace sockeye {
@@ -14,17 +15,11 @@ namespace {
 /// Above it a write goes to the kernel at once: copying it would cost more than it saves.
 constexpr std::size_t copied_bytes_max = 16 * 1024;
 
+constexpr std::size_t pending_bytes_max = std::numeric_limits<std::uint16_t>::max();
+
 constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
 /// A send for which the system has had no memory for so long has failed.
 constexpr duration send_shortage_max = std::chrono::seconds(10);
-
-/// What the system had no memory for: it says so, or takes nothing at all.
-std::error_code shortage_of(const result<std::size_t>& sent) noexcept {
-    if (sent) {
-        return *sent == 0 ? make_error_code(std::errc::no_buffer_space) : std::error_code();
-    }
-    return is_memory_shortage(sent.error()) ? sent.error() : std::error_code();
-}
 
 } // namespace
 
@@ -119,7 +114,8 @@ void connection::read_once() {
     }
     const auto buffer = io.receive_buffer();
     ++counters.reads;
-    const auto got = core_.system().receive(place_.fd, buffer);
+    std::vector<unique_fd> descriptors;
+    const auto got = receive(buffer, descriptors);
     if (!got) {
         if (is_memory_shortage(got.error())) {
             read_later();
@@ -132,24 +128,32 @@ void connection::read_once() {
         ++counters.would_blocks;
         clear(flag_readable | flag_end_hinted);
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         }
         return;
     }
     if (*got == 0) {
         if (is(flag_write_dead)) {
-            end(close_reason::failed, state_.failure);
+            end(close_reason::failed, state_.failure());
         } else {
             read_end();
         }
         return;
     }
     counters.bytes_read += *got;
+    state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
     }
     const bytes data = buffer.first(*got);
-    deliver([&] { kind_.table->on_data(state_.session, state_.self, data); });
+    deliver([&] {
+        if (descriptors.empty()) {
+            kind_.table->on_data(state_.session, state_.self, data);
+        } else {
+            kind_.table->on_data_with_descriptors(state_.session, state_.self, data,
+                                                  std::move(descriptors));
+        }
+    });
     if (is(flag_readable) && can_read()) {
         io.queue_resume(place_);
     }
@@ -189,8 +193,7 @@ write_status connection::write(bytes data) {
         return write_status::ok;
     }
     if (state_.queue != nullptr || is(flag_connecting)) {
-        if (unsent() > kind_.limits.queue_max) {
-            end(close_reason::failed, make_error_code(errc::send_queue_full));
+        if (is_queue_full()) {
             return write_status::refused;
         }
         if (!queue_rest(data)) {
@@ -201,6 +204,21 @@ write_status connection::write(bytes data) {
     } else if (!keep_for_end_of_turn(data)) {
         send_now(data);
     }
+    return after_write();
+}
+
+/// A queue that is past its limit ends the connection.
+bool connection::is_queue_full() noexcept {
+    const auto overhead = state_.queue == nullptr ? 0 : state_.queue->overhead();
+    if (unsent() + overhead <= kind_.limits.queue_max) {
+        return false;
+    }
+    end(close_reason::failed, make_error_code(errc::send_queue_full));
+    return true;
+}
+
+/// Pauses reading above the high mark.
+write_status connection::after_write() {
     if (unsent() > kind_.limits.queue_high) {
         if (state_.queue == nullptr && state_.pending_size != 0) {
             send_now({});
@@ -217,19 +235,21 @@ write_status connection::write(bytes data) {
 /// or another connection's bytes lie between.
 bool connection::keep_for_end_of_turn(bytes data) {
     auto& arena = core_.io().arena();
-    if (data.size() > copied_bytes_max ||
-        (state_.pending_size != 0 && state_.pending_offset + state_.pending_size != arena.end())) {
-        return false;
-    }
-    const auto offset = arena.append(data);
-    if (!offset) {
+    const auto size = state_.pending_size + data.size();
+    if (data.size() > copied_bytes_max || size > pending_bytes_max) {
         return false;
     }
     if (state_.pending_size == 0) {
-        state_.pending_offset = *offset;
+        const auto place = arena.begin(data);
+        if (!place) {
+            return false;
+        }
+        state_.pending_place = *place;
         core_.io().queue_output(place_);
+    } else if (!arena.append(data, state_.pending_place, state_.pending_size)) {
+        return false;
     }
-    state_.pending_size += static_cast<std::uint32_t>(data.size());
+    state_.pending_size = static_cast<std::uint16_t>(size);
     return true;
 }
 
@@ -244,7 +264,7 @@ void connection::on_flush(slot& place) {
 /// queued.
 void connection::send_now(bytes data) {
     auto& io = core_.io();
-    const bytes pending = io.arena().view(state_.pending_offset, state_.pending_size);
+    const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
     const std::array parts = {pending, data};
     ++io.counters().writes;
@@ -259,6 +279,9 @@ void connection::send_now(bytes data) {
     }
     const auto count = sent ? *sent : 0;
     io.counters().bytes_written += count;
+    if (count != 0) {
+        state_.activity.said(io.tick_now());
+    }
     if (count == pending.size() + data.size()) {
         output_sent();
         return;
@@ -297,9 +320,7 @@ bool connection::queue_rest(bytes data) noexcept {
 void connection::drain_queue() {
     auto& io = core_.io();
     auto& queue = *state_.queue;
-    const auto wanted_bytes = queue.size();
-    ++io.counters().writes;
-    const auto sent = core_.system().send(place_.fd, queue.front());
+    const auto sent = send_front();
     if (const auto shortage = shortage_of(sent)) {
         send_later(shortage);
         return;
@@ -312,12 +333,10 @@ void connection::drain_queue() {
         }
         return;
     }
-    io.counters().bytes_written += *sent;
-    io.counters().queued_bytes -= *sent;
-    queue.consume(*sent);
+    state_.activity.said(io.tick_now());
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
-    if (*sent == wanted_bytes) {
+    if (queue.empty()) {
         delete std::exchange(state_.queue, nullptr);
         update_interest();
         output_sent();
@@ -379,6 +398,8 @@ void connection::output_sent() {
         static_cast<void>(core_.system().shutdown_write(place_.fd));
         if (is(flag_read_ended)) {
             end(close_reason::ended);
+        } else if (kind_.limits.shutdown > duration::zero()) {
+            begin_phase(kind_.limits.shutdown);
         }
     }
 }
@@ -391,7 +412,7 @@ void connection::write_failed(std::error_code error) {
         end(close_reason::failed, error);
         return;
     }
-    state_.failure = error;
+    state_.fail_with(error);
     set(flag_write_dead | flag_readable);
     core_.io().queue_resume(place_);
 }

@@ -1,5 +1,7 @@
 #include <sockeye/reply_policy.hpp>
 
+#include "base/platform.hpp"
+#include "net/keyed_table.hpp"
 #include "net/source_table.hpp"
 
 #include <algorithm>
@@ -8,8 +10,6 @@
 #include <limits>
 #include <random>
 #include <utility>
-
-#include <netinet/in.h>
 
 namespace sockeye {
 namespace {
@@ -64,16 +64,14 @@ bool allows_ip6(const endpoint& sender) noexcept {
 }
 
 /// What one household has: a /24, or a /64.
-std::uint64_t network_of(const endpoint& sender) noexcept {
-    const auto ip4 =
-        sender.family() == AF_INET ? std::optional(ip4_of(sender)) : mapped_ip4(sender);
-    // No /64 that is routed begins so.
-    return ip4 ? std::uint64_t{0xffff} << 48 | *ip4 >> 8 : half_of(ip6_of(sender).sin6_addr, 0);
+source_id network_of(const endpoint& sender) noexcept {
+    const bool is_ip4 = sender.family() == AF_INET || mapped_ip4(sender);
+    return is_ip4 ? source_of(sender) & ~source_id{0xff} : source_of(sender);
 }
 
-std::uint64_t hash_of_payload(const keyed_hash& hash, bytes payload) noexcept {
+std::uint64_t hash_of_payload(const hash_key& key, bytes payload) noexcept {
     const auto size = std::rotl(std::uint64_t{payload.size()}, 32);
-    return hash(payload.first(std::min(payload.size(), compared_bytes_max))) ^ size;
+    return keyed_hash(key, payload.first(std::min(payload.size(), compared_bytes_max))) ^ size;
 }
 
 /// A rate with bursts of a second's worth. See: the generic cell rate algorithm, ITU-T I.371.
@@ -115,53 +113,14 @@ std::uint64_t drawn_secret() {
 
 } // namespace
 
-std::uint64_t keyed_hash::operator()(std::span<const std::byte> data) const noexcept {
-    std::uint64_t v0 = key_[0] ^ 0x736f'6d65'7073'6575;
-    std::uint64_t v1 = key_[1] ^ 0x646f'7261'6e64'6f6d;
-    std::uint64_t v2 = key_[0] ^ 0x6c79'6765'6e65'7261;
-    std::uint64_t v3 = key_[1] ^ 0x7465'6462'7974'6573;
-    const auto round = [&] {
-        v0 += v1;
-        v1 = std::rotl(v1, 13) ^ v0;
-        v0 = std::rotl(v0, 32);
-        v2 += v3;
-        v3 = std::rotl(v3, 16) ^ v2;
-        v0 += v3;
-        v3 = std::rotl(v3, 21) ^ v0;
-        v2 += v1;
-        v1 = std::rotl(v1, 17) ^ v2;
-        v2 = std::rotl(v2, 32);
-    };
-    const auto last = std::uint64_t{data.size()} << 56;
-    for (; data.size() >= sizeof(std::uint64_t); data = data.subspan(sizeof(std::uint64_t))) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, data.data(), sizeof word);
-        v3 ^= word;
-        round();
-        v0 ^= word;
-    }
-    std::uint64_t rest = 0;
-    if (!data.empty()) {
-        std::memcpy(&rest, data.data(), data.size());
-    }
-    v3 ^= rest ^ last;
-    round();
-    v0 ^= rest ^ last;
-    v2 ^= 0xff;
-    round();
-    round();
-    round();
-    return v0 ^ v1 ^ v2 ^ v3;
-}
-
 struct reply_policy::tables {
     tables(std::size_t sources_max, std::uint64_t secret)
-        : hash(secret), sources(sources_max, secret), peers(sources_max, secret + 1) {}
+        : key{secret, ~secret}, sources(sources_max, secret), peers(sources_max, secret + 1) {}
 
-    keyed_hash hash;
+    hash_key key;
     bucket all;
-    source_table<bucket> sources;
-    source_table<conversation> peers;
+    keyed_table<bucket> sources;
+    keyed_table<conversation> peers;
 };
 
 reply_policy::reply_policy(reply_options options) : options_(std::move(options)) {}
@@ -218,26 +177,25 @@ reply_verdict reply_policy::judge_public(const datagram& in, bytes reply, time_p
         tables_ = std::make_unique<tables>(options_.sources_max, secret);
     }
     const auto time = now.time_since_epoch().count();
-    const auto& hash = tables_->hash;
+    const auto& key = tables_->key;
     const auto* const name = reinterpret_cast<const std::byte*>(in.peer->data());
-    auto& with = tables_->peers[hash({name, in.peer->size()})];
+    auto& with = tables_->peers[keyed_hash(key, {name, in.peer->size()})];
     if (time < with.quiet_until) {
         return reply_verdict::looping;
     }
-    if (with.last_sent != 0 && hash_of_payload(hash, in.data) == with.last_sent &&
+    if (with.last_sent != 0 && hash_of_payload(key, in.data) == with.last_sent &&
         repeats_too_often(with, time, options_.repeats_per_second)) {
         with.quiet_until = time + options_.quiet_time.count();
         return reply_verdict::looping;
     }
-    const auto network = network_of(*in.peer);
-    auto& source = tables_->sources[hash(std::as_bytes(std::span(&network, 1)))];
+    auto& source = tables_->sources[keyed_hash(key, network_of(*in.peer))];
     if (!source.has_room(time, options_.replies_per_source) ||
         !tables_->all.has_room(time, options_.replies_per_second)) {
         return reply_verdict::rate_limited;
     }
     source.take(time, options_.replies_per_source);
     tables_->all.take(time, options_.replies_per_second);
-    with.last_sent = hash_of_payload(hash, reply);
+    with.last_sent = hash_of_payload(key, reply);
     return reply_verdict::allowed;
 }
 

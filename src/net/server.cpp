@@ -22,17 +22,15 @@ void set_paused(server_core* self, bool is_paused) {
     }
 }
 
-void on_drain_over(void* owner, std::uint64_t) {
-    auto& self = *static_cast<server_core*>(owner);
-    self.drain = 0;
-    self.group.for_each(self.core.io(), [](slot& place) { connection(place).abort(); });
+result<unique_fd> released(server_core* self) {
+    return self == nullptr ? std::errc::not_connected : self->release_listening();
 }
 
 } // namespace
 
-result<server> start_server(sockeye::loop& owner, const endpoint_argument& local,
+result<server> start_server(sockeye::loop& owner, listen_argument local,
                             const serve_options& options, session_source source) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
@@ -62,15 +60,14 @@ void server::close() {
     core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
 }
 
-void server::drain(duration deadline) {
-    if (core_ == nullptr) {
-        return;
+void server::drain(duration deadline, unique_function<void()> on_drained) {
+    if (core_ != nullptr) {
+        core_->start_drain(deadline, std::move(on_drained));
     }
-    if (core_->group.count() != 0) {
-        core_->core.timers().cancel(std::exchange(core_->drain, 0));
-        core_->drain = core_->core.start_timer(deadline, {on_drain_over, core_, 0});
-    }
-    core_->stop_listening();
+}
+
+result<unique_fd> server::release_listener() {
+    return released(core_);
 }
 
 void server::pause() {
@@ -84,7 +81,7 @@ void server::resume() {
 void server::detach() noexcept {
     if (auto* const core = std::exchange(core_, nullptr)) {
         core->is_detached = true;
-        if (core->listening == 0 && core->group.count() == 0) {
+        if (core->listening == 0 && core->group.count() == 0 && core->drained == 0) {
             server_core::give_up(core);
         }
     }
@@ -102,9 +99,9 @@ result<endpoint> server::local_endpoint() const {
     return endpoint_of(core_);
 }
 
-result<listener> listener::open(sockeye::loop& owner, const endpoint_argument& local,
+result<listener> listener::open(sockeye::loop& owner, listen_argument local,
                                 const listen_options& options, handler on_accept) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
@@ -123,12 +120,26 @@ listener::~listener() {
     server_core::let_go(core_);
 }
 
+void listener::close() noexcept {
+    if (core_ != nullptr) {
+        core_->stop_listening();
+    }
+}
+
+result<unique_fd> listener::release() {
+    return released(core_);
+}
+
 void listener::pause() {
     set_paused(core_, true);
 }
 
 void listener::resume() {
     set_paused(core_, false);
+}
+
+bool listener::is_listening() const noexcept {
+    return core_ != nullptr && core_->listening != 0;
 }
 
 result<endpoint> listener::local_endpoint() const {

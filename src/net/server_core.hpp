@@ -2,10 +2,12 @@
 
 #include "net/connection.hpp"
 #include "net/socket_file.hpp"
+#include "net/source_table.hpp"
 
 #include <sockeye/serve.hpp>
 
 #include <memory>
+#include <vector>
 
 namespace sockeye {
 
@@ -33,20 +35,36 @@ struct server_core : retirable {
     duration back_off = duration::zero();
     timer_id retry = 0;
     timer_id drain = 0;
+    unique_function<void()> on_drained;
+    slot_key drained = 0; ///< of the slot that calls on_drained; 0 where nobody asked
+
+    std::shared_ptr<source_table> sources;  ///< null where sources have no limit of their own
+    std::vector<source_id> source_of_slots; ///< by the index of the connection's slot
 
     [[nodiscard]] slot* place() noexcept { return core.io().find(listening); }
-    [[nodiscard]] std::error_code listen_on(const endpoint& local);
+    [[nodiscard]] std::error_code listen_on(listen_argument local);
     void accept_some();
     void update_interest();
     void stop_listening() noexcept;
+    /// See server::release_listener.
+    result<unique_fd> release_listening();
+    /// See server::drain.
+    void start_drain(duration deadline, unique_function<void()> handler);
     /// Everything ends in silence; the memory goes when no handler of it runs.
     static void give_up(server_core* server) noexcept;
     /// The same, but the connections live on without it.
     static void let_go(server_core* server) noexcept;
 
 private:
-    [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
-    void welcome(owned_fd fd);
+    [[nodiscard]] std::error_code set_options(int fd, int family);
+    template <typename Make>
+    [[nodiscard]] std::error_code listen_with(Make&& make);
+    result<owned_fd> listening_socket(const endpoint& local);
+    result<owned_fd> adopted_socket(unique_fd adopted);
+    [[nodiscard]] std::error_code limit_sources();
+    void welcome(owned_fd fd, const endpoint& peer);
+    result<slot*> begin(owned_fd fd, source_id from);
+    void leave_source(const slot& place) noexcept;
     [[nodiscard]] std::error_code make_session(connection link);
     [[nodiscard]] bool may_accept_on(std::error_code error);
     void shed_one();
@@ -60,12 +78,17 @@ private:
     static void on_relief(slot& place);
     static void on_loop_end(slot& place) noexcept;
     static void on_retry(void* server, std::uint64_t);
-    static void on_connection_gone(connection_group& group);
+    static void on_connection_gone(connection_group& group, const slot& gone);
+    static void on_drain_over(void* server, std::uint64_t);
+    static void tell_drained(slot& place);
+    static void free_drained(slot& place) noexcept;
+    void forget_drained() noexcept;
     static const slot_operations listening_operations;
+    static const slot_operations drained_operations;
 };
 
 /// Makes a server_core that listens on `local`. Errors: as serve.
-result<std::unique_ptr<server_core>> open_server(loop& owner, const endpoint_argument& local,
+result<std::unique_ptr<server_core>> open_server(loop& owner, listen_argument local,
                                                  const listen_options& options);
 
 } // namespace sockeye

@@ -1,69 +1,61 @@
 #pragma once
 
-#include <algorithm>
+#include <sockeye/endpoint.hpp>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
-#include <vector>
+#include <unordered_map>
 
 namespace sockeye {
 
-/// A hash that nobody can steer who does not know its key. See: SipHash-1-3 (Aumasson, Bernstein).
-class keyed_hash {
-public:
-    explicit keyed_hash(std::uint64_t secret) noexcept
-        : key_{secret, secret * 0x9e37'79b9'7f4a'7c15 ^ 0x6a09'e667'f3bc'c908} {}
+/// Where a connection comes from: an IPv4 address or the /64 of an IPv6 one, which is what one
+/// subscriber is given. See: RFC 6177.
+using source_id = std::uint64_t;
 
-    [[nodiscard]] std::uint64_t operator()(std::span<const std::byte> data) const noexcept;
+/// Of whom there is no address. As a prefix it would be one of multicast, which connects to nobody.
+inline constexpr source_id no_source = ~source_id{0};
 
-private:
-    std::uint64_t key_[2];
-};
+/// The source of `peer`; an IPv4 address that is written as an IPv6 one is the IPv4 address.
+[[nodiscard]] source_id source_of(const endpoint& peer) noexcept;
 
-/// Entries by a hash of what they are about, in bounded memory: where there is no room, a new one
-/// takes the place of another by chance, so that nobody can choose whom to drive out.
-template <typename Value>
+/// What a hash is mixed with, so that no peer can choose where its address lands.
+using hash_key = std::array<std::uint64_t, 2>;
+
+/// SipHash-1-3. See: Aumasson and Bernstein, "SipHash: a fast short-input PRF".
+[[nodiscard]] std::uint64_t keyed_hash(const hash_key& key,
+                                       std::span<const std::byte> data) noexcept;
+/// That of the eight bytes of `value`, the lowest first.
+[[nodiscard]] std::uint64_t keyed_hash(const hash_key& key, std::uint64_t value) noexcept;
+
+/// How many connections each source has open. It holds those sources only that have any.
+/// Threads: any, for the servers of several loops may share one.
 class source_table {
 public:
-    /// Throws bad_alloc.
-    source_table(std::size_t entries_max, std::uint64_t secret)
-        : entries_((std::max(entries_max, ways) + ways - 1) / ways * ways), chance_(secret) {}
+    source_table(std::size_t each_max, const hash_key& key)
+        : each_max_(each_max), open_(0, hasher{key}) {}
 
-    /// The entry of `hash`; a new one is default-made.
-    [[nodiscard]] Value& operator[](std::uint64_t hash) noexcept {
-        const auto first = hash % (entries_.size() / ways) * ways;
-        const auto group = std::span(entries_).subspan(first, ways);
-        for (auto& one : group) {
-            if (one.is_used && one.hash == hash) {
-                return one.value;
-            }
-        }
-        const auto unused = std::ranges::find(group, false, &entry::is_used);
-        auto& taken = unused != group.end() ? *unused : group[draw() % ways];
-        taken = {hash, true, {}};
-        return taken.value;
-    }
+    /// Counts one more of `source`; false where it has its share. Throws bad_alloc, and then
+    /// nothing has changed.
+    [[nodiscard]] bool enter(source_id source);
+    /// Requires: it entered.
+    void leave(source_id source) noexcept;
 
-    [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t sources() const;
 
 private:
-    static constexpr std::size_t ways = 8;
-    struct entry {
-        std::uint64_t hash = 0;
-        bool is_used = false;
-        Value value{};
+    struct hasher {
+        hash_key key;
+        std::size_t operator()(source_id source) const noexcept {
+            return static_cast<std::size_t>(keyed_hash(key, source));
+        }
     };
 
-    /// See: splitmix64 (Steele, Lea, Flood, 2014).
-    std::uint64_t draw() noexcept {
-        auto mixed = (chance_ += 0x9e37'79b9'7f4a'7c15);
-        mixed = (mixed ^ mixed >> 30) * 0xbf58'476d'1ce4'e5b9;
-        mixed = (mixed ^ mixed >> 27) * 0x94d0'49bb'1331'11eb;
-        return mixed ^ mixed >> 31;
-    }
-
-    std::vector<entry> entries_;
-    std::uint64_t chance_;
+    std::size_t each_max_;
+    mutable std::mutex guard_; // of what follows
+    std::unordered_map<source_id, std::size_t, hasher> open_;
 };
 
 } // namespace sockeye

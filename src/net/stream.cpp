@@ -77,6 +77,12 @@ write_status stream::write(bytes data) {
     return place == nullptr ? write_status::refused : connection(*place).write(data);
 }
 
+write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused
+                            : connection(*place).write(data, std::move(descriptors));
+}
+
 void stream::shutdown() {
     with(*this, [](connection link) { link.shutdown(); });
 }

@@ -74,6 +74,9 @@ bool host::is_pollable(int fd) const noexcept {
 }
 
 result<owned_fd> host::socket(transport kind, int family) {
+    if (kind == transport::icmp) {
+        return noted<owned_fd>("socket", -1, failure(EOPNOTSUPP)); // nobody here answers echos
+    }
     if (world_.strikes(world_.faults.no_descriptors, world_.injected.no_descriptors)) {
         return noted<owned_fd>("socket", -1, failure(EMFILE));
     }
@@ -83,6 +86,10 @@ result<owned_fd> host::socket(transport kind, int family) {
         world_.destroy(made.id);
     }
     return noted("socket", -1, std::move(fd));
+}
+
+result<std::uint64_t> host::random_bits() {
+    return noted<std::uint64_t>("random_bits", -1, world_.random.next());
 }
 
 result<owned_fd> host::reserve() {
@@ -164,6 +171,9 @@ std::error_code host::set_option(int fd, socket_option option, int value) {
     case socket_option::linger_reset:
         it->resets_on_close = value != 0;
         break;
+    case socket_option::defer_accept:
+    case socket_option::is_listening:
+        return noted("set_option", fd, make_error_code(std::errc::not_supported));
     }
     return noted("set_option", fd, std::error_code());
 }
@@ -188,9 +198,13 @@ result<int> host::get_option(int fd, socket_option option) {
         case socket_option::receive_buffer:
             return static_cast<int>(it->receive_buffer);
         case socket_option::linger_reset:
+            return it->resets_on_close;
+        case socket_option::is_listening:
+            return it->state == phase::listening;
+        case socket_option::defer_accept:
             break;
         }
-        return it->resets_on_close;
+        return 0;
     }();
     return noted<int>("get_option", fd, value);
 }

@@ -64,12 +64,15 @@ public:
     std::error_code prepare(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
     time_point now() override;
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override { return 0; }
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::optional<duration> time_to_resolve() override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
@@ -223,6 +226,9 @@ private:
         return outcome;
     }
     static std::int64_t number_of(const owned_fd& made) noexcept { return made.get(); }
+    static std::int64_t number_of(const std::vector<endpoint>& found) noexcept {
+        return static_cast<std::int64_t>(found.size());
+    }
     static std::int64_t number_of(const endpoint& found) noexcept { return found.size(); }
     static std::int64_t number_of(const datagram_error& told) noexcept {
         return told.error.value();

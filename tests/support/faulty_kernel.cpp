@@ -173,6 +173,46 @@ result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> 
     return met->at_most == 0 ? 0 : forwarding_kernel::send_gathered(fd, parts);
 }
 
+result<std::size_t> faulty_kernel::send_with_descriptors(int fd, bytes source,
+                                                         std::span<const int> descriptors) {
+    const spared_allocations spared;
+    const std::array sources = {source};
+    const auto* const met = plan.meet(seam_call::send_with_descriptors, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::send_with_descriptors(fd, source, descriptors);
+        note_stray(seam_call::send_with_descriptors, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::writable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return met->at_most == 0 ? 0
+                             : forwarding_kernel::send_with_descriptors(
+                                   fd, front_of(sources, met->at_most)[0], descriptors);
+}
+
+result<std::size_t> faulty_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                                            std::vector<unique_fd>& descriptors) {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::receive_with_descriptors, fd);
+    if (met == nullptr) {
+        auto said = forwarding_kernel::receive_with_descriptors(fd, target, descriptors);
+        note_stray(seam_call::receive_with_descriptors, error_of(said));
+        return said;
+    }
+    if (!met->error || is_would_block(met->error)) {
+        owe(fd, interest::readable);
+    }
+    if (met->error) {
+        return met->error;
+    }
+    return forwarding_kernel::receive_with_descriptors(
+        fd, target.first(std::min(target.size(), met->at_most)), descriptors);
+}
+
 result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
                                                      datagram_batch& batch) {
     const auto before = plan.met();
@@ -249,6 +289,11 @@ result<file_identity> faulty_kernel::identify(std::string_view path) {
 std::error_code faulty_kernel::remove_file(std::string_view path) {
     return answer(seam_call::remove_file, any_descriptor,
                   [&] { return forwarding_kernel::remove_file(path); });
+}
+
+result<std::uint64_t> faulty_kernel::random_bits() {
+    return answer(seam_call::random_bits, any_descriptor,
+                  [&] { return forwarding_kernel::random_bits(); });
 }
 
 result<owned_fd> faulty_kernel::reserve() {

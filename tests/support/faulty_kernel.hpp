@@ -59,6 +59,11 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, sockeye::bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const sockeye::bytes> sources) override;
+    result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
+                                              std::span<const int> descriptors) override;
+    result<std::size_t>
+    receive_with_descriptors(int fd, std::span<std::byte> target,
+                             std::vector<sockeye::unique_fd>& descriptors) override;
     result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                           sockeye::datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
@@ -71,6 +76,7 @@ public:
     std::error_code prepare(int fd) override;
     result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    result<std::uint64_t> random_bits() override;
     result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     result<sockeye::wake_channel> make_wake_channel() override;

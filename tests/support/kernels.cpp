@@ -8,6 +8,10 @@ sockeye::result<sockeye::owned_fd> forwarding_kernel::socket(sockeye::transport 
     return inner_.socket(kind, family);
 }
 
+sockeye::result<sockeye::owned_fd> forwarding_kernel::raw_socket(int family, int protocol) {
+    return inner_.raw_socket(family, protocol);
+}
+
 std::error_code forwarding_kernel::bind(int fd, const sockeye::endpoint& local) {
     return inner_.bind(fd, local);
 }
@@ -44,6 +48,18 @@ sockeye::result<std::size_t> forwarding_kernel::send(int fd, sockeye::bytes sour
 sockeye::result<std::size_t>
 forwarding_kernel::send_gathered(int fd, std::span<const sockeye::bytes> sources) {
     return inner_.send_gathered(fd, sources);
+}
+
+sockeye::result<std::size_t>
+forwarding_kernel::send_with_descriptors(int fd, sockeye::bytes source,
+                                         std::span<const int> descriptors) {
+    return inner_.send_with_descriptors(fd, source, descriptors);
+}
+
+sockeye::result<std::size_t>
+forwarding_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
+                                            std::vector<sockeye::unique_fd>& descriptors) {
+    return inner_.receive_with_descriptors(fd, target, descriptors);
 }
 
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
@@ -122,6 +138,10 @@ std::error_code forwarding_kernel::remove_file(std::string_view path) {
     return inner_.remove_file(path);
 }
 
+sockeye::result<std::uint64_t> forwarding_kernel::random_bits() {
+    return inner_.random_bits();
+}
+
 sockeye::result<sockeye::owned_fd> forwarding_kernel::reserve() {
     return inner_.reserve();
 }
@@ -144,6 +164,19 @@ void forwarding_kernel::drain(int reader) noexcept {
 
 unsigned forwarding_kernel::fork_count() {
     return inner_.fork_count();
+}
+
+sockeye::result<std::vector<sockeye::endpoint>>
+forwarding_kernel::resolve(const sockeye::host_query& wanted) {
+    return inner_.resolve(wanted);
+}
+
+std::optional<sockeye::duration> forwarding_kernel::time_to_resolve() {
+    return inner_.time_to_resolve();
+}
+
+std::error_code forwarding_kernel::start_thread(sockeye::unique_function<void()> work) {
+    return inner_.start_thread(std::move(work));
 }
 
 std::error_code forwarding_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,

@@ -13,6 +13,7 @@ public:
     explicit forwarding_kernel(sockeye::kernel& inner = sockeye::system_kernel()) : inner_(inner) {}
 
     sockeye::result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
+    sockeye::result<sockeye::owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
     std::error_code listen(int fd, int backlog) override;
     sockeye::result<sockeye::owned_fd> accept(int fd, sockeye::transport kind,
@@ -24,6 +25,11 @@ public:
     sockeye::result<std::size_t> send(int fd, sockeye::bytes source) override;
     sockeye::result<std::size_t> send_gathered(int fd,
                                                std::span<const sockeye::bytes> sources) override;
+    sockeye::result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
+                                                       std::span<const int> descriptors) override;
+    sockeye::result<std::size_t>
+    receive_with_descriptors(int fd, std::span<std::byte> target,
+                             std::vector<sockeye::unique_fd>& descriptors) override;
     sockeye::result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                                    sockeye::datagram_batch& batch) override;
     sockeye::result<std::size_t>
@@ -47,12 +53,17 @@ public:
     std::error_code prepare(int fd) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
+    sockeye::result<std::uint64_t> random_bits() override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override;
+    sockeye::result<std::vector<sockeye::endpoint>>
+    resolve(const sockeye::host_query& wanted) override;
+    std::optional<sockeye::duration> time_to_resolve() override;
+    std::error_code start_thread(sockeye::unique_function<void()> work) override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;

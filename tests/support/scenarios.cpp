@@ -59,7 +59,7 @@ std::string stage::local(transport kind) const {
         return "udp://127.0.0.1:0";
     case transport::unix_stream:
         return "unix:" + path;
-    case transport::unix_datagram:
+    default:
         break;
     }
     return "unix-dgram:" + path;

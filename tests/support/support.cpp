@@ -247,6 +247,30 @@ raised_descriptor_limit::~raised_descriptor_limit() {
     ::setrlimit(RLIMIT_NOFILE, &before_);
 }
 
+lowered_descriptor_limit::lowered_descriptor_limit(int spare) {
+    if (::getrlimit(RLIMIT_NOFILE, &before_) != 0) {
+        refuse("getrlimit");
+    }
+    // UBSan opens a pipe when it first meets a type behind a virtual call; it shall be now.
+    const auto& errors = std::system_category();
+    static_cast<void>(std::error_code(EMFILE, errors) == std::errc::too_many_files_open);
+    const auto used = static_cast<rlim_t>(open_descriptors().back() + 1);
+    // Numbers below the highest one may be free: they are filled.
+    do {
+        fill_.push_back(make_duplicate(0));
+    } while (static_cast<rlim_t>(fill_.back().get()) < used);
+    fill_.pop_back();
+    rlimit lowered = before_;
+    lowered.rlim_cur = used + static_cast<rlim_t>(spare);
+    if (::setrlimit(RLIMIT_NOFILE, &lowered) != 0) {
+        refuse("setrlimit");
+    }
+}
+
+lowered_descriptor_limit::~lowered_descriptor_limit() {
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+}
+
 bool turn_until(const std::function<bool()>& fact, const std::function<void()>& turn) {
     const auto deadline = std::chrono::steady_clock::now() + generous_deadline;
     while (!fact()) {

@@ -62,6 +62,19 @@ private:
     rlimit before_ = {};
 };
 
+/// Leaves this process room for `spare` more descriptors, as long as it lives.
+class lowered_descriptor_limit {
+public:
+    explicit lowered_descriptor_limit(int spare);
+    lowered_descriptor_limit(const lowered_descriptor_limit&) = delete;
+    lowered_descriptor_limit& operator=(const lowered_descriptor_limit&) = delete;
+    ~lowered_descriptor_limit();
+
+private:
+    rlimit before_ = {};
+    std::vector<sockeye::unique_fd> fill_;
+};
+
 /// A folder that goes with the test.
 class scratch_folder {
 public:
@@ -83,5 +96,15 @@ private:
 [[nodiscard]] int run_in_child(const std::function<int()>& body);
 /// For a child whose end is expected: what it says of it is not the test's.
 void silence_errors();
+
+/// Under a sanitizer all is slow, and long repetitions are shorter.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool is_sanitized = true;
+#else
+inline constexpr bool is_sanitized = false;
+#endif
+[[nodiscard]] constexpr int repetitions(int whole) noexcept {
+    return is_sanitized ? whole / 10 : whole;
+}
 
 } // namespace support

@@ -27,6 +27,7 @@ constexpr floor_row floors[] = {
     {"include/sockeye/time.hpp", 0},
     {"include/sockeye/unique_fd.hpp", 0},
     {"include/sockeye/unique_function.hpp", 0},
+    {"include/sockeye/inherited.hpp", 1},
     {"include/sockeye/interest.hpp", 1},
     {"include/sockeye/simulation_options.hpp", 1},
     {"include/sockeye/loop.hpp", 3},
