@@ -5,21 +5,24 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace sockeye {
 
 /// A datagram that the system did not take yet.
 struct waiting_datagram {
-    endpoint peer; ///< unknown: that of the socket
-    endpoint local;
+    endpoint peer;                   ///< unknown: that of the socket
+    std::unique_ptr<endpoint> local; ///< of few
     std::vector<std::byte> data;
     std::uint16_t segment_size;
     std::uint8_t ttl;
     ecn mark;
 
     [[nodiscard]] datagram view() const noexcept;
-    [[nodiscard]] std::size_t cost() const noexcept { return sizeof *this + data.size(); }
+    [[nodiscard]] std::size_t cost() const noexcept {
+        return sizeof *this + data.size() + (local ? sizeof *local : 0);
+    }
 };
 
 /// Datagrams that wait, in order, within a bound of bytes. Each costs its entry beside its bytes,
