@@ -243,6 +243,8 @@ std::string_view name_of(transport carrier) noexcept {
         return "unix";
     case transport::unix_datagram:
         return "unix-dgram";
+    case transport::unix_seqpacket:
+        return "unix-seqpacket";
     }
     return "";
 }

@@ -4,6 +4,7 @@
 #include "support/conformance.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -288,7 +290,8 @@ namespace {
 /// Takes random steps, also inside handlers, and compares with a std::multimap.
 class model_run {
 public:
-    explicit model_run(std::uint64_t seed) : random_(seed) {
+    /// Deadlines and steps of time reach up to `range` nanoseconds.
+    model_run(std::uint64_t seed, std::uint64_t range) : random_(seed), range_(range) {
         heard_.hear = [this](std::uint64_t key) { on_fire(key); };
     }
 
@@ -303,13 +306,27 @@ private:
     using model = std::multimap<time_point, entry>;
 
     std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+    /// Of every order of magnitude below `bound`.
+    std::int64_t length_below(std::uint64_t bound) {
+        const auto magnitude = below(static_cast<std::uint64_t>(std::bit_width(bound)));
+        return static_cast<std::int64_t>(below(std::min(bound, std::uint64_t{2} << magnitude)));
+    }
+    [[nodiscard]] time_point any_deadline() {
+        return now_ + sockeye::duration(length_below(range_)) - sockeye::duration(8);
+    }
+    model::iterator any_waiting() {
+        return std::next(waiting_.begin(), static_cast<std::ptrdiff_t>(
+                                               below(std::min<std::size_t>(waiting_.size(), 64))));
+    }
     void start();
+    void restart();
     void cancel();
     void fire();
     void on_fire(std::uint64_t key);
     void compare();
 
     std::mt19937_64 random_;
+    std::uint64_t range_;
     timer_queue queue_;
     listener heard_;
     model waiting_; ///< equal keys stay in the order of insertion
@@ -320,7 +337,7 @@ private:
 };
 
 void model_run::start() {
-    const auto deadline = now_ + sockeye::duration(static_cast<std::int64_t>(below(64)) - 8);
+    const auto deadline = any_deadline();
     const auto key = ++last_key_;
     const auto id = queue_.start(deadline, heard_.target(key));
     REQUIRE(id != 0);
@@ -337,17 +354,33 @@ void model_run::cancel() {
         past_.push_back(chosen->id);
         due_.erase(chosen);
     } else if (!waiting_.empty()) {
-        const auto chosen = std::next(
-            waiting_.begin(),
-            static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(waiting_.size(), 64))));
+        const auto chosen = any_waiting();
         REQUIRE(queue_.cancel(chosen->second.id));
         past_.push_back(chosen->second.id);
         waiting_.erase(chosen);
     }
 }
 
+void model_run::restart() {
+    if (!past_.empty() && below(4) == 0) {
+        REQUIRE_FALSE(queue_.restart(past_[below(past_.size())], now_));
+    }
+    const auto deadline = any_deadline();
+    if (!due_.empty() && below(2) == 0) {
+        const auto chosen = due_.begin() + static_cast<std::ptrdiff_t>(below(due_.size()));
+        REQUIRE(queue_.restart(chosen->id, deadline));
+        waiting_.emplace(deadline, *chosen);
+        due_.erase(chosen);
+    } else if (!waiting_.empty()) {
+        const auto chosen = any_waiting();
+        REQUIRE(queue_.restart(chosen->second.id, deadline));
+        waiting_.emplace(deadline, chosen->second);
+        waiting_.erase(chosen);
+    }
+}
+
 void model_run::fire() {
-    now_ += sockeye::duration(below(12));
+    now_ += sockeye::duration(length_below(range_ / 4));
     const auto budget = 1 + below(10);
     while (due_.size() < budget && !waiting_.empty() && waiting_.begin()->first <= now_) {
         due_.push_back(waiting_.begin()->second);
@@ -367,12 +400,17 @@ void model_run::on_fire(std::uint64_t key) {
     due_.pop_front();
     ++fired;
     for (auto steps = below(4); steps > 0; --steps) {
-        below(2) == 0 ? start() : cancel();
+        const auto kind = below(5);
+        kind < 2 ? start() : kind < 3 ? restart() : cancel();
     }
 }
 
 void model_run::compare() {
     REQUIRE(queue_.size() == waiting_.size());
+    // Being asked brings order into the queue: not always.
+    if (below(2) == 0) {
+        return;
+    }
     if (waiting_.empty()) {
         REQUIRE_FALSE(queue_.next());
     } else {
@@ -381,13 +419,16 @@ void model_run::compare() {
 }
 
 void model_run::step() {
-    switch (below(5)) {
+    switch (below(6)) {
     case 0:
     case 1:
         start();
         break;
     case 2:
         cancel();
+        break;
+    case 3:
+        restart();
         break;
     default:
         fire();
@@ -428,12 +469,82 @@ TEST_CASE("timer_queue: [209] a million timers start, are cancelled and fire in 
 
 TEST_CASE("timer_queue: [210] random use agrees with a model") {
     const support::rows covered({210});
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-        CAPTURE(seed);
-        model_run run(seed);
-        for (int step = 0; step < 100'000; ++step) {
-            run.step();
+    // From within one tick to centuries: every level of the wheel.
+    for (const unsigned bits : {5, 14, 22, 30, 40, 52}) {
+        for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+            CAPTURE(bits);
+            CAPTURE(seed);
+            model_run run(seed, std::uint64_t{1} << bits);
+            for (int step = 0; step < 50'000; ++step) {
+                run.step();
+            }
+            CHECK(run.fired > 5'000);
         }
-        CHECK(run.fired > 10'000);
     }
+}
+
+TEST_CASE("timer_queue: a restart moves a deadline, as a start after all others") {
+    timer_queue queue;
+    record_of_fires heard;
+    const auto first = queue.start(at(10'000'000), heard.target(1));
+    queue.start(at(20'000'000), heard.target(2));
+    CHECK(queue.restart(first, at(20'000'000)));
+    CHECK(queue.is_armed(first));
+    CHECK(queue.next() == at(20'000'000));
+    CHECK(queue.size() == 2);
+    CHECK(queue.fire_due(at(20'000'000), all) == 2);
+    CHECK(heard.fired == keys{2, 1});
+    CHECK_FALSE(queue.restart(first, at(30'000'000)));
+    CHECK_FALSE(queue.restart(0, at(30'000'000)));
+}
+
+TEST_CASE("timer_queue: the next deadline is exact, however far and however many") {
+    std::mt19937_64 random(3);
+    for (const std::size_t count : {1, 10, 1000, 100'000}) {
+        CAPTURE(count);
+        timer_queue queue;
+        record_of_fires heard;
+        std::set<std::int64_t> waiting;
+        std::int64_t now = 12'345'678'901'234;
+        CHECK(queue.fire_due(at(now), all) == 0);
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto due = now + static_cast<std::int64_t>(random() % 60'000'000'000);
+            queue.start(at(due), heard.target(i));
+            waiting.insert(due);
+        }
+        for (int step = 0; step < 1000 && !waiting.empty(); ++step) {
+            REQUIRE(queue.next() == at(*waiting.begin()));
+            now = *waiting.begin();
+            REQUIRE(queue.fire_due(at(now - 1), all) == 0);
+            REQUIRE(queue.fire_due(at(now), all) >= 1);
+            waiting.erase(waiting.begin());
+        }
+    }
+}
+
+TEST_CASE("timer_queue: a kept one has its room until it is released, and starts without memory") {
+    timer_queue queue;
+    record_of_fires heard;
+    const auto kept = queue.keep(heard.target(7));
+    CHECK_FALSE(queue.is_armed(kept));
+    CHECK_FALSE(queue.cancel(kept));
+    CHECK_FALSE(queue.next());
+    heard.fired.reserve(10);
+    const support::failing_allocations without_memory(1, all);
+    for (std::int64_t round = 1; round <= 3; ++round) {
+        CHECK_FALSE(queue.restart(kept, at(round * 100)));
+        CHECK(queue.is_armed(kept));
+        CHECK(queue.restart(kept, at(round * 100 + 1)));
+        CHECK(queue.size() == 1);
+        CHECK(queue.fire_due(at(round * 100), all) == 0);
+        CHECK(queue.fire_due(at(round * 100 + 1), all) == 1);
+        CHECK_FALSE(queue.is_armed(kept));
+    }
+    CHECK(heard.fired.size() == 3);
+    CHECK_FALSE(queue.restart(kept, at(1'000)));
+    queue.release(kept);
+    CHECK(queue.size() == 0);
+    CHECK_FALSE(queue.restart(kept, at(2'000)));
+    CHECK_FALSE(queue.is_armed(kept));
+    CHECK_FALSE(queue.next());
 }

@@ -124,6 +124,66 @@ TEST_CASE("timer: [202] a second start replaces the first") {
     });
 }
 
+TEST_CASE("timer: [202] restarts with the handler and the period it has") {
+    on_every_clocked_loop({202, 206}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        std::vector<duration> fired;
+        const auto note = [&] { fired.push_back(on.system.now() - start); };
+        timer one(on.loop);
+        SUBCASE("before it fires, and after") {
+            one.start_at(start + 5ms, note);
+            one.restart_at(start + 3ms);
+            CHECK_FALSE(on.loop.run());
+            one.restart(1ms);
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{3ms, 4ms});
+        }
+        SUBCASE("after a cancel") {
+            one.start_at(start + 5ms, note);
+            one.cancel();
+            CHECK_FALSE(one.is_armed());
+            one.restart_at(start - 1h);
+            CHECK(one.is_armed());
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{0ms});
+        }
+        SUBCASE("in its own handler") {
+            one.start_at(start + 1ms, [&] {
+                note();
+                if (fired.size() < 3) {
+                    one.restart(duration(fired.size() * 10ms));
+                }
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{1ms, 11ms, 31ms});
+        }
+        SUBCASE("with its period") {
+            one.start_every(10ms, [&] {
+                note();
+                if (fired.size() == 2) {
+                    one.restart(3ms);
+                } else if (fired.size() == 4) {
+                    one.cancel();
+                }
+            });
+            one.restart_at(start + 4ms);
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{4ms, 14ms, 17ms, 27ms});
+        }
+    });
+}
+
+TEST_CASE("timer: what has thrown and was not started again is dropped with its captures") {
+    on_every_clocked_loop({}, [](clocked_loop& on) {
+        const auto token = std::make_shared<int>(0);
+        timer one(on.loop);
+        one.start(1ms, [token] { throw std::runtime_error("thrown"); });
+        CHECK_THROWS_AS(static_cast<void>(on.loop.run()), std::runtime_error);
+        CHECK(token.use_count() == 1);
+        CHECK_FALSE(one.is_armed());
+    });
+}
+
 TEST_CASE("timer: [203] one cancelled or destroyed by another due in the same turn is silent") {
     on_every_clocked_loop({203}, [](clocked_loop& on) {
         timer first(on.loop);

@@ -76,7 +76,8 @@ public:
     /// From now on hears and talks to `peer` only. What waits for others is dropped.
     /// Errors: already_connected until disconnect(), errc::endpoint_..., what connect(2) says.
     std::error_code connect(const endpoint_argument& peer);
-    /// From now on hears and talks to everybody. Errors: not_connected.
+    /// From now on hears and talks to everybody, at the same port. Errors: not_connected;
+    /// address_in_use where the system had chosen the port and somebody took it meanwhile.
     std::error_code disconnect();
 
     /// Joins a multicast group, whose port does not matter.

@@ -17,8 +17,7 @@ struct timer_state;
 /// ticks that a busy loop missed are skipped, never made up in a burst. Setting the time of day
 /// changes nothing. Where a steady clock stops while the machine sleeps (Linux), timers do too.
 /// What is ready in the turn of a deadline is told before the timer, and may cancel it.
-/// Memory: the constructor and the first start may throw bad_alloc, and then nothing has changed.
-/// One that is armed, or whose handler runs, starts again without memory; so do repetitions.
+/// Memory: the constructor may throw bad_alloc; nothing else of it wants any.
 /// Lifetime: dies before its loop. A handler may restart, cancel or destroy its own timer.
 class timer {
 public:
@@ -31,6 +30,16 @@ public:
     void start(duration delay, unique_function<void()> handler);
     /// Calls `handler` every `period`. Requires: period > 0.
     void start_every(duration period, unique_function<void()> handler);
+    /// As start, at a point of time; what is past is the next turn. Reads no clock.
+    void start_at(time_point when, unique_function<void()> handler);
+
+    /// Starts again with the handler and period of the last start, which a timer keeps when it has
+    /// fired or was cancelled: `delay` from the beginning of this turn, loop::now(). What an idle
+    /// timeout does at each sign of life: reads no clock and costs a few nanoseconds.
+    /// Requires: was started, and its handler did not throw since then.
+    void restart(duration delay);
+    /// The same at a point of time.
+    void restart_at(time_point when);
     void cancel() noexcept;
 
     [[nodiscard]] bool is_armed() const noexcept;

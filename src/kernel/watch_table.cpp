@@ -53,17 +53,23 @@ std::error_code watch_table::check_modify(int fd, interest wanted) const noexcep
 }
 
 watched& watch_table::insert(int fd, interest wanted, std::uint64_t key) {
-    const auto needed = static_cast<std::size_t>(fd) + 1;
-    if (needed > entries_.size()) {
-        entries_.resize(std::max(needed, entries_.size() * 2));
+    const auto at = static_cast<std::size_t>(fd) / chunk_size;
+    if (at >= chunks_.size()) {
+        chunks_.resize(at + 1);
     }
-    auto& entry = entries_[needed - 1];
+    auto& chunk = chunks_[at];
+    if (chunk == nullptr) {
+        chunk = std::make_unique<std::array<watched, chunk_size>>();
+    }
+    auto& entry = (*chunk)[static_cast<std::size_t>(fd) % chunk_size];
     entry = {key, wanted, true, false, 0};
     return entry;
 }
 
 void watch_table::erase(int fd) noexcept {
-    entries_[static_cast<std::size_t>(fd)] = {};
+    if (auto* const entry = find(fd)) {
+        *entry = {};
+    }
 }
 
 watched* watch_table::find(int fd) noexcept {
@@ -71,10 +77,11 @@ watched* watch_table::find(int fd) noexcept {
 }
 
 const watched* watch_table::find(int fd) const noexcept {
-    if (fd < 0 || static_cast<std::size_t>(fd) >= entries_.size()) {
+    const auto at = static_cast<std::size_t>(fd) / chunk_size;
+    if (fd < 0 || at >= chunks_.size() || chunks_[at] == nullptr) {
         return nullptr;
     }
-    const auto& entry = entries_[static_cast<std::size_t>(fd)];
+    const auto& entry = (*chunks_[at])[static_cast<std::size_t>(fd) % chunk_size];
     return entry.is_active ? &entry : nullptr;
 }
 

@@ -3,8 +3,10 @@
 #include <sockeye/interest.hpp>
 #include <sockeye/time.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <vector>
@@ -38,10 +40,15 @@ public:
     [[nodiscard]] const watched* find(int fd) const noexcept;
 
     /// Room for descriptors below this number.
-    [[nodiscard]] int limit() const noexcept { return static_cast<int>(entries_.size()); }
+    [[nodiscard]] int limit() const noexcept {
+        return static_cast<int>(chunks_.size() * chunk_size);
+    }
 
 private:
-    std::vector<watched> entries_;
+    static constexpr std::size_t chunk_size = 256;
+
+    /// In chunks, so that growing neither copies the others nor makes room for twice as many.
+    std::vector<std::unique_ptr<std::array<watched, chunk_size>>> chunks_;
 };
 
 /// bad_file_descriptor, errc::not_pollable, or nothing where `fd` can be watched: the same

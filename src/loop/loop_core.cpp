@@ -183,12 +183,12 @@ std::error_code loop_core::turn(std::optional<duration> timeout) {
 
 std::error_code loop_core::work(std::optional<duration> timeout) {
     ++reactor_.counters().turns;
-    // What was written between turns must not wait for the next event.
-    reactor_.flush();
+    reactor_.flush_early();
     auto error = reactor_.dispatch(time_to_wait(timeout));
     if (!error) {
         error = broken_;
         run_timers();
+        reactor_.look_around();
         run_signals();
         run_posts();
         reactor_.measure_handlers();
@@ -212,7 +212,7 @@ void loop_core::free_retired() noexcept {
     }
 }
 
-std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout) const {
+std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout) {
     if (reactor_.has_work() || box_->is_pending.load(std::memory_order_acquire) ||
         posted_done_ != posted_.size()) {
         return duration::zero();
@@ -221,7 +221,7 @@ std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout)
     if (!due) {
         return timeout;
     }
-    const auto left = *due - const_cast<loop_core*>(this)->system().now();
+    const auto left = *due - system().now();
     return std::min(std::max(left, duration::zero()), timeout.value_or(forever));
 }
 
@@ -240,10 +240,7 @@ void loop_core::wait_without_timer(slot& place) noexcept {
 }
 
 void loop_core::run_timers() {
-    const auto due = timers_.next();
-    if (due && *due <= reactor_.now()) {
-        reactor_.counters().timers_fired += timers_.fire_due(reactor_.now(), timers_per_turn);
-    }
+    reactor_.counters().timers_fired += timers_.fire_due(reactor_.now(), timers_per_turn);
 }
 
 void loop_core::run_posts() {
@@ -293,7 +290,7 @@ void loop_core::remove_signal_state(signal_state& state) noexcept {
     }
 }
 
-std::optional<time_point> loop_core::next_deadline() const noexcept {
+std::optional<time_point> loop_core::next_deadline() noexcept {
     if (reactor_.has_work() || box_->is_pending.load(std::memory_order_acquire) ||
         posted_done_ != posted_.size()) {
         return reactor_.now();
@@ -301,9 +298,14 @@ std::optional<time_point> loop_core::next_deadline() const noexcept {
     return next_due();
 }
 
-std::optional<time_point> loop_core::next_due() const noexcept {
-    const auto due = timers_.next();
-    return relief_at_ ? std::min(*relief_at_, due.value_or(time_point::max())) : due;
+std::optional<time_point> loop_core::next_due() noexcept {
+    auto due = timers_.next();
+    for (const auto& other : {relief_at_, reactor_.next_look()}) {
+        if (other && (!due || *other < *due)) {
+            due = other;
+        }
+    }
+    return due;
 }
 
 void loop_core::caught(std::exception_ptr problem) {

@@ -84,7 +84,7 @@ public:
         }
     }
 
-    [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
+    [[nodiscard]] std::optional<time_point> next_deadline() noexcept;
 
     /// Throws bad_alloc.
     void add_signal_state(signal_state& state) { signals_.push_back(&state); }
@@ -111,14 +111,14 @@ private:
     [[nodiscard]] std::error_code check_callable() const;
     [[nodiscard]] std::error_code turn(std::optional<duration> timeout);
     [[nodiscard]] std::error_code work(std::optional<duration> timeout);
-    [[nodiscard]] std::optional<duration> time_to_wait(std::optional<duration> timeout) const;
+    [[nodiscard]] std::optional<duration> time_to_wait(std::optional<duration> timeout);
     void run_timers();
     void run_posts();
     void run_signals();
     void caught(std::exception_ptr problem);
     void rethrow_kept();
     void free_retired() noexcept;
-    [[nodiscard]] std::optional<time_point> next_due() const noexcept;
+    [[nodiscard]] std::optional<time_point> next_due() noexcept;
 
     static void on_wake(slot& place, const event& told);
     static void free_wake(slot& place) noexcept;

@@ -1,7 +1,7 @@
 #include "net/connection.hpp"
 
-#include "net/connecting.hpp"
 #include "net/shortage.hpp"
+#include "net/stream_extra.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -10,8 +10,6 @@
 
 namespace sockeye {
 namespace {
-
-constexpr duration half_closed_look_period = std::chrono::seconds(1);
 
 /// The last words to a session that has no connection any more, or never had one.
 struct farewell_state {
@@ -26,7 +24,7 @@ struct farewell_state {
 
 void say_farewell(slot& place) {
     auto& state = place.as<farewell_state>();
-    const close_info info = {.reason = state.reason, .error = state.error, .dropped_bytes = 0};
+    const close_info info = {.reason = state.reason, .error = state.error};
     if (state.table->on_close != nullptr) {
         state.core.call([&] { state.table->on_close(state.session, state.nobody, info); });
     }
@@ -55,13 +53,36 @@ void queue_farewell(slot& place, loop_core& core, const session_table& table, vo
 
 } // namespace
 
+std::error_code stream_state::failure() const noexcept {
+    switch (failure_origin) {
+    case error_origin::generic:
+        return {failure_value, std::generic_category()};
+    case error_origin::sockeye:
+        return {failure_value, sockeye_category()};
+    case error_origin::system:
+        break;
+    }
+    return {failure_value, std::system_category()};
+}
+
+void stream_state::fail_with(std::error_code error) noexcept {
+    const auto& from = error.category();
+    assert(from == std::generic_category() || from == sockeye_category() ||
+           from == std::system_category());
+    failure_value = error.value();
+    failure_origin = from == std::generic_category() ? error_origin::generic
+                     : from == sockeye_category()    ? error_origin::sockeye
+                                                     : error_origin::system;
+}
+
 const slot_operations& connection::operations() noexcept {
     static constexpr slot_operations all = {.ready = on_ready,
                                             .resume = on_resume,
                                             .flush = on_flush,
                                             .finish = on_finish,
                                             .destroy = on_loop_end,
-                                            .relieve = on_relief};
+                                            .relieve = on_relief,
+                                            .look = on_look};
     return all;
 }
 
@@ -71,6 +92,7 @@ slot& connection::make(stream_kind& kind, transport carrier) {
     auto& state = place.emplace<stream_state>();
     stream_access::identify(state.self, kind.core, place);
     state.carrier = carrier;
+    kind.traits = traits_of(carrier);
     ++kind.references;
     kind.core.add_life();
     if (kind.group != nullptr) {
@@ -89,6 +111,7 @@ result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd f
         link.free();
         return error;
     }
+    link.begin_time();
     return &place;
 }
 
@@ -100,8 +123,16 @@ void connection::open() {
 
 void connection::come_up() {
     clear(flag_connecting);
-    stop_timer();
-    delete std::exchange(state_.connecting, nullptr);
+    state_.extra->connecting.reset();
+    begin_time();
+    if (state_.queue != nullptr) {
+        begin_waiting();
+    }
+    if (is_waiter_due()) {
+        core_.io().queue_resume(place_);
+    } else {
+        drop_idle_extra();
+    }
     ++core_.io().counters().opened;
     update_interest();
     open();
@@ -125,19 +156,25 @@ void connection::attach(const session_table& table, void* session) {
     if (kind_.references == 1) {
         kind_.table = &table;
     } else {
-        auto* const own =
-            new stream_kind{operations(), core_, &table, kind_.limits, kind_.group, false, 1};
+        auto* const own = new stream_kind{operations(), core_, &table, kind_.limits,
+                                          kind_.group,  false, 1,      kind_.traits};
         place_.operations = &own->operations;
         drop_reference(kind_);
     }
     state_.session = session;
-    if (is(flag_read_ended)) {
+    if (is(flag_read_ended) && !has(trait_write_only)) {
         // The end was read before there was a session: it is read again, to tell this one.
         clear(flag_read_ended);
         set(flag_readable);
     }
     // This view still looks at the former kind.
     connection(place_).resume_reading();
+}
+
+void connection::read_above_mark() {
+    assert(kind_.references == 1);
+    kind_.reads_above_mark = true;
+    resume_reading();
 }
 
 void connection::tell_of_end(loop_core& core, const session_table& table, void* session) {
@@ -169,8 +206,7 @@ void connection::close(close_reason reason) {
         end(reason);
         return;
     }
-    stop_timer();
-    state_.timer = start_timer(kind_.limits.linger, on_linger_over);
+    begin_phase(kind_.limits.linger);
     update_interest();
 }
 
@@ -182,18 +218,10 @@ void connection::abort() {
         end(close_reason::connect_failed, make_error_code(std::errc::operation_canceled));
         return;
     }
-    if (place_.fd >= 0) {
+    if (place_.fd >= 0 && !has(trait_file)) {
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
     end(close_reason::aborted);
-}
-
-void connection::on_linger_over(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        connection link(*place);
-        link.state_.timer = 0;
-        link.end(close_reason::failed, make_error_code(std::errc::timed_out));
-    }
 }
 
 void connection::pause() {
@@ -223,8 +251,8 @@ bool connection::take_over() noexcept {
     stream_kind* own = nullptr;
     slot* farewell = nullptr;
     try {
-        auto made = std::unique_ptr<stream_kind>(
-            new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1});
+        auto made = std::unique_ptr<stream_kind>(new stream_kind{
+            operations(), core_, nullptr, kind_.limits, nullptr, false, 1, kind_.traits});
         if (state_.session != nullptr) {
             farewell = &core_.io().allocate(farewell_operations);
         }
@@ -257,12 +285,13 @@ result<unique_fd> connection::release() {
         send_now({});
     }
     if (is(flag_terminal | flag_write_dead)) {
-        return state_.failure;
+        return state_.failure();
     }
     if (unsent() != 0) {
         return std::errc::operation_in_progress;
     }
     core_.io().unwatch(place_);
+    restore_file();
     unique_fd given(std::exchange(place_.fd, -1));
     end(close_reason::taken);
     return given;
@@ -274,12 +303,14 @@ void connection::end(close_reason reason, std::error_code error) noexcept {
     }
     set(flag_terminal);
     state_.reason = reason;
-    state_.failure = error;
+    state_.fail_with(error);
     drop_output();
-    if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0) {
+    if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0 &&
+        !has(trait_file)) {
         // The peer must not take what it got for all there was: a reset, and no end.
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
+    core_.io().look_no_more(place_);
     core_.io().unwatch(place_);
     core_.io().queue_finish(place_);
 }
@@ -288,9 +319,22 @@ void connection::on_finish(slot& place) {
     connection link(place);
     auto& state = link.state_;
     const auto* table = link.kind_.table;
+    if (!link.is(flag_silent)) {
+        link.set(flag_in_handler);
+        tell_last_waiters(place);
+        link.clear(flag_in_handler);
+    }
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure, state.dropped_bytes};
+        const bool was_connecting = state.extra != nullptr && state.extra->connecting != nullptr;
+        const close_info info = {
+            .reason = state.reason,
+            .error = state.failure(),
+            .deadline = state.passed,
+            .dropped_bytes = state.dropped_bytes,
+            .discarded_bytes = link.is_discarding() ? state.extra->discard->bytes : 0,
+            .attempts = was_connecting ? state.extra->connecting->report(state.failure())
+                                       : std::span<const connect_attempt>()};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
@@ -308,11 +352,11 @@ void connection::on_loop_end(slot& place) noexcept {
 /// Removed from the backend first, closed second; then the session goes, and the slot last.
 void connection::free() noexcept {
     auto& io = core_.io();
-    stop_timer();
+    restore_file();
     io.close(place_);
     io.counters().closed += is(flag_connecting) ? 0 : 1;
     destroy_session();
-    delete std::exchange(state_.connecting, nullptr);
+    delete std::exchange(state_.extra, nullptr);
     core_.drop_life();
     io.relieve_descriptors();
     if (kind_.group != nullptr) {
@@ -340,16 +384,18 @@ timer_id connection::start_timer(duration delay, void (*fire)(void*, std::uint64
     }
 }
 
-void connection::stop_timer() noexcept {
-    if (state_.timer != 0) {
-        core_.timers().cancel(std::exchange(state_.timer, 0));
-    }
-}
-
 /// What the peer's FIN leads to: the session's on_end, or the end once all output is sent.
 void connection::read_end() {
     set(flag_read_ended);
     clear(flag_readable);
+    if (is(flag_closing)) {
+        if (is(flag_shut_done)) {
+            end(state_.reason);
+        } else {
+            update_interest();
+        }
+        return;
+    }
     if (is(flag_shut_done)) {
         end(close_reason::ended);
         return;
@@ -359,10 +405,7 @@ void connection::read_end() {
         return;
     }
     update_interest();
-    if (!core_.io().features().early_close) {
-        stop_timer();
-        state_.timer = start_timer(half_closed_look_period, on_half_closed_look);
-    }
+    look_again();
     if (!is(flag_terminal)) {
         deliver([&] { kind_.table->on_end(state_.session, state_.self); });
     }
@@ -374,21 +417,12 @@ void connection::read_end() {
     }
 }
 
-/// Without an interest some backends cannot show that a half-closed stream was reset, so it is
-/// asked from time to time.
-void connection::on_half_closed_look(void* core, std::uint64_t key) {
-    if (auto* place = static_cast<loop_core*>(core)->io().find(key)) {
-        connection link(*place);
-        link.state_.timer = 0;
-        link.look_for_reset();
-        if (!link.is(flag_terminal | flag_closing)) {
-            link.state_.timer = link.start_timer(half_closed_look_period, on_half_closed_look);
-        }
-    }
-}
-
 /// After the peer's FIN, a read says 0 for ever, even when a reset has come; sending nothing tells.
 void connection::look_for_reset() {
+    if (has(trait_messages) || has(trait_file)) {
+        look_for_hangup(); // to send nothing is to send an empty message, or says nothing
+        return;
+    }
     const auto sent = core_.system().send(place_.fd, {});
     if (!sent && sent.error() != std::errc::operation_would_block &&
         !is_memory_shortage(sent.error())) {

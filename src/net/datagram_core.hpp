@@ -32,7 +32,8 @@ struct datagram_core : retirable {
     bool is_paused = false;
     bool is_readable = false;
     bool is_short_of_memory = false;
-    bool has_errors = false; ///< there may be some in the queue of errors
+    bool is_everywhere = false; ///< was bound to every address
+    bool has_errors = false;    ///< there may be some in the queue of errors
     std::unique_ptr<datagram_socket::error_handler> on_error;
     socket_file file;
     std::optional<endpoint> peer; ///< the one that it is connected to

@@ -115,8 +115,8 @@ result<fresh_socket> make_socket(loop_core& core, const endpoint& where,
 
 /// What a socket is told where it is bound by now. One of every address says which of them it was
 /// asked at, so that its answers leave from there, wherever the system can tell.
-receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
-                          const datagram_options& options) {
+receive_wishes wishes_for(loop_core& core, const fresh_socket& it, const datagram_options& options,
+                          bool& is_everywhere) {
     receive_wishes wishes;
     wishes.datagrams_max = options.offload ? segments::merged_per_call : datagrams_per_call;
     wishes.has_details = has_details(options);
@@ -124,7 +124,8 @@ receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
         return wishes;
     }
     const auto local = core.system().local_endpoint(it.fd.get(), it.kind);
-    if (local && local->is_unspecified() && !options.tells_local) {
+    is_everywhere = local && local->is_unspecified();
+    if (is_everywhere && !options.tells_local) {
         wishes.has_details = !core.system().set_datagram_option(it.fd.get(), it.family,
                                                                 datagram_option::tell_local, 1) ||
                              wishes.has_details;
@@ -143,7 +144,7 @@ result<datagram_socket> start(loop_core& core, fresh_socket it, const datagram_o
         static_cast<void>(core.system().set_datagram_option(it.fd.get(), it.family,
                                                             datagram_option::merge_received, 1));
     }
-    made->wishes = wishes_for(core, it, options);
+    made->wishes = wishes_for(core, it, options, made->is_everywhere);
     made->peer = peer;
     made->file = file;
     return datagram_access::start(std::move(made), std::move(it.fd));
@@ -169,7 +170,7 @@ result<fresh_socket> take_over(loop_core& core, unique_fd fd, const datagram_opt
     if (!kind) {
         return kind.error();
     }
-    if (*kind == transport::tcp || *kind == transport::unix_stream) {
+    if (*kind != transport::udp && *kind != transport::unix_datagram) {
         return errc::service_mismatch;
     }
     const auto local = system.local_endpoint(fd.get(), *kind);
@@ -318,6 +319,24 @@ std::error_code datagram_socket::connect(const endpoint_argument& peer) {
     return {};
 }
 
+namespace {
+
+/// A port that the system had chosen is gone with the peer: it is asked for again.
+std::error_code keep_port(datagram_core& self, int fd, const endpoint& name) {
+    auto& system = self.core.system();
+    auto left = system.local_endpoint(fd, self.carrier);
+    if (!left || name.is_local() || left->port() == name.port()) {
+        return {};
+    }
+    if (!self.is_everywhere) {
+        *left = name;
+    }
+    left->set_port(name.port());
+    return system.bind(fd, *left);
+}
+
+} // namespace
+
 std::error_code datagram_socket::disconnect() {
     auto* const place = datagram_access::place(*this);
     if (place == nullptr) {
@@ -327,6 +346,7 @@ std::error_code datagram_socket::disconnect() {
     if (!self.peer) {
         return make_error_code(std::errc::not_connected);
     }
+    const auto name = local_endpoint();
     if (const auto error = self.core.system().disconnect(place->fd)) {
         return error;
     }
@@ -334,7 +354,7 @@ std::error_code datagram_socket::disconnect() {
         one.peer = *self.peer;
     }
     self.peer.reset();
-    return {};
+    return name ? keep_port(self, place->fd, *name) : std::error_code();
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #include "base/memory.hpp"
 #include "net/server_core.hpp"
+#include "net/socket_options.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -82,16 +83,38 @@ std::error_code server_core::listen_with(Make&& make) {
     return {};
 }
 
+/// What the sockets that are accepted inherit, so that it costs nothing there.
+std::error_code server_core::set_stream_options(int fd) {
+    auto& system = core.system();
+    if (const auto error = check_options(options.socket, carrier, true)) {
+        return error;
+    }
+    if (carrier == transport::tcp && !options.socket.no_delay) {
+        static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
+    }
+    if (options.fast_open_queue != 0) {
+        const auto error =
+            carrier == transport::tcp
+                ? system.set_option(fd, socket_option::fast_open_queue, options.fast_open_queue)
+                : make_error_code(std::errc::not_supported);
+        if (error) {
+            return error;
+        }
+    }
+    return apply_options(system, fd, options.socket);
+}
+
 /// Best efforts are silent; what the user asked for by name is not.
 std::error_code server_core::set_options(int fd, int family) {
     auto& system = core.system();
+    if (const auto error = set_stream_options(fd)) {
+        return error;
+    }
     if (carrier != transport::tcp) {
         return options.reuse_port || options.defer_accept > duration::zero()
                    ? make_error_code(std::errc::not_supported)
                    : std::error_code();
     }
-    // Inherited by what is accepted, so that it costs nothing there.
-    static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
     static_cast<void>(system.set_option(fd, socket_option::reuse_address, 1));
     if (family == AF_INET6) {
         static_cast<void>(system.set_option(fd, socket_option::ipv6_only, 1));
@@ -116,7 +139,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
     if (const auto error = set_options(fd->get(), local.family())) {
         return error;
     }
-    if (const auto error = system.bind(fd->get(), local)) {
+    if (const auto error = bind_listening(system, fd->get(), local, options)) {
         return error;
     }
     file = socket_file(system, local);
@@ -130,7 +153,7 @@ result<owned_fd> server_core::listening_socket(const endpoint& local) {
 /// still be set are.
 result<owned_fd> server_core::adopted_socket(unique_fd adopted) {
     auto& system = core.system();
-    if (carrier != transport::tcp && carrier != transport::unix_stream) {
+    if (carrier == transport::udp || carrier == transport::unix_datagram) {
         return errc::service_mismatch;
     }
     const auto listens = system.get_option(adopted.get(), socket_option::is_listening);
@@ -162,7 +185,7 @@ std::error_code server_core::limit_sources() {
         return first ? second.error() : first.error();
     }
     sources = std::make_shared<source_table>(options.connections_per_source_max,
-                                             hash_key{*first, *second});
+                                             keyed_hash(*first, *second));
     return {};
 }
 

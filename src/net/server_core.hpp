@@ -74,6 +74,7 @@ struct server_core : retirable {
     static void let_go(server_core* server) noexcept;
 
 private:
+    [[nodiscard]] std::error_code set_stream_options(int fd);
     [[nodiscard]] std::error_code set_options(int fd, int family);
     template <typename Make>
     [[nodiscard]] std::error_code listen_with(Make&& make);

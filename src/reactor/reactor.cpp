@@ -12,7 +12,7 @@ namespace sockeye {
 reactor::reactor(kernel& system, std::unique_ptr<backend> source, backend_features features)
     : system_(system), source_(std::move(source)), features_(features),
       receive_buffer_(std::make_unique_for_overwrite<std::byte[]>(receive_buffer_size)),
-      now_(system.now()), forks_(system.fork_count()) {}
+      now_(system.now()), wheel_(slots_, tick_of(now_)), forks_(system.fork_count()) {}
 
 /// What goes may make new objects: passes go on until none is left, or somebody never ends.
 void reactor::destroy_all() noexcept {
@@ -82,6 +82,13 @@ void reactor::measure_handlers() {
     }
 }
 
+void reactor::flush_early() {
+    if (!output_.empty()) {
+        now_ = std::max(now_, system_.now());
+        flush();
+    }
+}
+
 void reactor::flush() {
     // Sending may fail and queue a finish, but it never queues output again.
     work_off(output_, output_.size(), [](slot& place) { place.operations->flush(place); });
@@ -103,6 +110,7 @@ void reactor::queue(slot& place, slot_line& line) noexcept {
 
 void reactor::release(slot& place) noexcept {
     assert(!place.has(slot_mark::watched));
+    wheel_.leave(place);
     slots_.release(place);
 }
 

@@ -4,6 +4,7 @@
 #include "kernel/kernel.hpp"
 #include "reactor/output_arena.hpp"
 #include "reactor/slot_table.hpp"
+#include "reactor/slot_wheel.hpp"
 
 #include <sockeye/loop_counters.hpp>
 
@@ -32,6 +33,8 @@ public:
 
     /// Waits, then hands out what is ready and what the ring holds.
     [[nodiscard]] std::error_code dispatch(std::optional<duration> timeout);
+    /// Sends what was written between turns: it must not wait for the next event.
+    void flush_early();
     /// Sends the output of the turn.
     void flush();
     /// Closes what asked for it; what handlers ask for meanwhile waits for the next turn.
@@ -76,6 +79,17 @@ public:
     void queue_output(slot& place) noexcept { queue(place, output_); }
     void queue_finish(slot& place) noexcept { queue(place, finish_); }
 
+    /// Looks at `place` no later than `when` begins. Needs no memory.
+    void look_at(slot& place, tick when) noexcept { wheel_.join(place, when); }
+    void look_no_more(slot& place) noexcept { wheel_.leave(place); }
+    /// When the next look is due.
+    [[nodiscard]] std::optional<time_point> next_look() const noexcept {
+        const auto next = wheel_.next();
+        return next ? std::optional(begin_of(*next)) : std::nullopt;
+    }
+    /// Looks at those whose time has come.
+    void look_around() { wheel_.advance(tick_of(now_), looks_per_turn); }
+
     /// Waits for relieve_memory(): too many bytes are queued.
     void queue_for_memory(slot& place) noexcept { queue(place, short_of_memory_); }
     /// Waits for relieve_descriptors(): the system has none left.
@@ -102,10 +116,16 @@ public:
     [[nodiscard]] const loop_counters& counters() const noexcept { return counters_; }
     /// When this turn began.
     [[nodiscard]] time_point now() const noexcept { return now_; }
+    /// The tick in which this turn began; between turns that of the real now.
+    [[nodiscard]] tick tick_now() const noexcept {
+        const bool is_turning = thread_.load(std::memory_order_relaxed) != std::thread::id();
+        return tick_of(is_turning ? now_ : system_.now());
+    }
 
 private:
     static constexpr std::size_t receive_buffer_size = 64 * 1024;
     static constexpr std::size_t events_max = 512;
+    static constexpr std::size_t looks_per_turn = 1024;
 
     void queue(slot& place, slot_line& line) noexcept;
     void relieve(slot_line& waiting) noexcept;
@@ -128,6 +148,7 @@ private:
     output_arena arena_;
     loop_counters counters_;
     time_point now_;
+    slot_wheel wheel_;
     time_point measured_;
     unsigned unmeasured_ = 0;
     unsigned forks_;

@@ -20,6 +20,7 @@ slot& slot_table::allocate(const slot_operations& operations) {
 }
 
 void slot_table::release(slot& place) noexcept {
+    assert(place.earlier == 0);
     place.operations = nullptr;
     place.fd = -1;
     place.wanted = interest::none;

@@ -32,6 +32,8 @@ struct slot_operations {
     void (*destroy)(slot&) noexcept;
     /// What it waited for, memory or a free descriptor, is there again.
     void (*relieve)(slot&) = nullptr;
+    /// The tick for which it joined the wheel may have come. It has left the wheel.
+    void (*look)(slot&) = nullptr;
 };
 
 /// The lines that a slot may stand in; it stands in each at most once. And whether it is watched.
@@ -43,7 +45,9 @@ enum class slot_mark : std::uint8_t {
     waits_for_descriptor = 1 << 4,
     watched = 1 << 5,
 };
-inline constexpr std::size_t slot_lines = 5;
+/// Those in which many stand in many turns; of the others a slot keeps its place itself.
+inline constexpr std::size_t busy_lines = 3;
+inline constexpr std::size_t patient_lines = 2;
 
 /// The place of one watched object: 128 bytes, of which a message touches the first 64.
 struct alignas(64) slot {
@@ -56,8 +60,12 @@ struct alignas(64) slot {
     std::uint16_t flags = 0; ///< the object's own
 
     /// Room for the object that lives here.
-    static constexpr std::size_t state_size = 104;
+    static constexpr std::size_t state_size = 88;
     alignas(8) std::byte state[state_size];
+
+    std::uint32_t earlier = 0; ///< its place in the wheel; 0 while it stands in none
+    std::uint32_t later = 0;
+    std::array<std::uint32_t, patient_lines> next_patient; ///< in each line
 
     [[nodiscard]] bool has(slot_mark mark) const noexcept {
         return (marks & static_cast<unsigned>(mark)) != 0;
@@ -133,14 +141,14 @@ private:
 
     struct chunk {
         std::array<slot, chunk_slots> slots;
-        std::array<std::array<std::uint32_t, chunk_slots>, slot_lines> next; ///< in each line
+        std::array<std::array<std::uint32_t, chunk_slots>, busy_lines> next; ///< in each line
     };
 
     /// The index of who stands behind `index` in the line of that mark.
     [[nodiscard]] std::uint32_t& next(slot_mark line, std::uint32_t index) noexcept {
-        const auto number = std::countr_zero(static_cast<unsigned>(line));
-        return chunks_[index / chunk_slots]
-            ->next[static_cast<std::size_t>(number)][index % chunk_slots];
+        const auto number = static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(line)));
+        return number < busy_lines ? chunks_[index / chunk_slots]->next[number][index % chunk_slots]
+                                   : at(index).next_patient[number - busy_lines];
     }
     void put_back(slot& place) noexcept;
 

@@ -1,0 +1,132 @@
+// What single operations cost: the best of several rounds in which all take turns.
+// micro [ROUNDS [TIMERS]]
+
+#include "posts.hpp"
+#include "timers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace sockeye::micro;
+
+namespace {
+
+constexpr double unmeasured = std::numeric_limits<double>::infinity();
+
+struct figures {
+    std::array<double, 5> ns = {unmeasured, unmeasured, unmeasured, unmeasured, unmeasured};
+};
+constexpr std::array<const char*, 5> titles = {"insert", "reset", "cancel", "fire", "reset, 1000"};
+enum title : std::size_t { insert, reset, cancel, fire, reset_few };
+
+struct contender {
+    std::unique_ptr<timers> many;
+    std::unique_ptr<timers> few;
+    figures best;
+};
+
+constexpr std::size_t few_count = 1000;
+constexpr std::size_t few_passes = 2000;
+
+/// By the processor time of this program: what others take of the machine does not count.
+template <typename Work>
+void measure(contender& of, title what, std::size_t operations, Work&& work) {
+    const auto began = std::clock();
+    work();
+    const auto taken = static_cast<double>(std::clock() - began) * (1e9 / CLOCKS_PER_SEC);
+    of.best.ns[what] = std::min(of.best.ns[what], taken / static_cast<double>(operations));
+}
+
+std::vector<nanoseconds> delays(std::size_t count, nanoseconds least, nanoseconds most) {
+    std::mt19937_64 random(count);
+    std::uniform_int_distribution<std::int64_t> any(least.count(), most.count());
+    std::vector<nanoseconds> drawn(count);
+    std::generate(drawn.begin(), drawn.end(), [&] { return nanoseconds(any(random)); });
+    return drawn;
+}
+
+/// One round of one of them; false where not all fired.
+bool take_turn(contender& one, std::size_t count) {
+    static const auto far = delays(count, 1s, 60s);
+    static const auto farther = delays(count + 1, 1s, 60s);
+    static const auto near = delays(count, 0s, 200ms);
+    static const std::vector<nanoseconds> idle_timeouts(few_count, 30s);
+    measure(one, insert, count, [&] { one.many->insert(far); });
+    measure(one, reset, count, [&] { one.many->reset(farther); });
+    measure(one, cancel, count, [&] { one.many->cancel(); });
+    one.few->insert(idle_timeouts);
+    measure(one, reset_few, few_count * few_passes, [&] {
+        for (std::size_t pass = 0; pass < few_passes; ++pass) {
+            one.few->reset(idle_timeouts);
+        }
+    });
+    one.few->cancel();
+    one.many->fire(); // its clock is that of its last turn
+    one.many->insert(near);
+    std::this_thread::sleep_for(250ms);
+    std::size_t fired = 0;
+    measure(one, fire, count, [&] { fired = one.many->fire(); });
+    return fired == count;
+}
+
+void print(const std::vector<contender>& all, std::size_t count, std::size_t rounds) {
+    std::printf("TIMERS  %zu timers, CPU ns per operation, best of %zu rounds\n", count, rounds);
+    std::printf("%-12s", "");
+    for (const auto& one : all) {
+        std::printf("%12s", std::string(one.many->name()).c_str());
+    }
+    std::printf("\n");
+    for (std::size_t row = 0; row < titles.size(); ++row) {
+        std::printf("%-12s", titles[row]);
+        for (const auto& one : all) {
+            std::printf("%12.1f", one.best.ns[row]);
+        }
+        std::printf("\n");
+    }
+}
+
+std::size_t argument(int count, char** words, int at, std::size_t otherwise) {
+    const auto given = at < count ? std::strtoul(words[at], nullptr, 10) : 0;
+    return given > 0 ? given : otherwise;
+}
+
+} // namespace
+
+int main(int word_count, char** words) {
+    const auto rounds = argument(word_count, words, 1, 7);
+    const auto count = argument(word_count, words, 2, 1'000'000);
+    std::vector<contender> all;
+    for (auto* const make : {sockeye_timers, heap_timers, libev_timers}) {
+        if (auto many = make(count)) {
+            all.push_back({std::move(many), make(few_count), {}});
+        }
+    }
+    double alone = unmeasured;
+    double across = unmeasured;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        for (auto& one : all) {
+            if (!take_turn(one, count)) {
+                std::fprintf(stderr, "micro: not all timers fired\n");
+                return 1;
+            }
+        }
+        alone = std::min(alone, post_and_run(count).count());
+        across = std::min(across, post_across(count).count());
+    }
+    print(all, count, rounds);
+    std::printf(
+        "\nPOSTS  32 bytes captured, ns from post to the end of its run, best of %zu rounds\n",
+        rounds);
+    std::printf("%-24s%12.1f\n%-24s%12.1f\n", "one thread", alone, "from another thread", across);
+    return 0;
+}
