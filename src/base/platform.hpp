@@ -151,8 +151,8 @@ inline bool means_no_address(int said) noexcept {
 }
 
 /// Sharing a port where the system spreads the connections over those who share it; elsewhere the
-/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in setsockopt(2) of
-/// FreeBSD.
+/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in FreeBSD's
+/// setsockopt(2).
 #if defined(SO_REUSEPORT_LB)
 inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT_LB};
 #elif defined(__linux__)
