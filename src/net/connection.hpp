@@ -281,6 +281,7 @@ private:
     [[nodiscard]] bool uses_edge() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
     void note(const event& told) noexcept;
+    void go_on();
     void read_once();
     void read_end();
     void look_for_reset();

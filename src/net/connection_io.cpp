@@ -98,18 +98,23 @@ void connection::on_resume(slot& place) {
         if (place.fd >= 0) {
             connecting_state::check(place);
         }
-        return;
-    }
-    if (link.state_.queue != nullptr && link.state_.queue->is_ready && !link.is(flag_send_later)) {
-        link.drain_queue();
-    }
-    // A new view: on_writable may have given the connection another session.
-    connection now(place);
-    if (now.is(flag_readable) && now.can_read()) {
-        now.read_once();
+    } else {
+        link.go_on();
     }
     if (link.state_.extra != nullptr && !link.is(flag_terminal)) {
         tell_waiters(place);
+    }
+}
+
+/// Its turn in the ring has come.
+void connection::go_on() {
+    if (state_.queue != nullptr && state_.queue->is_ready && !is(flag_send_later)) {
+        drain_queue();
+    }
+    // A new view: on_writable may have given the connection another session.
+    connection now(place_);
+    if (now.is(flag_readable) && now.can_read()) {
+        now.read_once();
     }
 }
 
