@@ -65,7 +65,8 @@ public:
     }
     /// Unix sockets of every kind.
     [[nodiscard]] bool is_local() const noexcept {
-        return kind_ != transport::tcp && kind_ != transport::udp;
+        return kind_ == transport::unix_stream || kind_ == transport::unix_datagram ||
+               kind_ == transport::unix_seqpacket;
     }
     /// 127.0.0.0/8 or ::1. False for Unix paths.
     [[nodiscard]] bool is_loopback() const noexcept;

@@ -173,7 +173,8 @@ result<fresh_socket> take_over(loop_core& core, unique_fd fd, const datagram_opt
     if (!kind) {
         return kind.error();
     }
-    if (*kind != transport::udp && *kind != transport::unix_datagram) {
+    if (*kind == transport::tcp || *kind == transport::unix_stream ||
+        *kind == transport::unix_seqpacket) {
         return errc::service_mismatch;
     }
     const auto local = system.local_endpoint(fd.get(), *kind);
