@@ -489,6 +489,9 @@ struct counting_taker {
     std::size_t& bytes;
     std::size_t& descriptors;
 
+    counting_taker(std::size_t& bytes_count, std::size_t& descriptor_count)
+        : bytes(bytes_count), descriptors(descriptor_count) {}
+
     void on_data(sockeye::stream&, sockeye::bytes in, const std::vector<sockeye::unique_fd>& more) {
         bytes += in.size();
         descriptors += more.size();
@@ -617,7 +620,7 @@ TEST_CASE("[113] [F83] faults: a queue of all kinds of pieces survives whatever 
         const auto path = folder.path("content");
         const auto content = support::pattern(30'000, 9);
         std::ofstream(path, std::ios::binary) << content;
-        for (const std::size_t piece : {1, 77, 4096}) {
+        for (const std::size_t piece : {1UL, 77UL, 4096UL}) {
             conversation talk(at, on, {.limits = {.queue_max = std::size_t{16} << 20}});
             at.system.plan.clear();
             for (const auto where : {seam_call::send, seam_call::send_gathered,

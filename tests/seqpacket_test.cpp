@@ -216,6 +216,9 @@ namespace {
 struct counting_taker {
     std::vector<std::pair<std::string, std::size_t>>& told;
 
+    explicit counting_taker(std::vector<std::pair<std::string, std::size_t>>& messages)
+        : told(messages) {}
+
     void on_data(sockeye::stream&, sockeye::bytes in,
                  const std::vector<sockeye::unique_fd>& descriptors) {
         told.emplace_back(sockeye::as_text(in), descriptors.size());

@@ -470,7 +470,7 @@ TEST_CASE("timer_queue: [209] a million timers start, are cancelled and fire in 
 TEST_CASE("timer_queue: [210] random use agrees with a model") {
     const support::rows covered({210});
     // From within one tick to centuries: every level of the wheel.
-    for (const unsigned bits : {5, 14, 22, 30, 40, 52}) {
+    for (const unsigned bits : {5U, 14U, 22U, 30U, 40U, 52U}) {
         for (std::uint64_t seed = 1; seed <= 3; ++seed) {
             CAPTURE(bits);
             CAPTURE(seed);
@@ -500,7 +500,7 @@ TEST_CASE("timer_queue: a restart moves a deadline, as a start after all others"
 
 TEST_CASE("timer_queue: the next deadline is exact, however far and however many") {
     std::mt19937_64 random(3);
-    for (const std::size_t count : {1, 10, 1000, 100'000}) {
+    for (const std::size_t count : {1UL, 10UL, 1000UL, 100'000UL}) {
         CAPTURE(count);
         timer_queue queue;
         record_of_fires heard;
