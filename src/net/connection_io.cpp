@@ -70,13 +70,14 @@ void connection::on_ready(slot& place, const event& told) {
     if (told.writable && link.state_.queue != nullptr && !link.is(flag_send_later)) {
         link.drain_queue();
     }
-    if (link.is(flag_read_ended)) {
-        if ((told.hangup || told.error) && !link.is(flag_terminal)) {
-            link.look_for_reset();
+    // A new view: on_writable may have given the connection another owner.
+    connection now(place);
+    if (now.is(flag_read_ended)) {
+        if ((told.hangup || told.error) && !now.is(flag_terminal)) {
+            now.look_for_reset();
         }
-    } else if (link.is(flag_readable) && link.can_read() && !place.has(slot_mark::in_ring)) {
-        // A new view: on_writable may have given the connection another session.
-        connection(place).read_once();
+    } else if (now.is(flag_readable) && now.can_read() && !place.has(slot_mark::in_ring)) {
+        now.read_once();
     }
 }
 
