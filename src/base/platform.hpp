@@ -368,6 +368,7 @@ inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept
 /// Who made the other end of the Unix socket `fd`; false with errno set where nobody can say.
 inline bool ask_peer_credentials(int fd, std::uint32_t& user, std::uint32_t& group,
                                  std::optional<std::int32_t>& process) noexcept {
+    process.reset();
 #if defined(__linux__) || defined(__OpenBSD__)
 #if defined(__OpenBSD__)
     sockpeercred told = {};

@@ -68,7 +68,8 @@ private:
     std::deque<std::shared_ptr<look_up_job>> waiting_;
     std::size_t threads_ = 0;
     const unsigned forks_;
-    look_up_queue* const before_; ///< that of the parent process: kept, never touched
+    [[maybe_unused]] look_up_queue* const
+        before_; ///< that of the parent process: kept, never touched
 };
 
 } // namespace sockeye

@@ -247,11 +247,10 @@ private:
     static std::int64_t number_of(const datagram_error& told) noexcept {
         return told.error.value();
     }
-    static std::int64_t number_of(std::int64_t count) noexcept { return count; }
-    static std::int64_t number_of(std::size_t count) noexcept {
+    template <std::integral Number>
+    static std::int64_t number_of(Number count) noexcept {
         return static_cast<std::int64_t>(count);
     }
-    static std::int64_t number_of(int value) noexcept { return value; }
     std::error_code noted(std::string_view call, int fd, std::error_code outcome);
     void note(std::string_view call, int fd, std::int64_t outcome);
 
