@@ -575,15 +575,20 @@ inline bool is_told_by(const cmsghdr& message, option_name told, option_name sen
            (message.cmsg_type == told.name || message.cmsg_type == sent.name);
 }
 
+/// The bytes of a control message; not every system's macro takes one that is const.
+inline const void* content_of(const cmsghdr& message) noexcept {
+    return CMSG_DATA(const_cast<cmsghdr*>(&message));
+}
+
 /// The value of a control message that is an int here and a byte there.
 inline int small_value(const cmsghdr& message) noexcept {
     if (message.cmsg_len < CMSG_LEN(sizeof(int))) {
         std::uint8_t value = 0;
-        std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+        std::memcpy(&value, content_of(message), sizeof value);
         return value;
     }
     int value = 0;
-    std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+    std::memcpy(&value, content_of(message), sizeof value);
     return value;
 }
 
@@ -596,13 +601,13 @@ inline std::int64_t arrival_time(const cmsghdr& message) noexcept {
 #if defined(__linux__)
     if (message.cmsg_type == SCM_TIMESTAMPNS) {
         timespec told = {};
-        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        std::memcpy(&told, content_of(message), sizeof told);
         return told.tv_sec * second + told.tv_nsec;
     }
 #else
     if (message.cmsg_type == SCM_TIMESTAMP) {
         timeval told = {};
-        std::memcpy(&told, CMSG_DATA(&message), sizeof told);
+        std::memcpy(&told, content_of(message), sizeof told);
         return static_cast<std::int64_t>(told.tv_sec) * second + told.tv_usec * 1000;
     }
 #endif
@@ -673,7 +678,7 @@ inline bool read_error(const cmsghdr& message, reported_error& told) noexcept {
         return false;
     }
     sock_extended_err found = {};
-    std::memcpy(&found, CMSG_DATA(&message), sizeof found);
+    std::memcpy(&found, content_of(message), sizeof found);
     told.number = static_cast<int>(found.ee_errno);
     told.is_icmp = found.ee_origin == SO_EE_ORIGIN_ICMP;
     told.is_icmp6 = found.ee_origin == SO_EE_ORIGIN_ICMP6;

@@ -188,7 +188,7 @@ private:
     template <typename Value>
     static Value value_of(const cmsghdr& message) noexcept {
         Value value = {};
-        std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+        std::memcpy(&value, platform::content_of(message), sizeof value);
         return value;
     }
     void tell_local(const in6_pktinfo& found) noexcept {

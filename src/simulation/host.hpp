@@ -5,6 +5,7 @@
 #include "simulation/network.hpp"
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <map>
