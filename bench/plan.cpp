@@ -245,6 +245,9 @@ std::string_view name_of(transport carrier) noexcept {
         return "unix-dgram";
     case transport::unix_seqpacket:
         return "unix-seqpacket";
+    case transport::icmp:
+    case transport::raw:
+        break; // nothing here measures them
     }
     return "";
 }

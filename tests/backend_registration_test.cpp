@@ -62,8 +62,8 @@ TEST_CASE("backend: [1] the key given to add comes back with the event") {
     });
 }
 
-TEST_CASE("backend: exclusive goes with readable alone, and only where it is offered") {
-    on_every_backend({}, [](subject& on) {
+TEST_CASE("backend: [F101] exclusive goes with readable alone, and only where it is offered") {
+    on_every_backend({support::fault_row(101)}, [](subject& on) {
         const auto pipe = on.pair();
         const int fd = pipe.first.get();
         constexpr auto alone = interest::readable | interest::exclusive;

@@ -1,3 +1,4 @@
+#include "support/allocations.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -232,4 +233,44 @@ TEST_CASE("[175] datagrams: what the receive buffer had no room for is counted w
         CHECK(server.counters().overflowed > 0);
         CHECK(server.counters().received == heard);
     });
+}
+
+TEST_CASE("[251] datagrams: an echo allocates nothing, told much or merged") {
+    support::on_every_network(
+        {251}, {"udp://*:0"},
+        [](network& on) {
+            datagram_options options;
+            SUBCASE("plain") {}
+            SUBCASE("told all") {
+                options = {.tells_ecn = true,
+                           .tells_ttl = true,
+                           .tells_time = true,
+                           .tells_overflow = true};
+            }
+            SUBCASE("merged") {
+                options.offload = true;
+            }
+            auto server = datagram_socket::open(on.loop(), on.local(), options,
+                                                [](datagram_socket& s, batch in) { s.send(in); })
+                              .value();
+            raw_datagrams client(
+                on, with_port("udp://127.0.0.1:0", server.local_endpoint().value().port()));
+            const auto round = [&] {
+                for (int i = 0; i < 20; ++i) {
+                    client.say("hello");
+                }
+                const auto before = support::allocations();
+                const auto reads = on.loop().counters().datagrams_read;
+                CHECK(on.until([&] { return on.loop().counters().datagrams_read == reads + 20; }));
+                return support::allocations() - before;
+            };
+            static_cast<void>(round());
+            client.pump();
+            const auto waits = on.loop().counters().waits;
+            const auto allocated = round();
+            // The emulation of kqueue allocates in its own kevent.
+            const bool is_emulated = on.entry().kind == sockeye::backend_kind::kqueue;
+            CHECK(allocated <= (is_emulated ? 2 * (on.loop().counters().waits - waits) : 0));
+        },
+        support::needs_real_system{"what travels there is kept in memory"});
 }

@@ -320,7 +320,19 @@ TEST_CASE("[173] datagrams: what is no option of a transport is refused with the
         }
         CHECK_FALSE(on.has_file(on.path()));
         // Offload is a wish: where there is none, all goes one by one.
-        CHECK(datagram_socket::open(on.loop(), on.local(), {.offload = true}, echo).has_value());
+        listener ear;
+        auto server =
+            datagram_socket::open(on.loop(), on.local(), {.offload = true}, ear.handler()).value();
+        auto client =
+            datagram_socket::connect(on.loop(), on.local(), {.offload = true}, echo).value();
+        const std::array several = {datagram{.data = sockeye::as_bytes("one")},
+                                    datagram{.data = sockeye::as_bytes("cut"), .segment_size = 1},
+                                    datagram{.data = sockeye::as_bytes("two")},
+                                    datagram{.data = sockeye::as_bytes("old"), .ttl = 1}};
+        CHECK(client.send(several) == 2);
+        CHECK(client.counters().rejected == 2);
+        CHECK(on.until([&] { return ear.heard.size() == 2; }));
+        CHECK(ear.heard == std::vector<std::string>{"one", "two"});
     });
 }
 

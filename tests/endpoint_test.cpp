@@ -32,13 +32,6 @@ using namespace std::string_view_literals;
 constexpr std::size_t path_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
 constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
 
-const support::exemption no_resolver({266, 268, 269, 270, 271, 274},
-                                     "there is no resolver yet: a host that is a name is refused");
-const support::exemption
-    no_order({272},
-             "localhost is 127.0.0.1 and tested as that; there is no resolver yet whose results "
-             "could be tried in order");
-
 endpoint parsed(std::string_view text) {
     const auto read = endpoint::parse(text);
     CAPTURE(std::string(text));

@@ -499,13 +499,13 @@ struct counting_taker {
 
 TEST_CASE("F91: a system that has too many descriptors on their way takes them later") {
     support::on_every_real_loop({91}, [](faulty_loop& at, ground& on) {
+        std::size_t bytes = 0;
+        std::size_t came = 0;
+        auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
+                                                     std::ref(bytes), std::ref(came))
+                          .value();
         const auto before = support::open_descriptors();
         {
-            std::size_t bytes = 0;
-            std::size_t came = 0;
-            auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
-                                                         std::ref(bytes), std::ref(came))
-                              .value();
             at.inject(failing(seam_call::send_with_descriptors, std::errc::no_buffer_space, 1, 5));
             support::script told;
             auto client = sockeye::connect<support::hooked>(

@@ -171,8 +171,8 @@ TEST_CASE("kernel: a SIGPIPE that was pending before a write stays, and the mask
     auto& system = sockeye::system_kernel();
     sigset_t blocked;
     sigset_t before;
-    ::sigemptyset(&blocked);
-    ::sigaddset(&blocked, SIGPIPE);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGPIPE);
     REQUIRE(::pthread_sigmask(SIG_BLOCK, &blocked, &before) == 0);
     auto ends = support::make_pipe();
     ends.first.reset();

@@ -260,14 +260,14 @@ TEST_CASE("[91] [92] connect: deadline, close, abort and silence in every phase 
             race.check(*from, std::errc::operation_canceled);
         }
         SUBCASE("deadline") {
-            const auto from = race.start(attempts == 0 ? 1ns : 60ms);
             if (attempts == 0) {
-                // As coarse as a tick: the look-up may be over by then.
-                CHECK(from->failure(on) == std::errc::timed_out);
-                CHECK(on.on().descriptors() == race.before);
-            } else {
-                race.check(*from, std::errc::timed_out);
+                if (on.on().is_simulated()) {
+                    return; // see the tests in virtual time
+                }
+                names.hang();
             }
+            const auto from = race.start(60ms);
+            race.check(*from, std::errc::timed_out);
         }
         SUBCASE("its owner goes") {
             const auto from = race.start(30s);
@@ -383,6 +383,8 @@ TEST_CASE("connect: serve refuses names as ever") {
 namespace {
 
 constexpr auto a_little = 2ms;
+/// Deadlines of connections are looked at in ticks of 4.2 ms.
+constexpr auto two_ticks = 9ms;
 
 struct shout {
     void on_open(sockeye::stream& link) const { link.write("hello"); }
@@ -452,8 +454,8 @@ public:
         return found;
     }
     [[nodiscard]] bool is_about(sockeye::duration expected,
-                                sockeye::duration lateness = a_little) const {
-        return heard.at >= expected && heard.at < expected + lateness;
+                                sockeye::duration slack = a_little) const {
+        return heard.at >= expected && heard.at < expected + slack;
     }
 
     sockeye::simulation world;
@@ -536,7 +538,7 @@ TEST_CASE("[91] [271] happy eyeballs: deadlines in virtual time") {
         at.world.set_faults({.name_silence = 1});
         at.connect({.deadline = 3s});
         static_cast<void>(at.run());
-        CHECK(at.is_about(3s));
+        CHECK(at.is_about(3s, two_ticks));
         CHECK(at.heard.error == std::errc::timed_out);
         CHECK(at.heard.tried.peers.empty());
     }
@@ -557,7 +559,7 @@ TEST_CASE("[91] [271] happy eyeballs: deadlines in virtual time") {
     SUBCASE("the deadline ends all attempts") {
         at.connect({.deadline = 2s});
         static_cast<void>(at.run());
-        CHECK(at.is_about(2s, 5ms)); // deadlines of streams are as coarse as a tick
+        CHECK(at.is_about(2s, two_ticks));
         CHECK(at.heard.error == std::errc::timed_out);
         REQUIRE(at.heard.tried.peers.size() == 3);
         CHECK(at.heard.tried.peers[2] == "tcp://10.0.0.5:7");

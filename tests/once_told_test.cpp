@@ -316,7 +316,7 @@ TEST_CASE("reactor: [52] a connection attempt is not over because somebody says 
                 taken.push_back(std::move(accepted.value()));
             }
             // A loop that is lied to never waits: the time until it knocks again passes here.
-            on.pass();
+            on.pass(std::chrono::milliseconds(20));
             return opened == 1;
         }));
     });

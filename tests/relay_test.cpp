@@ -30,10 +30,10 @@ struct joiner {
 
 /// near - first - relay - second - far
 struct joined_peers {
-    explicit joined_peers(network& on, sockeye::relay_options options = {})
+    explicit joined_peers(network& on, const sockeye::stream_limits& limits = {})
         : on_(on), far_listener(on.system(), sockeye::endpoint::parse(far_name(on)).value(), 8),
           listener(
-              sockeye::listener::open(on.loop(), on.local(), {},
+              sockeye::listener::open(on.loop(), on.local(), {.limits = limits},
                                       [this](sockeye::stream made) { first = std::move(made); })
                   .value()),
           near(on.system(), listener.local_endpoint().value()) {
@@ -48,7 +48,7 @@ struct joined_peers {
         far = std::move(*accepted);
         first_ref = first->ref();
         second_ref = second->ref();
-        joint = std::make_unique<sockeye::relay>(std::move(*first), std::move(*second), options,
+        joint = std::make_unique<sockeye::relay>(std::move(*first), std::move(*second),
                                                  [this](const relay_end& said) {
                                                      ++ends;
                                                      end = said;
@@ -257,7 +257,7 @@ TEST_CASE("[142] relay: its destructor closes both in silence; it may go in its 
     });
 }
 
-TEST_CASE("[146] relay: a time without a byte in either direction ends both, and not before") {
+TEST_CASE("[146] relay: a stream that is idle for too long ends both, and not before") {
     support::on_every_network({146}, locals, [](network& on) {
         joined_peers all(on, {.idle = 300ms});
         const auto start = on.now();
@@ -296,7 +296,7 @@ TEST_CASE("relay: a stream that is over already ends the other") {
         on.settle();
         CHECK_FALSE(second->is_open());
         std::optional<relay_end> end;
-        const sockeye::relay joint(std::move(*first), std::move(*second), {},
+        const sockeye::relay joint(std::move(*first), std::move(*second),
                                    [&](const relay_end& said) { end = said; });
         CHECK(on.until([&] { return end.has_value(); }));
         CHECK(end->bytes_forward == 0);

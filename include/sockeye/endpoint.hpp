@@ -14,7 +14,15 @@ namespace sockeye {
 ///
 /// unix_seqpacket is a connection whose bytes keep their messages: one write is one message, which
 /// is one on_data over there. Not on macOS. See: SOCK_SEQPACKET in unix(7).
-enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram, unix_seqpacket };
+enum class transport : std::uint8_t {
+    tcp,
+    udp,
+    unix_stream,
+    unix_datagram,
+    unix_seqpacket,
+    icmp,
+    raw
+};
 
 /// An address to serve on or to connect to: IPv4, IPv6 or a Unix path, and what carries it.
 ///
@@ -24,6 +32,10 @@ enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram, unix
 /// `[::]` every IPv6 one.
 /// `localhost` is 127.0.0.1; no other name is looked up here. Link-local IPv6 addresses name
 /// their interface: `[fe80::1%eth0]:7007`, or its number.
+///
+/// `icmp://127.0.0.1` is an echo socket (ping), which carries ICMP or ICMPv6 messages from their
+/// type on; its port is the identifier of the requests, which the system chooses. `raw://ADDR/17`
+/// carries packets of that IP protocol, whose number is its port.
 ///
 /// In Unix paths and names `\xNN` stands for the byte of that hexadecimal number, so that every
 /// one of them can be written and printed; a path that begins with `@` is `./@...` or `\x40...`.
@@ -53,7 +65,8 @@ public:
     }
     /// Unix sockets of every kind.
     [[nodiscard]] bool is_local() const noexcept {
-        return kind_ != transport::tcp && kind_ != transport::udp;
+        return kind_ == transport::unix_stream || kind_ == transport::unix_datagram ||
+               kind_ == transport::unix_seqpacket;
     }
     /// 127.0.0.0/8 or ::1. False for Unix paths.
     [[nodiscard]] bool is_loopback() const noexcept;

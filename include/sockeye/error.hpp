@@ -39,6 +39,7 @@ enum class errc {
     endpoint_path_missing,         ///< "unix:" without a path
     endpoint_path_too_long,        ///< a socket path has at most 107 bytes
     endpoint_path_has_nul,         ///< a path ends at its first NUL byte, so it must not hold one
+    endpoint_protocol_invalid,     ///< "raw://ADDRESS" without "/NUMBER" of 1 to 255
     endpoint_abstract_unsupported, ///< names without a file are a Linux feature
 };
 

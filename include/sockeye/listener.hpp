@@ -93,8 +93,9 @@ public:
     /// Errors: errc::service_mismatch for a datagram endpoint, errc::endpoint_...,
     /// not_enough_memory, what socket(2), bind(2) and listen(2) say: address_in_use,
     /// permission_denied, ..., and of the options what stream::set_options says. Of a socket that
-    /// is there already: bad_file_descriptor, errc::service_mismatch, invalid_argument where it does not listen or reuse_port is asked
-    /// for, file_exists when it is watched here, not_supported in a simulation; it is closed then.
+    /// is there already: bad_file_descriptor, errc::service_mismatch, invalid_argument where it
+    /// does not listen or reuse_port is asked for, file_exists when it is watched here,
+    /// not_supported in a simulation; it is closed then.
     static result<listener> open(loop& owner, listen_argument local, const listen_options& options,
                                  handler on_accept);
 

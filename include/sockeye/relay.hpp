@@ -1,7 +1,6 @@
 #pragma once
 
 #include <sockeye/stream.hpp>
-#include <sockeye/time.hpp>
 #include <sockeye/unique_function.hpp>
 
 #include <cstdint>
@@ -12,16 +11,11 @@ namespace sockeye {
 
 struct relay_core;
 
-struct relay_options {
-    /// Both streams are reset when neither has brought a byte for so long; 0: never.
-    duration idle = duration::zero();
-};
-
 /// What a relay has done, when it is over.
 struct relay_end {
     std::uint64_t bytes_forward = 0; ///< from the first stream to the second
     std::uint64_t bytes_back = 0;
-    /// None where both streams ended in good order; timed_out after a time without a byte.
+    /// None where both streams ended in good order.
     std::error_code error;
 };
 
@@ -30,7 +24,7 @@ struct relay_end {
 /// Reads from one only while the queue of the other is below its high mark; a long queue of one
 /// does not keep it from being read, so that neither direction waits for the other. The end of one
 /// direction (FIN) is passed on, and the other direction goes on. Where one stream breaks, the
-/// other is reset.
+/// other is reset. The limits are the streams' own: one that was idle for too long breaks both.
 /// Lifetime: dies before its loop; its destructor closes both streams in silence. What was read is
 /// still sent, within their linger times.
 class relay {
@@ -42,7 +36,7 @@ public:
     ///
     /// Requires: both are of one loop, and have no session: from a listener, adopt(), or moved out
     /// of their sessions.
-    relay(stream first, stream second, const relay_options& options = {}, handler on_end = {});
+    relay(stream first, stream second, handler on_end = {});
     relay(relay&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
     relay& operator=(relay&& other) noexcept;
     ~relay();

@@ -302,6 +302,27 @@ result<system_address> parse_ip(std::string_view text) {
                      text.substr(colon + 1));
 }
 
+/// An address with or without the identifier of its requests, which stands where a port does.
+result<system_address> parse_echo(std::string_view text) {
+    const auto last = text.find_first_of(":", text.starts_with('[') ? text.find(']') : 0);
+    const bool has_number = !text.empty() && last != std::string_view::npos;
+    return has_number || text.empty() ? parse_ip(text) : parse_ip(std::string(text) + ":0");
+}
+
+/// ADDRESS/PROTOCOL: the number stands where a port does.
+result<system_address> parse_raw(std::string_view text) {
+    const auto slash = text.rfind('/');
+    const auto number = parse_port(slash == std::string_view::npos ? "" : text.substr(slash + 1));
+    if (!number || *number == 0 || *number > 255) {
+        return errc::endpoint_protocol_invalid;
+    }
+    const auto address = text.substr(0, slash);
+    if (address.empty()) {
+        return errc::endpoint_host_missing;
+    }
+    return parse_ip(std::string(address) + ':' + std::to_string(*number));
+}
+
 /// "file:/x", "tcp:127.0.0.1:7", "unix-stream:@x": a scheme that is none of ours or lacks its "//".
 bool looks_like_scheme(std::string_view text) noexcept {
     const auto colon = text.find(':');
@@ -391,6 +412,8 @@ constexpr scheme schemes[] = {
     {"unix:", transport::unix_stream},
     {"unix-dgram:", transport::unix_datagram},
     {"unix-seqpacket:", transport::unix_seqpacket},
+    {"icmp://", transport::icmp},
+    {"raw://", transport::raw},
 };
 
 std::string_view scheme_of(transport kind) noexcept {
@@ -413,6 +436,17 @@ result<transport> take_scheme(std::string_view& text) {
 
 } // namespace
 
+namespace {
+
+std::string ip_port_part(transport kind, std::uint16_t port) {
+    if (kind == transport::icmp && port == 0) {
+        return "";
+    }
+    return (kind == transport::raw ? '/' : ':') + std::to_string(port);
+}
+
+} // namespace
+
 result<endpoint> endpoint::parse(std::string_view text) {
     if (text.empty()) {
         return errc::endpoint_empty;
@@ -423,7 +457,10 @@ result<endpoint> endpoint::parse(std::string_view text) {
     }
     endpoint made;
     made.kind_ = *kind;
-    const auto address = made.is_local() ? parse_local(text) : parse_ip(text);
+    const auto address = made.is_local()                 ? parse_local(text)
+                         : made.kind_ == transport::icmp ? parse_echo(text)
+                         : made.kind_ == transport::raw  ? parse_raw(text)
+                                                         : parse_ip(text);
     if (!address) {
         return address.error();
     }
@@ -536,7 +573,7 @@ std::string_view endpoint::path() const noexcept {
 std::string endpoint::to_string() const {
     std::array<char, INET6_ADDRSTRLEN> host = {};
     const std::string scheme(scheme_of(kind_));
-    const std::string port_part = ':' + std::to_string(port());
+    const std::string port_part = ip_port_part(kind_, port());
     if (family() == AF_INET) {
         const auto address = load<sockaddr_in>(storage_);
         return scheme + ::inet_ntop(AF_INET, &address.sin_addr, host.data(), host.size()) +

@@ -37,6 +37,8 @@ const char* message_of_address(errc e) noexcept {
                "BSDs)";
     case errc::endpoint_path_has_nul:
         return "a path must not contain a NUL byte";
+    case errc::endpoint_protocol_invalid:
+        return "the protocol must be a whole number from 1 to 255; use raw://ADDRESS/NUMBER";
     case errc::endpoint_abstract_unsupported:
         return "names without a file exist on Linux only; use unix:PATH, or unix:./@NAME for a "
                "file";

@@ -151,8 +151,8 @@ inline bool means_no_address(int said) noexcept {
 }
 
 /// Sharing a port where the system spreads the connections over those who share it; elsewhere the
-/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in setsockopt(2) of
-/// FreeBSD.
+/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in FreeBSD's
+/// setsockopt(2).
 #if defined(SO_REUSEPORT_LB)
 inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT_LB};
 #elif defined(__linux__)
@@ -334,17 +334,23 @@ inline constexpr bool received_are_close_on_exec = false;
 #endif
 
 /// A non-blocking, close-on-exec socket, or -1 with errno set.
-inline int make_socket(int family, int type) noexcept {
+inline int make_socket(int family, int type, int protocol = 0) noexcept {
 #if defined(__APPLE__)
-    const int fd = prepared_or_closed(::socket(family, type, 0));
+    const int fd = prepared_or_closed(::socket(family, type, protocol));
 #else
-    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 #endif
     if (fd >= 0) {
         suppress_sigpipe(fd);
     }
     return fd;
 }
+
+#if defined(SO_PROTOCOL)
+inline constexpr int protocol_option = SO_PROTOCOL;
+#else
+inline constexpr int protocol_option = -1;
+#endif
 
 /// accept(2) with the same flags.
 inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept {

@@ -2,6 +2,8 @@
 
 #include "cli/text.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <functional>
 #include <string>
 
@@ -110,6 +112,9 @@ result<active_service> as_active(result<Started> started) {
 
 result<active_service> start_datagrams(loop& owner, const endpoint& local,
                                        const service_options& options, service_state& state) {
+    if (local.kind() == transport::raw || local.kind() == transport::icmp) {
+        return errc::service_mismatch; // answers to answers
+    }
     auto socket = serve(owner, local, options.datagram, datagram_echo(owner, state, options.log));
     if (socket && !local.is_local()) {
         const auto bound = socket->local_endpoint();

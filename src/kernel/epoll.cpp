@@ -49,12 +49,14 @@ public:
         auto& entry = *table_.find(fd);
         if (entry.wanted != wanted) {
             auto change = change_for(fd, entry.position, wanted);
-            // What is exclusive the kernel does not modify.
-            if (has(wanted, interest::exclusive)) {
+            // What is exclusive the kernel does not modify: it is added anew.
+            const bool is_exclusive = has(wanted, interest::exclusive);
+            if (is_exclusive) {
                 ::epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr);
             }
+            const int how = is_exclusive ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
             // ENOENT: the number was closed and has another owner, or rebuild left it out.
-            if (::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0 &&
+            if (::epoll_ctl(queue_.get(), how, fd, &change) != 0 &&
                 (errno != ENOENT || ::epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &change) != 0)) {
                 return last_error();
             }

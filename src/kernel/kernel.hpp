@@ -136,6 +136,10 @@ public:
     kernel& operator=(const kernel&) = delete;
 
     virtual result<owned_fd> socket(transport kind, int family) = 0;
+    /// One that carries IP packets of `protocol`.
+    virtual result<owned_fd> raw_socket(int /*family*/, int /*protocol*/) {
+        return std::errc::not_supported;
+    }
     [[nodiscard]] virtual std::error_code bind(int fd, const endpoint& local) = 0;
     /// Binds to a path whose file gets exactly the permissions `mode`, whatever the umask says;
     /// never more than them, not for a moment. Nothing is left where it fails.

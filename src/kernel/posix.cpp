@@ -68,11 +68,11 @@ int type_of(transport kind) noexcept {
         return SOCK_STREAM;
     case transport::unix_seqpacket:
         return SOCK_SEQPACKET;
-    case transport::udp:
-    case transport::unix_datagram:
-        break;
+    case transport::raw:
+        return SOCK_RAW;
+    default:
+        return SOCK_DGRAM;
     }
-    return SOCK_DGRAM;
 }
 
 /// The path of a socket file with the NUL that the system wants. Needs no memory: it is asked for
@@ -141,7 +141,12 @@ posix_kernel::posix_kernel() {
 }
 
 result<owned_fd> posix_kernel::socket(transport kind, int family) {
-    return own(platform::make_socket(family, type_of(kind)));
+    const int echo = family == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+    return own(platform::make_socket(family, type_of(kind), kind == transport::icmp ? echo : 0));
+}
+
+result<owned_fd> posix_kernel::raw_socket(int family, int protocol) {
+    return own(platform::make_socket(family, SOCK_RAW, protocol));
 }
 
 std::error_code posix_kernel::bind(int fd, const endpoint& local) {
@@ -281,7 +286,12 @@ result<transport> posix_kernel::transport_of(int fd) {
     if (*type == SOCK_SEQPACKET && is_local) {
         return transport::unix_seqpacket;
     }
-    return is_local ? transport::unix_datagram : transport::udp;
+    if (*type == SOCK_RAW) {
+        return transport::raw;
+    }
+    const auto protocol = integer_option(fd, SOL_SOCKET, platform::protocol_option);
+    const bool is_echo = protocol && (*protocol == IPPROTO_ICMP || *protocol == IPPROTO_ICMPV6);
+    return is_local ? transport::unix_datagram : is_echo ? transport::icmp : transport::udp;
 }
 
 result<owned_fd> posix_kernel::duplicate(int fd) {

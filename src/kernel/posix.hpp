@@ -49,6 +49,7 @@ public:
     posix_kernel();
 
     result<owned_fd> socket(transport kind, int family) override;
+    result<owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const endpoint& local) override;
     std::error_code bind_with_mode(int fd, const endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;

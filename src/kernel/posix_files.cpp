@@ -19,12 +19,12 @@ constexpr int standard_descriptors = 3;
 class muted_signals {
 public:
     muted_signals() noexcept {
-        ::sigemptyset(&muted_);
-        ::sigaddset(&muted_, SIGPIPE);
-        ::sigaddset(&muted_, SIGXFSZ);
+        sigemptyset(&muted_);
+        sigaddset(&muted_, SIGPIPE);
+        sigaddset(&muted_, SIGXFSZ);
         ::pthread_sigmask(SIG_BLOCK, &muted_, &before_);
-        ::sigemptyset(&pending_before_);
-        if (::sigismember(&before_, SIGPIPE) == 1 || ::sigismember(&before_, SIGXFSZ) == 1) {
+        sigemptyset(&pending_before_);
+        if (sigismember(&before_, SIGPIPE) == 1 || sigismember(&before_, SIGXFSZ) == 1) {
             ::sigpending(&pending_before_); // else it would have been delivered
         }
     }
@@ -36,10 +36,10 @@ public:
     void take(int signal) noexcept {
         sigset_t pending;
         ::sigpending(&pending);
-        if (::sigismember(&pending_before_, signal) == 0 && ::sigismember(&pending, signal) == 1) {
+        if (sigismember(&pending_before_, signal) == 0 && sigismember(&pending, signal) == 1) {
             sigset_t one;
-            ::sigemptyset(&one);
-            ::sigaddset(&one, signal);
+            sigemptyset(&one);
+            sigaddset(&one, signal);
             int taken = 0;
             ::sigwait(&one, &taken);
         }

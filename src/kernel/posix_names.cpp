@@ -81,7 +81,7 @@ result<std::vector<endpoint>> posix_kernel::resolve(const host_query& wanted) {
 std::error_code posix_kernel::start_thread(unique_function<void()> work) {
     sigset_t all;
     sigset_t before;
-    ::sigfillset(&all);
+    sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     std::error_code error;
     try {

@@ -173,7 +173,9 @@ void connection::read_once() {
                                                   std::move(descriptors));
         }
     });
-    if (is(flag_readable) && can_read()) {
+    // A new view: on_data may have given the connection another owner.
+    connection now(place_);
+    if (now.is(flag_readable) && now.can_read()) {
         io.queue_resume(place_);
     }
 }

@@ -23,7 +23,7 @@ struct datagram_core : retirable {
         : core(owner), on_datagrams(std::move(handler)), carrier(kind), family(of_family),
           queue(options.queue_max, options.when_full),
           cutter(options.offload ? std::make_unique<segments>() : nullptr),
-          merged_size_max(options.offload ? merged_bytes_max : 0) {}
+          merged_size_max(options.offload && kind == transport::udp ? merged_bytes_max : 0) {}
 
     loop_core& core;
     datagram_socket::handler on_datagrams;

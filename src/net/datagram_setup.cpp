@@ -52,8 +52,9 @@ bool has_details(const datagram_options& options) noexcept {
 }
 
 /// What must be set before a socket is bound.
-void set_before_bind(option_setter& to, int family, const datagram_options& options) {
-    if (family == AF_INET6) {
+void set_before_bind(option_setter& to, const endpoint& where, const datagram_options& options) {
+    const bool is_ip6_alone = where.kind() == transport::raw; // and may not be told so
+    if (where.family() == AF_INET6 && !is_ip6_alone) {
         to.set(socket_option::ipv6_only, options.dual_stack ? 0 : 1);
     } else if (options.dual_stack) {
         to.error = make_error_code(std::errc::invalid_argument);
@@ -100,12 +101,14 @@ struct fresh_socket {
 
 result<fresh_socket> make_socket(loop_core& core, const endpoint& where,
                                  const datagram_options& options) {
-    auto fd = core.system().socket(where.kind(), where.family());
+    auto& system = core.system();
+    auto fd = where.kind() == transport::raw ? system.raw_socket(where.family(), where.port())
+                                             : system.socket(where.kind(), where.family());
     if (!fd) {
         return fd.error();
     }
-    option_setter setter(core.system(), fd->get(), where.family());
-    set_before_bind(setter, where.family(), options);
+    option_setter setter(system, fd->get(), where.family());
+    set_before_bind(setter, where, options);
     set_at_any_time(setter, options);
     if (setter.error) {
         return setter.error;
@@ -139,7 +142,7 @@ result<datagram_socket> start(loop_core& core, fresh_socket it, const datagram_o
                               const std::optional<endpoint>& peer, const socket_file& file) {
     auto made =
         std::make_unique<datagram_core>(core, options, std::move(on_datagrams), it.kind, it.family);
-    if (options.offload) {
+    if (options.offload && it.kind == transport::udp) {
         // What cannot be merged on the way in may still be cut on the way out.
         static_cast<void>(core.system().set_datagram_option(it.fd.get(), it.family,
                                                             datagram_option::merge_received, 1));
@@ -170,7 +173,8 @@ result<fresh_socket> take_over(loop_core& core, unique_fd fd, const datagram_opt
     if (!kind) {
         return kind.error();
     }
-    if (*kind != transport::udp && *kind != transport::unix_datagram) {
+    if (*kind == transport::tcp || *kind == transport::unix_stream ||
+        *kind == transport::unix_seqpacket) {
         return errc::service_mismatch;
     }
     const auto local = system.local_endpoint(fd.get(), *kind);
@@ -345,6 +349,9 @@ std::error_code datagram_socket::disconnect() {
     auto& self = *datagram_access::core(*this);
     if (!self.peer) {
         return make_error_code(std::errc::not_connected);
+    }
+    if (self.carrier == transport::raw) {
+        return make_error_code(std::errc::not_supported); // it would lose its protocol
     }
     const auto name = local_endpoint();
     if (const auto error = self.core.system().disconnect(place->fd)) {

@@ -1,6 +1,5 @@
 #include <sockeye/datagram_socket.hpp>
 
-#include "base/memory.hpp"
 #include "net/datagram_core.hpp"
 #include "net/shortage.hpp"
 

@@ -2,30 +2,22 @@
 
 #include "net/connection.hpp"
 
-#include <sockeye/timer.hpp>
-
 #include <array>
 #include <memory>
-#include <optional>
 
 namespace sockeye {
 
 /// What the two sessions and the owner share; goes with the last of them.
 struct relay_core {
-    loop_core& loop;
     std::array<stream, 2> ends;
-    relay_options options;
     relay::handler on_end;
     relay_end outcome;
-    std::optional<timer> idle_timer;
-    time_point heard_at; ///< the last byte
     int open = 2;
     int references = 1;
 
     [[nodiscard]] std::uint64_t& bytes_from(std::size_t side) noexcept {
         return side == 0 ? outcome.bytes_forward : outcome.bytes_back;
     }
-    void watch_for_silence(duration time_left);
     void closed(std::size_t side, const close_info& info);
     void give_up() noexcept;
     static void drop(relay_core* core) noexcept {
@@ -48,7 +40,6 @@ public:
     ~relay_side() { relay_core::drop(&core_); }
 
     void on_data(stream& self, bytes in) {
-        core_.heard_at = core_.loop.io().now();
         core_.bytes_from(side_) += in.size();
         if (other().write(in) == write_status::above_high_mark) {
             self.pause();
@@ -67,19 +58,6 @@ private:
 
 } // namespace
 
-void relay_core::watch_for_silence(duration time_left) {
-    idle_timer->start(time_left, [this] {
-        const auto quiet = loop.io().now() - heard_at;
-        if (quiet < options.idle) {
-            watch_for_silence(options.idle - quiet);
-            return;
-        }
-        outcome.error = make_error_code(std::errc::timed_out);
-        ends[0].abort();
-        ends[1].abort();
-    });
-}
-
 void relay_core::closed(std::size_t side, const close_info& info) {
     auto& other = ends[1 - side];
     if (info.reason == close_reason::ended) {
@@ -96,7 +74,6 @@ void relay_core::closed(std::size_t side, const close_info& info) {
     if (--open != 0) {
         return;
     }
-    idle_timer.reset();
     if (auto told = std::move(on_end)) {
         told(outcome);
     }
@@ -104,7 +81,6 @@ void relay_core::closed(std::size_t side, const close_info& info) {
 
 /// Both streams end in silence.
 void relay_core::give_up() noexcept {
-    idle_timer.reset();
     on_end = nullptr;
     open = 0;
     for (auto& end : ends) {
@@ -112,25 +88,13 @@ void relay_core::give_up() noexcept {
     }
 }
 
-relay::relay(stream first, stream second, const relay_options& options, handler on_end)
-    : core_(nullptr) {
-    auto& loop = *stream_access::core(first);
+relay::relay(stream first, stream second, handler on_end) : core_(nullptr) {
     std::unique_ptr<relay_core, void (*)(relay_core*)> made(
-        new relay_core{loop,
-                       {std::move(first), std::move(second)},
-                       options,
-                       std::move(on_end),
-                       {},
-                       {},
-                       loop.io().now()},
+        new relay_core{{std::move(first), std::move(second)}, std::move(on_end), {}},
         [](relay_core* failed) {
             failed->give_up();
             relay_core::drop(failed);
         });
-    if (options.idle > duration::zero()) {
-        made->idle_timer.emplace(loop.handle());
-        made->watch_for_silence(options.idle);
-    }
     for (std::size_t side = 0; side < made->ends.size(); ++side) {
         made->ends[side].attach<relay_side>(*made, side);
         if (auto* const place = stream_access::place(made->ends[side])) {

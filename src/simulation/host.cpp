@@ -74,6 +74,9 @@ bool host::is_pollable(int fd) const noexcept {
 }
 
 result<owned_fd> host::socket(transport kind, int family) {
+    if (kind == transport::icmp) {
+        return noted<owned_fd>("socket", -1, failure(EOPNOTSUPP)); // nobody here answers echos
+    }
     if (world_.strikes(world_.faults.no_descriptors, world_.injected.no_descriptors)) {
         return noted<owned_fd>("socket", -1, failure(EMFILE));
     }

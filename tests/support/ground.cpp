@@ -66,9 +66,9 @@ sockeye::loop ground::make_loop(sockeye::kernel& altered, sockeye::loop_options 
     return sockeye::loop_access::make(std::move(core));
 }
 
-void ground::pass() {
+void ground::pass(sockeye::duration step) {
     std::array<sockeye::event, 1> ready;
-    CHECK(make_backend()->wait(ready, std::chrono::milliseconds(1)).value() == 0);
+    CHECK(make_backend()->wait(ready, step).value() == 0);
 }
 
 std::unique_ptr<ground> make_real_ground(const sockeye::backend_entry& entry) {

@@ -39,7 +39,7 @@ public:
     /// A signal comes to this process, on this thread.
     virtual void raise(int signal) = 0;
     /// Lets a moment pass, for what is on its way.
-    void pass();
+    void pass(sockeye::duration step = std::chrono::milliseconds(1));
 
     [[nodiscard]] std::string_view name() const noexcept { return entry().name; }
     [[nodiscard]] sockeye::loop make_loop(sockeye::loop_options options = {});

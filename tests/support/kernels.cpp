@@ -8,6 +8,10 @@ sockeye::result<sockeye::owned_fd> forwarding_kernel::socket(sockeye::transport 
     return inner_.socket(kind, family);
 }
 
+sockeye::result<sockeye::owned_fd> forwarding_kernel::raw_socket(int family, int protocol) {
+    return inner_.raw_socket(family, protocol);
+}
+
 std::error_code forwarding_kernel::bind(int fd, const sockeye::endpoint& local) {
     return inner_.bind(fd, local);
 }

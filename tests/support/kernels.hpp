@@ -13,6 +13,7 @@ public:
     explicit forwarding_kernel(sockeye::kernel& inner = sockeye::system_kernel()) : inner_(inner) {}
 
     sockeye::result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
+    sockeye::result<sockeye::owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
     std::error_code bind_with_mode(int fd, const sockeye::endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;

@@ -38,8 +38,15 @@ void naming_kernel::release() {
 }
 
 result<std::vector<endpoint>> naming_kernel::resolve(const host_query& wanted) {
+    struct counted {
+        std::atomic<std::size_t>& count;
+        ~counted() { --count; }
+    };
+    const counted own{being_made_};
+    const std::size_t now = ++being_made_;
     std::unique_lock lock(guard_);
     ++look_ups_;
+    look_ups_most_ = std::max<std::size_t>(look_ups_most_, now);
     if (hangs_ && !time_to_resolve()) {
         ++hanging_;
         changed_.wait(lock, [this] { return !hangs_; });
@@ -67,7 +74,8 @@ std::error_code naming_kernel::start_thread(unique_function<void()> work) {
         --refused_threads_;
         return std::make_error_code(std::errc::resource_unavailable_try_again);
     }
-    threads_most_ = std::max<std::size_t>(threads_most_, ++threads_);
+    ++threads_;
+    ++threads_started_;
     auto running = std::make_unique<unique_function<void()>>(std::move(work));
     return forwarding_kernel::start_thread([this, running = std::move(running)] {
         (*running)();

@@ -33,12 +33,13 @@ public:
     /// The system has no thread for that many calls.
     void refuse_threads(std::size_t count) noexcept { refused_threads_ = count; }
 
-    /// Look-ups that hang now. Threads: any, as the next three.
+    /// Look-ups that hang now. Threads: any, as the next four.
     [[nodiscard]] std::size_t hanging() const noexcept { return hanging_; }
     [[nodiscard]] std::size_t look_ups() const noexcept { return look_ups_; }
     [[nodiscard]] std::size_t threads() const noexcept { return threads_; }
-    /// The most threads that ran at the same time.
-    [[nodiscard]] std::size_t threads_most() const noexcept { return threads_most_; }
+    [[nodiscard]] std::size_t threads_started() const noexcept { return threads_started_; }
+    /// The most look-ups that were being made at the same time.
+    [[nodiscard]] std::size_t look_ups_most() const noexcept { return look_ups_most_; }
 
     result<std::vector<sockeye::endpoint>> resolve(const sockeye::host_query& wanted) override;
     std::error_code start_thread(sockeye::unique_function<void()> work) override;
@@ -53,7 +54,9 @@ private:
     std::atomic<std::size_t> hanging_ = 0;
     std::atomic<std::size_t> look_ups_ = 0;
     std::atomic<std::size_t> threads_ = 0;
-    std::atomic<std::size_t> threads_most_ = 0;
+    std::atomic<std::size_t> threads_started_ = 0;
+    std::atomic<std::size_t> being_made_ = 0;
+    std::atomic<std::size_t> look_ups_most_ = 0;
     std::atomic<std::size_t> refused_threads_ = 0;
 };
 

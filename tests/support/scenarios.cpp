@@ -61,7 +61,7 @@ std::string stage::local(transport kind) const {
         return "unix:" + path;
     case transport::unix_seqpacket:
         return "unix-seqpacket:" + path;
-    case transport::unix_datagram:
+    default:
         break;
     }
     return "unix-dgram:" + path;
