@@ -5,7 +5,7 @@
 #include <sockeye/unique_function.hpp>
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -28,7 +28,7 @@ struct discarding {
 /// What only some connections need, or only for a while: made when it is first used.
 struct stream_extra {
     std::unique_ptr<connecting_state> connecting; ///< until it is up
-    std::deque<sent_waiter> waiters;              ///< in the order of their bytes
+    std::list<sent_waiter> waiters;               ///< in the order of their bytes
     std::uint64_t drained = 0;                    ///< bytes that have left the queue
     std::optional<discarding> discard;
 
