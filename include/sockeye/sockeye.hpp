@@ -7,9 +7,12 @@
 #include <sockeye/endpoint.hpp>
 #include <sockeye/error.hpp>
 #include <sockeye/interest.hpp>
+#include <sockeye/lag_histogram.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/process_watch.hpp>
+#include <sockeye/prometheus.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/serve.hpp>
 #include <sockeye/session.hpp>

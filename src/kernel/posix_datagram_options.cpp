@@ -103,8 +103,8 @@ std::error_code not_supported() noexcept {
 std::error_code posix_kernel::set_datagram_option(int fd, int family, datagram_option option,
                                                   int value) {
     if (option == datagram_option::multicast_interface && family == AF_INET) {
-        return error_if(platform::set_multicast_interface_ip4(
-                            fd, static_cast<std::uint32_t>(value)) != 0);
+        return error_if(
+            platform::set_multicast_interface_ip4(fd, static_cast<std::uint32_t>(value)) != 0);
     }
     const auto name = name_of(option, family);
     if (!name.exists() || option == datagram_option::path_mtu) {

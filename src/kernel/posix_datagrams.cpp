@@ -342,7 +342,7 @@ result<std::size_t> posix_kernel::send_trains(int fd, std::span<const datagram> 
         std::ranges::transform(sources.first(length), first,
                                [](const datagram& one) { return buffer_of(one.data); });
         const auto& front = sources.front();
-        const auto size = length > 1          ? static_cast<std::uint16_t>(front.data.size())
+        const auto size = length > 1            ? static_cast<std::uint16_t>(front.data.size())
                           : is_to_be_cut(front) ? front.segment_size
                                                 : std::uint16_t{0};
         lengths[out.count] = length;

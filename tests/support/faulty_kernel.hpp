@@ -79,6 +79,9 @@ public:
     result<std::uint64_t> random_bits() override;
     result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
+    result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
+    std::error_code set_alarm(int fd, sockeye::clock_kind which, sockeye::duration when) override;
+    result<sockeye::owned_fd> watch_process(int pid) override;
     result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
