@@ -243,6 +243,11 @@ std::string_view name_of(transport carrier) noexcept {
         return "unix";
     case transport::unix_datagram:
         return "unix-dgram";
+    case transport::unix_seqpacket:
+        return "unix-seqpacket";
+    case transport::icmp:
+    case transport::raw:
+        break; // nothing here measures them
     }
     return "";
 }

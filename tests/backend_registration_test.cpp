@@ -62,6 +62,32 @@ TEST_CASE("backend: [1] the key given to add comes back with the event") {
     });
 }
 
+TEST_CASE("backend: [F101] exclusive goes with readable alone, and only where it is offered") {
+    on_every_backend({support::fault_row(101)}, [](subject& on) {
+        const auto pipe = on.pair();
+        const int fd = pipe.first.get();
+        constexpr auto alone = interest::readable | interest::exclusive;
+        if (!on.entry().features.exclusive) {
+            CHECK(on->add(fd, alone, 1) == std::errc::invalid_argument);
+            return;
+        }
+        for (const auto wanted : {both | interest::exclusive, alone | interest::edge}) {
+            CHECK(on->add(fd, wanted, 1) == std::errc::invalid_argument);
+        }
+        REQUIRE_FALSE(on->add(fd, alone, 1));
+        CHECK(on->modify(fd, interest::readable, 1) == std::errc::invalid_argument);
+        support::put(on.system(), pipe.second.get());
+        CHECK(keys_of(on.await()) == keys{1});
+        // What it may be changed to is nothing, and back.
+        REQUIRE_FALSE(on->modify(fd, interest::exclusive, 2));
+        CHECK(keys_of(on.look()) == keys{});
+        REQUIRE_FALSE(on->modify(fd, alone, 3));
+        CHECK(keys_of(on.await()) == keys{3});
+        CHECK_FALSE(on->remove(fd));
+        CHECK(keys_of(on.look()) == keys{});
+    });
+}
+
 TEST_CASE("backend: [2] a second add is refused and the first registration still works") {
     on_every_backend({2, 3}, [](subject& on) {
         const auto pipe = on.pair();

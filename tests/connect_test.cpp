@@ -33,22 +33,6 @@ std::error_code failure_of(network& on, const script& told) {
     return told.info.error;
 }
 
-/// A listener that accepts nobody, with as many clients waiting as it takes.
-struct full_backlog {
-    full_backlog(network& on, const sockeye::endpoint& local) : listener(on.system(), local, 0) {
-        do {
-            waiting.emplace_back(on.system(), listener.local());
-            on.settle();
-        } while (waiting.back().is_up());
-        waiting.pop_back();
-    }
-    explicit full_backlog(network& on)
-        : full_backlog(on, sockeye::endpoint::parse(on.local()).value()) {}
-
-    support::raw_listener listener;
-    std::vector<support::raw_peer> waiting;
-};
-
 const support::exemption
     connects_once({95}, "each connect makes a stream of its own; there is no verb to do it again");
 
@@ -152,9 +136,13 @@ TEST_CASE("[89] connect: what fails is told once, by on_close") {
             CHECK(client.write("x") == sockeye::write_status::refused);
             CHECK_FALSE(client.peer_endpoint());
         }
-        SUBCASE("a name") {
-            auto client = connect_script(on, "tcp://example.org:80", told);
-            CHECK(failure_of(on, told) == sockeye::errc::endpoint_host_is_name);
+        SUBCASE("a name that cannot be one") {
+            auto client = connect_script(on, "tcp://-example.org:80", told);
+            CHECK(failure_of(on, told) == sockeye::errc::endpoint_host_invalid);
+        }
+        SUBCASE("a host of datagrams") {
+            auto client = connect_script(on, "udp://example.org:9", told);
+            CHECK(failure_of(on, told) == sockeye::errc::service_mismatch);
         }
         SUBCASE("no address at all") {
             auto client = connect_script(on, "tcp://", told);
@@ -293,7 +281,7 @@ TEST_CASE("[97] connect: a connection to itself is refused") {
 TEST_CASE("[91] connect: the deadline ends it, and not before") {
     support::on_every_network(
         {91, 188, 189}, {"unix:", "tcp://127.0.0.1:0", "tcp://[::1]:0"}, [](network& on) {
-            const full_backlog server(on);
+            const support::full_backlog server(on);
             const auto before = on.on().descriptors();
             script told;
             const auto start = on.now();
@@ -309,7 +297,7 @@ TEST_CASE("[91] connect: the deadline ends it, and not before") {
 TEST_CASE("[92] connect: close and abort while nobody answers cancel it, once") {
     support::on_every_network({92, 189}, {"unix:", "tcp://127.0.0.1:0", "tcp://[::1]:0"},
                               [](network& on) {
-                                  const full_backlog server(on);
+                                  const support::full_backlog server(on);
                                   const auto before = on.on().descriptors();
                                   script told;
                                   auto client = connect_script(on, server.listener.local(), told);
@@ -331,7 +319,7 @@ TEST_CASE("[92] connect: close and abort while nobody answers cancel it, once") 
 
 TEST_CASE("[188] connect: a full backlog of a Unix socket is tried again, without spinning") {
     support::on_every_network({188, 189}, {"unix:"}, [](network& on) {
-        full_backlog server(on);
+        support::full_backlog server(on);
         script told;
         auto client = connect_script(on, on.local(), told);
         client.write("patience");
@@ -359,7 +347,7 @@ TEST_CASE("[188] connect: a full backlog of a Unix socket is tried again, withou
 
 TEST_CASE("[189] connect: many that wait for a full backlog are cancelled at once") {
     support::on_every_network({189}, {"unix:"}, [](network& on) {
-        const full_backlog server(on);
+        const support::full_backlog server(on);
         script told;
         std::vector<sockeye::stream> clients;
         for (int i = 0; i < 20; ++i) {

@@ -1,3 +1,4 @@
+#include "support/allocations.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -87,42 +88,42 @@ TEST_CASE("[151] datagrams: what waits keeps the address that it is to leave fro
 }
 
 TEST_CASE("[151] datagrams: mark, TTL, time, interface and local address, where they are asked") {
-    support::on_every_network(
-        {151}, {"udp://127.0.0.1:0", "udp://[::1]:0"}, [](network& on) {
-            std::vector<kept> heard;
-            const datagram_options all = {
-                .tells_local = true, .tells_ecn = true, .tells_ttl = true, .tells_time = true};
-            auto server = datagram_socket::open(on.loop(), on.local(), all, [&](auto&, batch in) {
-                              for (const auto& one : in) {
-                                  heard.emplace_back(one);
-                              }
-                          }).value();
-            const auto where = server.local_endpoint().value();
-            auto client = datagram_socket::connect(on.loop(), where, {.ttl = 9}, ignore).value();
-            const std::array several = {
-                datagram{.data = sockeye::as_bytes("plain")},
-                datagram{.data = sockeye::as_bytes("set"), .ttl = 7, .mark = ecn::capable_0},
-                datagram{.data = sockeye::as_bytes("named"), .peer = &where, .mark = ecn::capable_1},
-                datagram{.data = sockeye::as_bytes("full"), .ttl = 255, .mark = ecn::congested}};
-            CHECK(client.send(several) == several.size());
-            CHECK(on.until([&] { return heard.size() == several.size(); }));
-            const std::array ttls = {9, 7, 9, 255};
-            for (std::size_t i = 0; i < several.size(); ++i) {
-                CAPTURE(i);
-                CHECK(heard[i].text == sockeye::as_text(several[i].data));
-                CHECK(heard[i].local == where.to_string());
-                CHECK(heard[i].view.seen_mark == several[i].mark);
-                CHECK(int{heard[i].view.seen_ttl} == ttls[i]);
-                CHECK(heard[i].view.interface_index != 0);
-                CHECK(heard[i].view.received_at.time_since_epoch() > 0s);
-                // What was seen is not what an answer is sent with.
-                CHECK(heard[i].view.ttl == 0);
-                CHECK(heard[i].view.mark == ecn::not_capable);
-            }
-        });
+    support::on_every_network({151}, {"udp://127.0.0.1:0", "udp://[::1]:0"}, [](network& on) {
+        std::vector<kept> heard;
+        const datagram_options all = {
+            .tells_local = true, .tells_ecn = true, .tells_ttl = true, .tells_time = true};
+        auto server = datagram_socket::open(on.loop(), on.local(), all, [&](auto&, batch in) {
+                          for (const auto& one : in) {
+                              heard.emplace_back(one);
+                          }
+                      }).value();
+        const auto where = server.local_endpoint().value();
+        auto client = datagram_socket::connect(on.loop(), where, {.ttl = 9}, ignore).value();
+        const std::array several = {
+            datagram{.data = sockeye::as_bytes("plain")},
+            datagram{.data = sockeye::as_bytes("set"), .ttl = 7, .mark = ecn::capable_0},
+            datagram{.data = sockeye::as_bytes("named"), .peer = &where, .mark = ecn::capable_1},
+            datagram{.data = sockeye::as_bytes("full"), .ttl = 255, .mark = ecn::congested}};
+        CHECK(client.send(several) == several.size());
+        CHECK(on.until([&] { return heard.size() == several.size(); }));
+        const std::array ttls = {9, 7, 9, 255};
+        for (std::size_t i = 0; i < several.size(); ++i) {
+            CAPTURE(i);
+            CHECK(heard[i].text == sockeye::as_text(several[i].data));
+            CHECK(heard[i].local == where.to_string());
+            CHECK(heard[i].view.seen_mark == several[i].mark);
+            CHECK(int{heard[i].view.seen_ttl} == ttls[i]);
+            CHECK(heard[i].view.interface_index != 0);
+            CHECK(heard[i].view.received_at.time_since_epoch() > 0s);
+            // What was seen is not what an answer is sent with.
+            CHECK(heard[i].view.ttl == 0);
+            CHECK(heard[i].view.mark == ecn::not_capable);
+        }
+    });
 }
 
-TEST_CASE("[151] datagrams: who asks for nothing is told nothing, whatever others of the loop ask") {
+TEST_CASE(
+    "[151] datagrams: who asks for nothing is told nothing, whatever others of the loop ask") {
     support::on_every_network({151}, {"udp://127.0.0.1:0"}, [](network& on) {
         std::vector<kept> heard;
         const auto note = [&](datagram_socket&, batch in) {
@@ -131,11 +132,10 @@ TEST_CASE("[151] datagrams: who asks for nothing is told nothing, whatever other
             }
         };
         auto plain = datagram_socket::open(on.loop(), on.local(), {}, note).value();
-        auto curious =
-            datagram_socket::open(on.loop(), on.local(),
-                                  {.tells_local = true, .tells_ttl = true, .tells_time = true},
-                                  note)
-                .value();
+        auto curious = datagram_socket::open(
+                           on.loop(), on.local(),
+                           {.tells_local = true, .tells_ttl = true, .tells_time = true}, note)
+                           .value();
         const auto name = plain.local_endpoint().value();
         for (const auto& to : {name, curious.local_endpoint().value(), name}) {
             const auto before = heard.size();
@@ -155,16 +155,16 @@ TEST_CASE("[88] datagrams: one of both families hears IPv4 by its mapped address
         {88}, {"udp://[::]:0"},
         [](network& on) {
             std::vector<kept> heard;
-            auto server = datagram_socket::open(on.loop(), on.local(),
-                                                {.dual_stack = true, .tells_ecn = true,
-                                                 .tells_ttl = true},
-                                                [&](datagram_socket& s, batch in) {
-                                                    for (const auto& one : in) {
-                                                        heard.emplace_back(one);
-                                                    }
-                                                    CHECK(s.send(in) == in.size());
-                                                })
-                              .value();
+            auto server =
+                datagram_socket::open(on.loop(), on.local(),
+                                      {.dual_stack = true, .tells_ecn = true, .tells_ttl = true},
+                                      [&](datagram_socket& s, batch in) {
+                                          for (const auto& one : in) {
+                                              heard.emplace_back(one);
+                                          }
+                                          CHECK(s.send(in) == in.size());
+                                      })
+                    .value();
             const auto port = server.local_endpoint().value().port();
             for (const auto* address : {"udp://127.0.0.2:0", "udp://[::1]:0"}) {
                 int answers = 0;
@@ -188,8 +188,8 @@ TEST_CASE("[88] datagrams: one of both families hears IPv4 by its mapped address
                                                  }
                                              })
                            .value();
-            const auto to = with_port("udp://[::ffff:127.0.0.1]:0",
-                                      ear.local_endpoint().value().port());
+            const auto to =
+                with_port("udp://[::ffff:127.0.0.1]:0", ear.local_endpoint().value().port());
             const datagram one = {
                 .data = sockeye::as_bytes("y"), .peer = &to, .ttl = 3, .mark = ecn::capable_1};
             CHECK(server.send({&one, 1}) == 1);
@@ -233,4 +233,44 @@ TEST_CASE("[175] datagrams: what the receive buffer had no room for is counted w
         CHECK(server.counters().overflowed > 0);
         CHECK(server.counters().received == heard);
     });
+}
+
+TEST_CASE("[251] datagrams: an echo allocates nothing, told much or merged") {
+    support::on_every_network(
+        {251}, {"udp://*:0"},
+        [](network& on) {
+            datagram_options options;
+            SUBCASE("plain") {}
+            SUBCASE("told all") {
+                options = {.tells_ecn = true,
+                           .tells_ttl = true,
+                           .tells_time = true,
+                           .tells_overflow = true};
+            }
+            SUBCASE("merged") {
+                options.offload = true;
+            }
+            auto server = datagram_socket::open(on.loop(), on.local(), options,
+                                                [](datagram_socket& s, batch in) { s.send(in); })
+                              .value();
+            raw_datagrams client(
+                on, with_port("udp://127.0.0.1:0", server.local_endpoint().value().port()));
+            const auto round = [&] {
+                for (int i = 0; i < 20; ++i) {
+                    client.say("hello");
+                }
+                const auto before = support::allocations();
+                const auto reads = on.loop().counters().datagrams_read;
+                CHECK(on.until([&] { return on.loop().counters().datagrams_read == reads + 20; }));
+                return support::allocations() - before;
+            };
+            static_cast<void>(round());
+            client.pump();
+            const auto waits = on.loop().counters().waits;
+            const auto allocated = round();
+            // The emulation of kqueue allocates in its own kevent.
+            const bool is_emulated = on.entry().kind == sockeye::backend_kind::kqueue;
+            CHECK(allocated <= (is_emulated ? 2 * (on.loop().counters().waits - waits) : 0));
+        },
+        support::needs_real_system{"what travels there is kept in memory"});
 }

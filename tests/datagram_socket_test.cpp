@@ -34,17 +34,10 @@ void on_every_udp(std::initializer_list<int> numbers, const std::function<void(n
     support::on_every_network(numbers, {"udp://127.0.0.1:0"}, body);
 }
 
-const support::exemption no_second_connect(
-    {156}, "a datagram socket is connected where it is made; there is no verb to do it again");
 const support::exemption
     no_small_buffers({162}, "the receive buffer is the library's own, 64 KiB for each datagram");
-const support::exemption no_reuse_port({171}, "datagram_options has no reuse_port yet");
-const support::exemption no_multicast({172}, "the library has no TTL and no multicast options yet");
 const support::exemption no_late_options(
     {173}, "options are arguments of open and connect: there is no socket that lacks them");
-const support::exemption no_adopted_datagrams({174}, "datagram sockets cannot be adopted yet");
-const support::exemption policy_of_the_program(
-    {177}, "whom to answer is up to the program: cli_reply_policy_test and cli_serve_test");
 
 } // namespace
 

@@ -1,8 +1,10 @@
 #include "support/network.hpp"
+#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
-#include <string>
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -16,6 +18,8 @@ using support::script;
 // Time limits of streams: each ends its connection, never early, and says which one it was.
 
 namespace {
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// How late one may be where the loop has nothing else to do; a real machine has.
 constexpr auto lateness_max = 13ms;
@@ -167,6 +171,148 @@ TEST_CASE("deadlines: after our FIN the peer has its time to end, too") {
         }
         CHECK(peer.heard() == "bye");
         CHECK(peer.has_ended());
+    });
+}
+
+TEST_CASE("deadlines: output that waits too long ends the connection, however much there is") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(
+            on, told, {.limits = {.queue_max = 64 * mebibyte, .write = 80ms}});
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.is_deaf = true;
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        told.link->write(pattern(16 * mebibyte));
+        REQUIRE(told.link->queued_bytes() != 0);
+        const auto begin = on.now();
+        while (!told.is_closed() && on.now() - begin < 10s) {
+            told.link->write("and more");
+            on.pass(5ms);
+        }
+        check_passed(told, deadline_kind::write);
+        CHECK(told.info.dropped_bytes != 0);
+        CHECK(on.now() - begin >= 80ms);
+        if (on.on().is_simulated()) {
+            CHECK(on.now() - begin <= 80ms + 80ms / 8 + lateness_max + 5ms);
+        }
+    });
+}
+
+TEST_CASE("deadlines: a peer that reads slowly but fast enough is served to the end") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told,
+                                            {.limits = {.queue_max = 64 * mebibyte,
+                                                        .write = 10s,
+                                                        .min_rate = 1024,
+                                                        .min_rate_window = 100ms}});
+        told.on_data = [](sockeye::stream& link, sockeye::bytes) {
+            link.write(pattern(16 * mebibyte));
+        };
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.say("all of it");
+        CHECK(on.until([&] {
+            peer.pump();
+            return peer.heard().size() >= 16 * mebibyte || told.is_closed();
+        }));
+        CHECK((peer.heard() == pattern(16 * mebibyte)));
+        on.pass(300ms);
+        CHECK_FALSE(told.is_closed()); // nothing waits: there is no rate to keep
+    });
+}
+
+TEST_CASE("deadlines: [S1] who never reads is closed for its rate, and others are served again") {
+    support::on_every_backend_with_tcp({}, [](network& on) {
+        constexpr std::size_t deaf = 20;
+        sockeye::loop_options options;
+        options.queued_bytes_max = deaf * mebibyte; // less than they ask for
+        auto loop = on.on().make_loop(std::move(options));
+        std::size_t slow = 0;
+        struct gives_much {
+            explicit gives_much(std::size_t& count) : slow(count) {}
+            void on_data(sockeye::stream& link, sockeye::bytes in) {
+                if (in.size() == 1) {
+                    link.write(pattern(16 * mebibyte));
+                } else {
+                    link.write(in);
+                }
+            }
+            void on_close(sockeye::stream&, const sockeye::close_info& info) {
+                slow += info.deadline == deadline_kind::rate ? 1U : 0U;
+            }
+            std::size_t& slow;
+        };
+        auto server = sockeye::serve<gives_much>(loop, "tcp://127.0.0.1:0",
+                                                 {.limits = {.queue_max = 64 * mebibyte,
+                                                             .min_rate = 1024,
+                                                             .min_rate_window = 300ms}},
+                                                 std::ref(slow))
+                          .value();
+        const auto turn = [&] { static_cast<void>(loop.run_once(10ms).value()); };
+        auto peers = support::many_peers(on, deaf, support::local_of(server));
+        for (auto& peer : peers) {
+            peer.is_deaf = true;
+            peer.say("!");
+        }
+        CHECK(support::turn_until(
+            [&] {
+                std::ranges::for_each(peers, &raw_peer::pump);
+                return loop.counters().queued_bytes > deaf * mebibyte;
+            },
+            turn));
+        raw_peer good(on.system(), support::local_of(server));
+        good.say("served");
+        CHECK(support::turn_until(
+            [&] {
+                std::ranges::for_each(peers, &raw_peer::pump);
+                good.pump();
+                return good.heard() == "served";
+            },
+            turn));
+        CHECK(support::turn_until([&] { return slow == deaf; },
+                                  [&] {
+                                      std::ranges::for_each(peers, &raw_peer::pump);
+                                      turn();
+                                  }));
+        CHECK(server.connection_count() == 1);
+        CHECK(loop.counters().queued_bytes == 0);
+    });
+}
+
+TEST_CASE("deadlines: other limits for one stream hold from then on, and for it alone") {
+    support::on_every_stream({}, [](network& on) {
+        script told;
+        auto server = support::serve_script(on, told, {.limits = {.idle = 1h}});
+        raw_peer first(on.system(), support::local_of(server));
+        raw_peer second(on.system(), support::local_of(server));
+        REQUIRE(on.until([&] { return told.made == 2; }));
+        auto limits = told.link->limits();
+        CHECK(limits.idle == 1h);
+        limits.idle = 30ms;
+        told.link->set_limits(limits);
+        CHECK(told.link->limits().idle == 30ms);
+        CHECK(on.until([&] { return told.closes == 1; }));
+        check_passed(told, deadline_kind::idle);
+        on.pass(100ms);
+        CHECK(told.closes == 1);
+        CHECK(server.connection_count() == 1);
+    });
+}
+
+TEST_CASE("deadlines: those of connect and linger are told by name") {
+    support::on_every_stream({91}, [](network& on) {
+        script told;
+        auto server = support::serve_script(
+            on, told, {.limits = {.queue_max = 64 * mebibyte, .linger = 40ms}});
+        raw_peer peer(on.system(), support::local_of(server));
+        peer.is_deaf = true;
+        REQUIRE(on.until([&] { return told.link != nullptr; }));
+        told.link->write(pattern(16 * mebibyte));
+        const auto begin = on.now();
+        told.link->close();
+        CHECK(on.until([&] { return told.is_closed(); }));
+        check_passed(told, deadline_kind::linger);
+        check_time(on, begin, 40ms);
     });
 }
 

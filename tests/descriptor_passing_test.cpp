@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,22 @@ TEST_CASE("[193] kernel: descriptors arrive with their byte, close-on-exec, the 
     CHECK(support::open_descriptors() == before);
 }
 
+TEST_CASE("F75: kernel: other control messages beside the descriptors are passed over") {
+    const support::rows covered({support::fault_row(75)});
+    auto& system = sockeye::system_kernel();
+    auto pair = support::make_stream_pair(system, sockeye::transport::unix_seqpacket);
+    const int on = 1;
+    REQUIRE(::setsockopt(pair.second.get(), SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on) == 0);
+    std::array<std::byte, 64> target;
+    std::vector<unique_fd> came;
+    send_all(system, pair.first.get(), "with a time", make_descriptors(3));
+    CHECK(system.receive_with_descriptors(pair.second.get(), target, came).value() == 11);
+    CHECK(came.size() == 3);
+    send_all(system, pair.first.get(), "only a time", {});
+    CHECK(system.receive_with_descriptors(pair.second.get(), target, came).value() == 11);
+    CHECK(came.size() == 3);
+}
+
 TEST_CASE("[193] kernel: a message carries 253 descriptors, and no more") {
     auto& system = sockeye::system_kernel();
     const auto before = support::open_descriptors();
@@ -165,7 +182,9 @@ TEST_CASE("[193] kernel: a message carries 253 descriptors, and no more") {
     CHECK(support::open_descriptors() == before);
 }
 
-TEST_CASE("[194] kernel: of descriptors that find no room none stays open, and it is an error") {
+TEST_CASE(
+    "[194] F74: kernel: of descriptors that find no room none stays open, and it is an error") {
+    const support::rows covered({194, support::fault_row(74)});
     auto& system = sockeye::system_kernel();
     const auto before = support::open_descriptors();
     {

@@ -22,9 +22,6 @@ using support::script;
 
 namespace {
 
-const support::exemption no_resolver_threads({255},
-                                             "the library has no resolver and no threads yet");
-
 void echo(sockeye::stream& link, sockeye::bytes in) {
     link.write(in);
 }

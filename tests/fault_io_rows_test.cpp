@@ -2,11 +2,16 @@
 
 #include <sockeye/error.hpp>
 
+#include <array>
 #include <chrono>
+#include <fstream>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+
+#include <fcntl.h>
 
 // Rows of the fault matrix: reading and writing.
 
@@ -26,9 +31,6 @@ using support::seam_call;
 const support::exemption
     buffer_is_ours({fault_row(60), fault_row(70)},
                    "the receive buffer is the loop's, made with it and never empty");
-const support::exemption no_ancillary_data({fault_row(74), fault_row(75), fault_row(91)},
-                                           "descriptors are neither sent along nor received");
-const support::exemption two_parts({fault_row(93)}, "no call is ever given more than two buffers");
 
 constexpr std::errc ends[] = {std::errc::connection_reset,    std::errc::timed_out,
                               std::errc::host_unreachable,    std::errc::network_unreachable,
@@ -477,5 +479,198 @@ TEST_CASE("[F92] faults: a write of nothing is no call") {
         CHECK(at.system.plan.count(seam_call::send) == 0);
         CHECK(talk.hears("nothing has happened"));
         CHECK(talk.peer.heard().empty());
+    });
+}
+
+namespace {
+
+/// Takes what comes along, and counts it.
+struct counting_taker {
+    std::size_t& bytes;
+    std::size_t& descriptors;
+
+    void on_data(sockeye::stream&, sockeye::bytes in, const std::vector<sockeye::unique_fd>& more) {
+        bytes += in.size();
+        descriptors += more.size();
+    }
+};
+
+} // namespace
+
+TEST_CASE("F91: a system that has too many descriptors on their way takes them later") {
+    support::on_every_real_loop({91}, [](faulty_loop& at, ground& on) {
+        std::size_t bytes = 0;
+        std::size_t came = 0;
+        auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
+                                                     std::ref(bytes), std::ref(came))
+                          .value();
+        const auto before = support::open_descriptors();
+        {
+            at.inject(failing(seam_call::send_with_descriptors, std::errc::no_buffer_space, 1, 5));
+            support::script told;
+            auto client = sockeye::connect<support::hooked>(
+                at.loop, server.local_endpoint().value(), {}, std::ref(told));
+            REQUIRE(at.until([&] { return told.link != nullptr; }));
+            std::vector<sockeye::unique_fd> along;
+            along.push_back(support::make_duplicate(0));
+            client.write("ahead ");
+            client.write("along", std::move(along));
+            client.write(" behind");
+            CHECK(at.until([&] { return bytes == 18; }));
+            CHECK(came == 1);
+            CHECK(at.system.plan.met() == 5);
+        }
+        at.settle();
+        CHECK(support::open_descriptors().size() <= before.size());
+    });
+}
+
+TEST_CASE("F74: descriptors that could not all be had end the connection, and no other one") {
+    support::on_every_real_loop({74}, [](faulty_loop& at, ground& on) {
+        std::size_t bytes = 0;
+        std::size_t came = 0;
+        auto server = sockeye::serve<counting_taker>(at.loop, "unix:" + on.path("many"),
+                                                     std::ref(bytes), std::ref(came))
+                          .value();
+        at.inject(
+            failing(seam_call::receive_with_descriptors, std::errc::too_many_files_open, 1, 1));
+        for (const bool is_first : {true, false}) {
+            support::script told;
+            auto client = sockeye::connect<support::hooked>(
+                at.loop, server.local_endpoint().value(), {}, std::ref(told));
+            client.write("hello");
+            CHECK(at.until([&] { return is_first ? told.is_closed() : bytes == 5; }));
+        }
+        CHECK(came == 0);
+    });
+}
+
+TEST_CASE("[113] faults: a gathered write is resumed at whatever byte the kernel stopped") {
+    on_every_faulty_loop({}, [](faulty_loop& at, ground& on) {
+        const support::rows covered({113}, on.name());
+        conversation talk(at, on);
+        std::vector<std::string> texts;
+        std::string whole = "head ";
+        for (std::size_t i = 0; i < 100; ++i) {
+            const auto size = i == 60 ? 16'500 : i % 7;
+            texts.push_back(support::pattern(size, i + 1));
+            whole += texts.back();
+        }
+        std::vector<sockeye::bytes> parts;
+        for (const auto& text : texts) {
+            parts.push_back(sockeye::as_bytes(text));
+        }
+        const auto resumes_at = [&](seam_call where, std::size_t nth, std::size_t stop) {
+            talk.peer.forget();
+            at.system.plan.clear();
+            at.inject(falling_short(where, stop, nth));
+            talk.link().write("head ");
+            CHECK(talk.link().write(parts) != sockeye::write_status::refused);
+            return talk.until([&] { return talk.peer.heard().size() >= whole.size(); }) &&
+                   talk.peer.heard() == whole;
+        };
+        // The first call has the head and 63 parts, the second one the rest.
+        for (std::size_t stop = 1; stop < whole.size(); stop += stop < 400 ? 1 : 311) {
+            CAPTURE(stop);
+            REQUIRE(resumes_at(seam_call::send_gathered, 1, stop));
+        }
+        for (std::size_t stop = 1; stop < 110; ++stop) {
+            CAPTURE(stop);
+            REQUIRE(resumes_at(seam_call::send_gathered, 2, stop));
+        }
+        CHECK(talk.told.closes == 0);
+        CHECK(at.queued_bytes() == 0);
+    });
+}
+
+TEST_CASE("[113] faults: small parts leave as one send, resumed at whatever byte it stopped") {
+    on_every_faulty_loop({}, [](faulty_loop& at, ground& on) {
+        const support::rows covered({113}, on.name());
+        conversation talk(at, on);
+        const std::vector<std::string> texts = {"one", "", "two two", "3", "the fourth of them"};
+        std::vector<sockeye::bytes> parts;
+        std::string whole;
+        for (const auto& text : texts) {
+            parts.push_back(sockeye::as_bytes(text));
+            whole += text;
+        }
+        for (std::size_t stop = 1; stop < whole.size(); ++stop) {
+            CAPTURE(stop);
+            talk.peer.forget();
+            at.system.plan.clear();
+            at.inject(falling_short(seam_call::send, stop));
+            at.inject(falling_short(seam_call::send, 1, 2));
+            const auto sends = at.system.plan.count(seam_call::send);
+            CHECK(talk.link().write(parts) == sockeye::write_status::ok);
+            REQUIRE(talk.until([&] { return talk.peer.heard().size() >= whole.size(); }));
+            CHECK(talk.peer.heard() == whole);
+            CHECK(at.system.plan.count(seam_call::send) - sends ==
+                  (stop + 1 < whole.size() ? 3 : 2));
+        }
+    });
+}
+
+TEST_CASE("[113] [F83] faults: a queue of all kinds of pieces survives whatever a send meets") {
+    on_every_faulty_loop({83}, [](faulty_loop& at, ground& on) {
+        const support::rows covered({113}, on.name());
+        const support::scratch_folder folder;
+        const auto path = folder.path("content");
+        const auto content = support::pattern(30'000, 9);
+        std::ofstream(path, std::ios::binary) << content;
+        for (const std::size_t piece : {1, 77, 4096}) {
+            conversation talk(at, on, {.limits = {.queue_max = std::size_t{16} << 20}});
+            at.system.plan.clear();
+            for (const auto where : {seam_call::send, seam_call::send_gathered,
+                                     seam_call::send_file, seam_call::read_at}) {
+                const auto most = piece * (where == seam_call::read_at ? 3 : 1);
+                at.inject(falling_short(where, most, 1, 40));
+            }
+            at.inject(failing(seam_call::send_file, std::errc::operation_would_block, 2));
+            at.inject(failing(seam_call::send_gathered, std::errc::no_buffer_space, 41));
+            std::string whole;
+            for (std::size_t i = 0; i < 12; ++i) {
+                auto text = support::pattern(17'000 + i, i);
+                whole += text;
+                if (i % 3 == 0) {
+                    talk.link().write(text);
+                } else if (i % 3 == 1) {
+                    talk.link().write(sockeye::owned_bytes(std::move(text)));
+                } else {
+                    const std::array parts = {sockeye::as_bytes(text), sockeye::as_bytes("and")};
+                    talk.link().write(parts);
+                    whole += "and";
+                }
+                talk.link().send_file(
+                    sockeye::unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+                    {.offset = i, .length = 10'000});
+                whole += content.substr(i, 10'000);
+            }
+            CHECK(talk.until([&] { return talk.peer.heard().size() >= whole.size(); }));
+            CHECK((talk.peer.heard() == whole));
+            CHECK(talk.told.closes == 0);
+            CHECK(at.queued_bytes() == 0);
+        }
+    });
+}
+
+TEST_CASE("faults: what a file or its send says ends the stream, and the peer is not fooled") {
+    on_every_faulty_loop({}, [](faulty_loop& at, ground& on) {
+        for (const auto where : {seam_call::send_file, seam_call::read_at}) {
+            for (const auto error : {std::errc::io_error, std::errc::permission_denied}) {
+                conversation talk(at, on);
+                at.system.plan.clear();
+                if (where == seam_call::read_at) {
+                    at.inject(failing(seam_call::send_file, std::errc::not_supported));
+                } else if (on.is_simulated()) {
+                    continue; // it sends no file by itself
+                }
+                at.inject(failing(where, error));
+                talk.link().send_file(sockeye::unique_fd(::open("/dev/zero", O_RDONLY | O_CLOEXEC)),
+                                      {.length = 100});
+                CHECK(talk.until([&] { return talk.told.is_closed() && talk.peer.is_over(); }));
+                CHECK(talk.told.info.error == error);
+                CHECK(talk.told.info.dropped_bytes == 100);
+            }
+        }
     });
 }

@@ -31,8 +31,6 @@ using support::seam_call;
 const support::exemption held_by_the_backends(
     {fault_row(95), fault_row(111), fault_row(112), fault_row(113)},
     "it lies inside a backend: the suite of the backends, on its own, holds them to it");
-const support::exemption no_exclusive({fault_row(101)}, "EPOLLEXCLUSIVE is not used");
-const support::exemption no_linger({fault_row(127)}, "lingering in close cannot be asked for");
 const support::exemption no_log({fault_row(133)}, "the library writes no log");
 const support::exemption
     limits_show_as_errors({fault_row(138)},

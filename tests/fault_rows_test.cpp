@@ -40,9 +40,8 @@ const support::exemption no_io_uring({fault_row(20), fault_row(21), fault_row(94
                                      "there is no io_uring backend");
 const support::exemption no_limits_touched({fault_row(22), fault_row(25)},
                                            "the library neither sets limits nor forks");
-const support::exemption no_resolver({fault_row(23), fault_row(128), fault_row(129), fault_row(130),
-                                      fault_row(131), fault_row(132)},
-                                     "names are not looked up");
+const support::exemption inside_getaddrinfo({fault_row(130), fault_row(132)},
+                                            "what getaddrinfo allocates and lists is its own");
 const support::exemption accepts_in_one_way({fault_row(36)},
                                             "accept4 is there wherever it is called");
 

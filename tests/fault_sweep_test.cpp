@@ -117,6 +117,7 @@ const std::vector<answer> answers = {
     {seam_call::reserve,
      cost::nothing,
      {errc::too_many_files_open, errc::too_many_files_open_in_system}},
+    {seam_call::resolve, cost::its_end, {errc::not_enough_memory, errc::io_error}},
     {seam_call::make_wake_channel,
      cost::its_end,
      {errc::too_many_files_open, errc::too_many_files_open_in_system, errc::not_enough_memory}},

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -97,4 +98,14 @@ TEST_CASE("result: every error of the library has a message of its own") {
     }
     CHECK(known >= static_cast<int>(errc::endpoint_abstract_unsupported));
     CHECK(sockeye::sockeye_category().message(0) == "unknown error");
+}
+
+TEST_CASE("error: each has a message of its own") {
+    std::set<std::string> messages;
+    int count = 0;
+    while (std::error_code(count + 1, sockeye::sockeye_category()).message() != "unknown error") {
+        messages.insert(std::error_code(++count, sockeye::sockeye_category()).message());
+    }
+    CHECK(count >= static_cast<int>(sockeye::errc::endpoint_abstract_unsupported));
+    CHECK(messages.size() == static_cast<std::size_t>(count));
 }

@@ -194,6 +194,22 @@ TEST_CASE("simulation: nobody answers behind a cut cable, and bytes come when it
     }
 }
 
+TEST_CASE("[145] simulation: a cut path ends a stream after its user time-out, and not before") {
+    const support::rows covered({145}, "simulation");
+    two_hosts here;
+    here.world.run_for(1s);
+    CHECK_FALSE(here.link.set_options({.user_timeout = 1500ms}));
+    CHECK(here.link.info()->round_trip == 20ms);
+    here.world.partition({here.server}, {here.client});
+    here.world.run_for(10s);
+    CHECK_FALSE(here.book.info); // nothing is unacknowledged
+    here.say("lost");
+    here.world.run_for(1400ms);
+    CHECK_FALSE(here.book.info);
+    here.world.run_for(200ms);
+    CHECK(here.error() == std::errc::timed_out);
+}
+
 TEST_CASE("simulation: what is held comes later, in order") {
     two_hosts here;
     here.world.run_for(1s);

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <set>
+#include <span>
 #include <string>
 
 namespace {
@@ -14,11 +16,13 @@ sockeye::source_id source(const std::string& text) {
 
 } // namespace
 
-TEST_CASE("source_table: the hash is SipHash-1-3") {
+TEST_CASE("keyed_hash: it is SipHash-1-3") {
     // SipHash-1-3 of the bytes 0 to 7 under the key of the bytes 0 to 15.
-    const sockeye::hash_key key = {0x0706'0504'0302'0100, 0x0f0e'0d0c'0b0a'0908};
-    CHECK(sockeye::keyed_hash(key, 0x0706'0504'0302'0100) == 0x3690'9511'8d29'9a8e);
-    CHECK(sockeye::keyed_hash(key, 1) != sockeye::keyed_hash({1, 2}, 1));
+    const sockeye::keyed_hash hash(0x0706'0504'0302'0100, 0x0f0e'0d0c'0b0a'0908);
+    const std::uint64_t value = 0x0706'0504'0302'0100;
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    CHECK(hash(bytes) == 0x3690'9511'8d29'9a8e);
+    CHECK(hash(bytes) != sockeye::keyed_hash(1, 2)(bytes));
 }
 
 TEST_CASE("source_table: a source is an IPv4 address, or the /64 of an IPv6 one") {
@@ -35,7 +39,7 @@ TEST_CASE("source_table: a source is an IPv4 address, or the /64 of an IPv6 one"
 }
 
 TEST_CASE("source_table: it holds those sources only that have something open") {
-    sockeye::source_table table(2, {1, 2});
+    sockeye::source_table table(2, sockeye::keyed_hash(1, 2));
     CHECK(table.enter(7));
     CHECK(table.enter(7));
     CHECK_FALSE(table.enter(7));

@@ -73,16 +73,8 @@ void say_specially(int fd, bool is_unix) {
     }
 }
 
-const support::exemption two_buffers(
-    {114}, "a write is one span and a queue one block: no call is given more than two buffers");
-const support::exemption
-    no_try_write({115}, "there is no try_write: write sends what it can and queues the rest");
-const support::exemption no_try_write_to_the_dead({116}, "there is no try_write, row 115");
 const support::exemption no_reading_shutdown(
     {136}, "there is no shutdown of the reading side: pause() stops reading, close() ends it");
-const support::exemption
-    no_stream_options({143}, "streams have no options yet; that TCP is made no_delay is tested");
-const support::exemption no_user_timeout({145}, "the library has no TCP_USER_TIMEOUT option yet");
 
 } // namespace
 

@@ -71,7 +71,7 @@ struct datagram_error {
     enum class source : std::uint8_t { local, icmp, icmp6 };
 
     std::error_code error;
-    endpoint peer;                 ///< whom the datagram was for
+    endpoint peer; ///< whom the datagram was for
     source origin = source::local;
     std::uint8_t icmp_type = 0;
     std::uint8_t icmp_code = 0;
@@ -85,9 +85,9 @@ struct datagram_counters {
     std::uint64_t refused = 0;        ///< by queue_policy::refuse
     std::uint64_t dropped_newest = 0; ///< by the queue policies of these names
     std::uint64_t dropped_oldest = 0;
-    std::uint64_t rejected = 0; ///< by the system: too long, no address, not permitted
-    std::uint64_t lost = 0;     ///< given up: the peer does not read, no memory, closed
-    std::uint64_t errors = 0;   ///< what the network reported
+    std::uint64_t rejected = 0;   ///< by the system: too long, no address, not permitted
+    std::uint64_t lost = 0;       ///< given up: the peer does not read, no memory, closed
+    std::uint64_t errors = 0;     ///< what the network reported
     std::uint64_t overflowed = 0; ///< lost for want of room in the receive buffer, where told
 };
 

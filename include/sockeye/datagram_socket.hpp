@@ -20,7 +20,7 @@ struct group_options {
     std::uint32_t interface_index = 0; ///< 0: as the system chooses
 };
 
-/// A socket of datagrams: UDP or Unix. They arrive and leave in batches.
+/// A socket of datagrams: UDP or Unix, ICMP echo or raw IP. They arrive and leave in batches.
 ///
 /// There is no end and nothing connected: an error that the network reports of one peer never
 /// ends the socket. A move-only handle; its destructor closes in silence. The one that a handler is
@@ -29,6 +29,11 @@ struct group_options {
 /// queue of a peer that is connected to this socket fills its send buffer, and while it is full
 /// the system lets it send to nobody: servers of peers that may not read do without such. See:
 /// unix(7).
+/// ICMP (`icmp://`): sends echo requests, whose identifier and checksum the system fills in, and
+/// hears the answers to its own; needs a group in net.ipv4.ping_group_range. Raw (`raw://`): each
+/// packet of that protocol that comes to this machine is heard; over IPv4 it begins with its IP
+/// header, over IPv6 behind it, and what is sent never has one. Needs CAP_NET_RAW; else both are
+/// refused with permission_denied or operation_not_permitted. See: icmp(7), raw(7).
 /// Verbs of one that is closed give bad_file_descriptor, and do nothing.
 /// Threads: loop thread only. Lifetime: dies before its loop.
 class datagram_socket {
@@ -76,7 +81,8 @@ public:
     /// From now on hears and talks to `peer` only. What waits for others is dropped.
     /// Errors: already_connected until disconnect(), errc::endpoint_..., what connect(2) says.
     std::error_code connect(const endpoint_argument& peer);
-    /// From now on hears and talks to everybody. Errors: not_connected.
+    /// From now on hears and talks to everybody, at the same port. Errors: not_connected;
+    /// address_in_use where the system had chosen the port and somebody took it meanwhile.
     std::error_code disconnect();
 
     /// Joins a multicast group, whose port does not matter.

@@ -16,6 +16,9 @@ enum class interest : std::uint8_t {
     writable = 2,
     /// Tell each change once instead of as long as it lasts; only where the backend has `edge`.
     edge = 4,
+    /// Of several loops that watch the same listening socket, do not wake all of them for one
+    /// newcomer; only where the backend has `exclusive`, and with nothing but `readable`.
+    exclusive = 8,
 };
 
 [[nodiscard]] constexpr interest operator|(interest a, interest b) noexcept {
@@ -35,6 +38,7 @@ enum class backend_kind : std::uint8_t { automatic, epoll, kqueue, poll, select,
 struct backend_features {
     bool edge = false;        ///< interest::edge is offered
     bool early_close = false; ///< hang-up and error are noticed without any interest
+    bool exclusive = false;   ///< interest::exclusive is offered
 };
 
 /// One line of the table of backends.

@@ -63,6 +63,13 @@ public:
     /// refused one in the call.
     bool post(unique_function<void()> task) const;
 
+    /// The same, with the loop.
+    bool post(unique_function<void(loop&)> task) const;
+
+    /// Makes run() return after the turn, as loop::stop(). It is never refused for want of room or
+    /// memory; false when the loop is gone. Threads: any.
+    bool stop() const noexcept;
+
     /// Runs `task` with the stream if that connection still lives when its turn comes.
     bool post(const stream_ref& target, unique_function<void(stream&)> task) const;
 

@@ -39,6 +39,11 @@ public:
     /// last one is gone, `on_drained` is called, once and from the loop. A second call replaces
     /// deadline and handler. Throws bad_alloc, and then nothing has changed.
     void drain(duration deadline, unique_function<void()> on_drained = {});
+    /// Gives the listening socket away: no longer watched, neither shut down nor closed, and its
+    /// file, where it has one, stays. Connections that are open go on here; newcomers wait in the
+    /// backlog for who adopts the socket, so that none is lost.
+    /// Errors: not_connected where it does not listen; not_supported in a simulation.
+    result<unique_fd> release_listener();
     /// Stops and starts accepting; newcomers wait in the kernel's backlog.
     void pause();
     void resume();
@@ -51,7 +56,7 @@ public:
     [[nodiscard]] result<endpoint> local_endpoint() const;
 
 private:
-    friend result<server> start_server(loop&, const endpoint_argument&, const serve_options&,
+    friend result<server> start_server(loop&, listen_argument, const serve_options&,
                                        session_source);
     explicit server(server_core* core) noexcept : core_(core) {}
 
@@ -59,8 +64,8 @@ private:
 };
 
 /// The part of serve that is no template.
-result<server> start_server(loop& owner, const endpoint_argument& local,
-                            const serve_options& options, session_source source);
+result<server> start_server(loop& owner, listen_argument local, const serve_options& options,
+                            session_source source);
 
 template <typename Callable>
 concept stream_service = std::is_invocable_v<Callable&, stream&, bytes>;
@@ -88,27 +93,55 @@ std::unique_ptr<void, void (*)(void*)> erase(std::unique_ptr<T> owner) {
     return {owner.release(), [](void* p) { delete static_cast<T*>(p); }};
 }
 
+/// One callable for all connections.
+template <typename Callable>
+session_source shared_source(Callable&& callable) {
+    using stored = std::decay_t<Callable>;
+    static_assert(!datagram_service<stored>,
+                  "the callable must serve either (stream&, bytes) or "
+                  "(datagram_socket&, std::span<const datagram>), not both");
+    return {&callable_table<stored>, [](void* context) { return context; }, true,
+            erase(std::make_unique<stored>(std::forward<Callable>(callable)))};
+}
+
+/// A Session for each connection, made with what is kept of `args`.
+template <typename Session, typename... Args>
+session_source source_of_sessions(Args&&... args) {
+    static_assert(has_on_data<Session>,
+                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
+    using kept = std::tuple<std::decay_t<Args>...>;
+    static_assert(std::is_constructible_v<Session, const std::decay_t<Args>&...>,
+                  "the session cannot be made from const lvalues of these arguments");
+    const auto make = [](void* context) -> void* {
+        return std::apply(
+            [](const auto&... stored) { return static_cast<void*>(new Session(stored...)); },
+            *static_cast<const kept*>(context));
+    };
+    return {&session_table_of<Session>, make, false,
+            erase(std::make_unique<kept>(std::forward<Args>(args)...))};
+}
+
 } // namespace detail
 
 /// Serves every connection to `local` with one callable; what it reads comes in pieces of any
 /// size. When the peer has ended its side, the connection closes once all output is sent.
 ///
-/// Errors: errc::service_mismatch where the endpoint is one of datagrams, errc::endpoint_...,
-/// not_enough_memory, and what socket(2), bind(2) and listen(2) say. Throws what copying the
-/// callable throws, bad_alloc where there is no memory to keep it in.
+/// Errors: as listener::open; errc::service_mismatch where the endpoint is one of datagrams.
+/// Throws what copying the callable throws, bad_alloc where there is no memory to keep it in.
 template <typename Callable>
-requires stream_service<std::decay_t<Callable>> result<server> serve(loop& owner,
-                                                                     const endpoint_argument& local,
-                                                                     const serve_options& options,
-                                                                     Callable&& callable) {
-    using stored = std::decay_t<Callable>;
-    static_assert(!datagram_service<stored>,
-                  "the callable must serve either (stream&, bytes) or "
-                  "(datagram_socket&, std::span<const datagram>), not both");
-    return start_server(
-        owner, local, options,
-        {&detail::callable_table<stored>, [](void* context) { return context; }, true,
-         detail::erase(std::make_unique<stored>(std::forward<Callable>(callable)))});
+requires(stream_service<std::decay_t<Callable>>) result<server> serve(loop& owner,
+                                                                      listen_argument local,
+                                                                      const serve_options& options,
+                                                                      Callable&& callable) {
+    return start_server(owner, std::move(local), options,
+                        detail::shared_source(std::forward<Callable>(callable)));
+}
+
+template <typename Callable>
+requires(stream_service<std::decay_t<Callable>>) result<server> serve(loop& owner,
+                                                                      listen_argument local,
+                                                                      Callable&& callable) {
+    return serve(owner, std::move(local), serve_options{}, std::forward<Callable>(callable));
 }
 
 /// Serves the datagrams that come to `local`. Errors: as datagram_socket::open.
@@ -120,15 +153,10 @@ requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_
 }
 
 template <typename Callable>
-requires(stream_service<std::decay_t<Callable>> ||
-         datagram_service<std::decay_t<Callable>>) auto serve(loop& owner,
-                                                              const endpoint_argument& local,
-                                                              Callable&& callable) {
-    if constexpr (stream_service<std::decay_t<Callable>>) {
-        return serve(owner, local, serve_options{}, std::forward<Callable>(callable));
-    } else {
-        return serve(owner, local, datagram_options{}, std::forward<Callable>(callable));
-    }
+requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_t<Callable>>)
+    result<datagram_socket> serve(loop& owner, const endpoint_argument& local,
+                                  Callable&& callable) {
+    return serve(owner, local, datagram_options{}, std::forward<Callable>(callable));
 }
 
 /// Serves every connection to `local` with a Session of its own, made with `args`: they are kept
@@ -138,29 +166,18 @@ requires(stream_service<std::decay_t<Callable>> ||
 /// session there is no memory is closed, and counts as an accept error. A Session has on_data and
 /// whichever it wants of on_open, on_end, on_writable and on_close. See: session.hpp.
 template <typename Session, typename... Args>
-requires(std::is_class_v<Session>) result<server> serve(loop& owner, const endpoint_argument& local,
+requires(std::is_class_v<Session>) result<server> serve(loop& owner, listen_argument local,
                                                         const serve_options& options,
                                                         Args&&... args) {
-    static_assert(has_on_data<Session>,
-                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
-    using kept = std::tuple<std::decay_t<Args>...>;
-    static_assert(std::is_constructible_v<Session, const std::decay_t<Args>&...>,
-                  "the session cannot be made from const lvalues of these arguments");
-    const auto make = [](void* context) -> void* {
-        return std::apply(
-            [](const auto&... stored) { return static_cast<void*>(new Session(stored...)); },
-            *static_cast<const kept*>(context));
-    };
-    return start_server(owner, local, options,
-                        {&session_table_of<Session>, make, false,
-                         detail::erase(std::make_unique<kept>(std::forward<Args>(args)...))});
+    return start_server(owner, std::move(local), options,
+                        detail::source_of_sessions<Session>(std::forward<Args>(args)...));
 }
 
 template <typename Session, typename... Args>
 requires(std::is_class_v<Session> &&
          !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> ||
-           ...)) result<server> serve(loop& owner, const endpoint_argument& local, Args&&... args) {
-    return serve<Session>(owner, local, serve_options{}, std::forward<Args>(args)...);
+           ...)) result<server> serve(loop& owner, listen_argument local, Args&&... args) {
+    return serve<Session>(owner, std::move(local), serve_options{}, std::forward<Args>(args)...);
 }
 
 } // namespace sockeye

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <sockeye/bytes.hpp>
+#include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
 #include <sockeye/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -29,9 +32,19 @@ enum class deadline_kind : std::uint8_t {
     connect,    ///< connect_options::deadline
     first_byte, ///< these are members of stream_limits
     idle,
-    shutdown,
+    write,
+    rate,     ///< min_rate
+    shutdown, ///< also that of a graceful close
     lifetime,
     linger,
+};
+
+/// One try to connect that came to nothing.
+struct connect_attempt {
+    endpoint peer;
+    /// What ended it; that of the connection where it was still under way then.
+    std::error_code error;
+    duration took = duration::zero();
 };
 
 /// What on_close is told.
@@ -43,6 +56,11 @@ struct close_info {
     deadline_kind deadline = deadline_kind::none;
     /// Bytes that write took and that were not sent.
     std::size_t dropped_bytes = 0;
+    /// Bytes of the peer's that a graceful close read.
+    std::size_t discarded_bytes = 0;
+    /// For `connect_failed`: every endpoint that was tried, in that order; none where the look-up
+    /// of the host failed. Lent until on_close returns.
+    std::span<const connect_attempt> attempts = {};
 };
 
 /// The functions of a session class: on_data with what one read brought; on_open first, where the

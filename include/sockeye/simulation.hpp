@@ -21,8 +21,8 @@ class simulation;
 
 /// A machine of a simulation: a name, addresses of its own, and one loop.
 ///
-/// Programs reach it at `tcp://ADDRESS:PORT` from any host, and at loopback addresses from
-/// itself. Lifetime: as long as its simulation.
+/// Programs reach it at `tcp://NAME:PORT` and `tcp://ADDRESS:PORT` from any host, and at loopback
+/// addresses from itself. Lifetime: as long as its simulation.
 class simulated_host {
 public:
     ~simulated_host();
@@ -98,7 +98,7 @@ struct simulation_report {
 ///     auto& server = world.host("server");
 ///     server.run([](sockeye::loop& loop) { return my_server(loop, "tcp://*:7007"); });
 ///     auto& client = world.host("client");
-///     client.run([](sockeye::loop& loop) { return my_client(loop, "tcp://10.0.0.1:7007"); });
+///     client.run([](sockeye::loop& loop) { return my_client(loop, "tcp://server:7007"); });
 ///     world.at(2s, [&] { world.partition({server}, {client}); });
 ///     const auto report = world.run_until_idle(60s);
 ///
@@ -126,6 +126,11 @@ public:
     /// Draws from the seed which faults happen and how often, how links are and what multiplexers
     /// can do. Call before the hosts are made.
     void swarm();
+
+    /// What a look-up of `name` finds from now on, best first: IPv4 and IPv6 addresses without
+    /// brackets. None: there is no such name. Hosts have their names without this; look-ups take
+    /// a round trip of the default link. Throws std::system_error for what is no address.
+    void set_addresses(std::string_view name, std::initializer_list<std::string_view> addresses);
 
     using group = std::initializer_list<std::reference_wrapper<simulated_host>>;
     /// Nothing passes between these and those; what is on its way is lost, as in a cut cable.

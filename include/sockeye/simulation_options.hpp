@@ -31,6 +31,8 @@ struct fault_options {
     double aborted_accept = 0;   ///< the connection died in the queue
     double no_buffers = 0;       ///< a send finds the system out of memory
     double reset = 0;            ///< a connection is reset by the network, at a send or receive
+    double name_failure = 0;     ///< a look-up ends with temporary_failure
+    double name_silence = 0;     ///< a look-up never ends by itself
 };
 
 /// How often each fault was injected.
@@ -48,11 +50,13 @@ struct fault_counters {
     std::uint64_t lost = 0; ///< datagrams; of streams, pieces that came late
     std::uint64_t duplicated = 0;
     std::uint64_t reordered = 0;
+    std::uint64_t name_failures = 0;
+    std::uint64_t name_silences = 0;
 
     [[nodiscard]] std::uint64_t total() const noexcept {
         return short_receives + short_sends + would_blocks + spurious_events + withheld_events +
                interrupted_waits + no_descriptors + aborted_accepts + no_buffers + resets + lost +
-               duplicated + reordered;
+               duplicated + reordered + name_failures + name_silences;
     }
 };
 

@@ -174,10 +174,9 @@ result<std::uint32_t> parse_scope(std::string_view text) {
 
 bool is_label(std::string_view label) noexcept {
     const auto fits = [](char c) { return is_letter(c) || c == '-' || c == '_'; };
-    return !label.empty() && label.size() <= label_bytes_max && label.front() != '-' &&
-           label.back() != '-' && std::ranges::all_of(label, [&](char c) {
-               return fits(c) || digits.find(c) != std::string_view::npos;
-           });
+    return !label.empty() && label.front() != '-' && label.back() != '-' &&
+           std::ranges::all_of(
+               label, [&](char c) { return fits(c) || digits.find(c) != std::string_view::npos; });
 }
 
 /// A name ends in something that no reader of numbers takes for one: 1.2.3 and 0x7f.1 are none.
@@ -186,21 +185,23 @@ bool is_number(std::string_view label) noexcept {
                                      all_of(label.substr(2), hex_digits));
 }
 
-bool looks_like_name(std::string_view host) noexcept {
+/// What is wrong with a host that is no IPv4 address: at least that it is a name.
+errc why_no_address(std::string_view host) noexcept {
     if (host.size() > 1 && host.ends_with('.')) {
         host.remove_suffix(1);
     }
-    if (host.size() > name_bytes_max) {
-        return false;
-    }
+    bool is_too_long = host.size() > name_bytes_max;
     while (true) {
         const auto dot = host.find('.');
         const auto label = host.substr(0, dot);
         if (!is_label(label)) {
-            return false;
+            return errc::endpoint_host_invalid;
         }
+        is_too_long = is_too_long || label.size() > label_bytes_max;
         if (dot == std::string_view::npos) {
-            return !is_number(label);
+            return is_number(label) ? errc::endpoint_host_invalid
+                   : is_too_long    ? errc::endpoint_name_too_long
+                                    : errc::endpoint_host_is_name;
         }
         host.remove_prefix(dot + 1);
     }
@@ -224,7 +225,7 @@ result<sockaddr_in> parse_ipv4_host(std::string_view host) {
     } else if (host == "*") {
         address.sin_addr.s_addr = htonl(INADDR_ANY);
     } else if (!read_numeric(AF_INET, host, address.sin_addr)) {
-        return looks_like_name(host) ? errc::endpoint_host_is_name : errc::endpoint_host_invalid;
+        return why_no_address(host);
     }
     return address;
 }
@@ -299,6 +300,27 @@ result<system_address> parse_ip(std::string_view text) {
     }
     return with_port(parse_ipv4_host(text.substr(0, colon)), &sockaddr_in::sin_port,
                      text.substr(colon + 1));
+}
+
+/// An address with or without the identifier of its requests, which stands where a port does.
+result<system_address> parse_echo(std::string_view text) {
+    const auto last = text.find_first_of(":", text.starts_with('[') ? text.find(']') : 0);
+    const bool has_number = !text.empty() && last != std::string_view::npos;
+    return has_number || text.empty() ? parse_ip(text) : parse_ip(std::string(text) + ":0");
+}
+
+/// ADDRESS/PROTOCOL: the number stands where a port does.
+result<system_address> parse_raw(std::string_view text) {
+    const auto slash = text.rfind('/');
+    const auto number = parse_port(slash == std::string_view::npos ? "" : text.substr(slash + 1));
+    if (!number || *number == 0 || *number > 255) {
+        return errc::endpoint_protocol_invalid;
+    }
+    const auto address = text.substr(0, slash);
+    if (address.empty()) {
+        return errc::endpoint_host_missing;
+    }
+    return parse_ip(std::string(address) + ':' + std::to_string(*number));
 }
 
 /// "file:/x", "tcp:127.0.0.1:7", "unix-stream:@x": a scheme that is none of ours or lacks its "//".
@@ -379,18 +401,27 @@ std::optional<std::string_view> local_name(const sockaddr_un& address, std::size
     return bytes;
 }
 
+struct scheme {
+    std::string_view prefix;
+    transport kind;
+};
+
+constexpr scheme schemes[] = {
+    {"tcp://", transport::tcp},
+    {"udp://", transport::udp},
+    {"unix:", transport::unix_stream},
+    {"unix-dgram:", transport::unix_datagram},
+    {"unix-seqpacket:", transport::unix_seqpacket},
+    {"icmp://", transport::icmp},
+    {"raw://", transport::raw},
+};
+
+std::string_view scheme_of(transport kind) noexcept {
+    return std::ranges::find(schemes, kind, &scheme::kind)->prefix;
+}
+
 /// The transport that `text` begins with, which is taken away.
 result<transport> take_scheme(std::string_view& text) {
-    struct scheme {
-        std::string_view prefix;
-        transport kind;
-    };
-    constexpr scheme schemes[] = {
-        {"tcp://", transport::tcp},
-        {"udp://", transport::udp},
-        {"unix:", transport::unix_stream},
-        {"unix-dgram:", transport::unix_datagram},
-    };
     for (const auto& [prefix, kind] : schemes) {
         if (text.starts_with(prefix)) {
             text.remove_prefix(prefix.size());
@@ -405,6 +436,17 @@ result<transport> take_scheme(std::string_view& text) {
 
 } // namespace
 
+namespace {
+
+std::string ip_port_part(transport kind, std::uint16_t port) {
+    if (kind == transport::icmp && port == 0) {
+        return "";
+    }
+    return (kind == transport::raw ? '/' : ':') + std::to_string(port);
+}
+
+} // namespace
+
 result<endpoint> endpoint::parse(std::string_view text) {
     if (text.empty()) {
         return errc::endpoint_empty;
@@ -415,7 +457,10 @@ result<endpoint> endpoint::parse(std::string_view text) {
     }
     endpoint made;
     made.kind_ = *kind;
-    const auto address = made.is_local() ? parse_local(text) : parse_ip(text);
+    const auto address = made.is_local()                 ? parse_local(text)
+                         : made.kind_ == transport::icmp ? parse_echo(text)
+                         : made.kind_ == transport::raw  ? parse_raw(text)
+                                                         : parse_ip(text);
     if (!address) {
         return address.error();
     }
@@ -460,6 +505,20 @@ void endpoint::filled(transport kind, socklen_t size) noexcept {
     }
     if (size_ == 0) {
         storage_ = {};
+    }
+}
+
+endpoint_argument::endpoint_argument(std::string_view text) : content_(endpoint::parse(text)) {
+    if (content_.error() != errc::endpoint_host_is_name) {
+        return;
+    }
+    const auto kind = take_scheme(text);
+    const auto colon = text.rfind(':');
+    const auto port = parse_port(text.substr(colon + 1));
+    if (port) {
+        host_ = {std::string(text.substr(0, colon)), *port, *kind};
+    } else {
+        content_ = port.error();
     }
 }
 
@@ -513,8 +572,8 @@ std::string_view endpoint::path() const noexcept {
 
 std::string endpoint::to_string() const {
     std::array<char, INET6_ADDRSTRLEN> host = {};
-    const std::string scheme = kind_ == transport::udp ? "udp://" : "tcp://";
-    const std::string port_part = ':' + std::to_string(port());
+    const std::string scheme(scheme_of(kind_));
+    const std::string port_part = ip_port_part(kind_, port());
     if (family() == AF_INET) {
         const auto address = load<sockaddr_in>(storage_);
         return scheme + ::inet_ntop(AF_INET, &address.sin_addr, host.data(), host.size()) +
@@ -527,8 +586,7 @@ std::string endpoint::to_string() const {
                (scope != 0 ? '%' + std::to_string(scope) : "") + ']' + port_part;
     }
     if (family() == AF_UNIX) {
-        return (kind_ == transport::unix_datagram ? "unix-dgram:" : "unix:") +
-               name_to_text(path().empty() ? path_bytes(storage_, size_) : path());
+        return scheme + name_to_text(path().empty() ? path_bytes(storage_, size_) : path());
     }
     return "unknown";
 }

@@ -6,16 +6,21 @@
 #define __APPLE_USE_RFC_3542 // names the options of IPv6
 #endif
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -23,8 +28,12 @@
 
 #if defined(__linux__)
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #endif
@@ -69,12 +78,210 @@ struct option_name {
 };
 inline constexpr option_name no_option = {0, -1};
 
+/// As many as one program of steer_by_cpu has room for.
+inline constexpr std::size_t steered_cpus_max = 1024;
+
+/// See: tcp(7).
+#if defined(TCP_KEEPIDLE)
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPIDLE};
+#elif defined(TCP_KEEPALIVE)
+inline constexpr option_name tcp_keep_idle = {IPPROTO_TCP, TCP_KEEPALIVE};
+#else
+inline constexpr option_name tcp_keep_idle = no_option;
+#endif
+#if defined(TCP_KEEPINTVL)
+inline constexpr option_name tcp_keep_interval = {IPPROTO_TCP, TCP_KEEPINTVL};
+#else
+inline constexpr option_name tcp_keep_interval = no_option;
+#endif
+#if defined(TCP_KEEPCNT)
+inline constexpr option_name tcp_keep_probes = {IPPROTO_TCP, TCP_KEEPCNT};
+#else
+inline constexpr option_name tcp_keep_probes = no_option;
+#endif
+#if defined(TCP_USER_TIMEOUT)
+inline constexpr option_name tcp_user_timeout = {IPPROTO_TCP, TCP_USER_TIMEOUT};
+#else
+inline constexpr option_name tcp_user_timeout = no_option;
+#endif
+#if defined(TCP_NOTSENT_LOWAT)
+inline constexpr option_name tcp_not_sent_low_at = {IPPROTO_TCP, TCP_NOTSENT_LOWAT};
+#else
+inline constexpr option_name tcp_not_sent_low_at = no_option;
+#endif
+#if defined(TCP_QUICKACK)
+inline constexpr option_name tcp_quick_ack = {IPPROTO_TCP, TCP_QUICKACK};
+#else
+inline constexpr option_name tcp_quick_ack = no_option;
+#endif
+#if defined(TCP_FASTOPEN)
+inline constexpr option_name tcp_fast_open_queue = {IPPROTO_TCP, TCP_FASTOPEN};
+#else
+inline constexpr option_name tcp_fast_open_queue = no_option;
+#endif
+#if defined(TCP_FASTOPEN_CONNECT)
+inline constexpr option_name tcp_fast_open_connect = {IPPROTO_TCP, TCP_FASTOPEN_CONNECT};
+#else
+inline constexpr option_name tcp_fast_open_connect = no_option;
+#endif
+#if defined(TCP_CONGESTION)
+inline constexpr option_name tcp_congestion = {IPPROTO_TCP, TCP_CONGESTION};
+#else
+inline constexpr option_name tcp_congestion = no_option;
+#endif
 /// Its value is in seconds. See: tcp(7).
 #if defined(TCP_DEFER_ACCEPT)
 inline constexpr option_name defer_accept = {IPPROTO_TCP, TCP_DEFER_ACCEPT};
 #else
 inline constexpr option_name defer_accept = no_option;
 #endif
+
+/// Whether an error of getaddrinfo(3) means that the host has no address of the wanted kind; the
+/// numbers for that are not everywhere.
+inline bool means_no_address(int said) noexcept {
+#if defined(EAI_NODATA)
+    if (said == EAI_NODATA) {
+        return true;
+    }
+#endif
+#if defined(EAI_ADDRFAMILY)
+    return said == EAI_ADDRFAMILY;
+#else
+    static_cast<void>(said);
+    return false;
+#endif
+}
+
+/// Sharing a port where the system spreads the connections over those who share it; elsewhere the
+/// last one gets them all. See: SO_REUSEPORT in socket(7), SO_REUSEPORT_LB in FreeBSD's
+/// setsockopt(2).
+#if defined(SO_REUSEPORT_LB)
+inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT_LB};
+#elif defined(__linux__)
+inline constexpr option_name reuse_port_balanced = {SOL_SOCKET, SO_REUSEPORT};
+#else
+inline constexpr option_name reuse_port_balanced = no_option;
+#endif
+
+#if defined(__linux__)
+/// Lets the CPU on which a connection arrives decide who of those that share a port gets it: the
+/// one that listens as the nth what arrives on the nth of `cpus`; other CPUs take turns. False with
+/// errno set where that fails. See: bpf(4) of BSD, which the kernel's filter.rst describes as well.
+inline bool steer_by_cpu(int fd, const unsigned* cpus, std::size_t count) noexcept {
+    std::array<sock_filter, 4 + 2 * steered_cpus_max> program = {};
+    if (count == 0 || count > steered_cpus_max) {
+        errno = EINVAL;
+        return false;
+    }
+    std::size_t size = 0;
+    const auto add = [&](unsigned code, std::uint8_t otherwise, std::uint32_t value) {
+        program[size++] = {static_cast<std::uint16_t>(code), 0, otherwise, value};
+    };
+    add(BPF_LD | BPF_W | BPF_ABS, 0, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_CPU));
+    for (std::size_t at = 0; at < count; ++at) {
+        add(BPF_JMP | BPF_JEQ | BPF_K, 1, cpus[at]);
+        add(BPF_RET | BPF_K, 0, static_cast<std::uint32_t>(at));
+    }
+    add(BPF_ALU | BPF_MOD | BPF_K, 0, static_cast<std::uint32_t>(count));
+    add(BPF_RET | BPF_A, 0, 0);
+    const sock_fprog whole = {static_cast<unsigned short>(size), program.data()};
+    return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &whole, sizeof whole) == 0;
+}
+#else
+inline bool steer_by_cpu(int, const unsigned*, std::size_t) noexcept {
+    errno = ENOTSUP;
+    return false;
+}
+#endif
+
+#if defined(__linux__)
+/// The CPUs that this thread may run on: fills the front of `cpus` and says how many.
+inline std::size_t usable_cpus(unsigned* cpus, std::size_t room) noexcept {
+    cpu_set_t allowed;
+    std::size_t count = 0;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < room; ++cpu) {
+            if (CPU_ISSET(cpu, &allowed)) {
+                cpus[count++] = cpu;
+            }
+        }
+    }
+    return count;
+}
+
+/// Lets this thread run on that CPU alone: 0, or an errno.
+inline int pin_thread(unsigned cpu) noexcept {
+    if (cpu >= CPU_SETSIZE) {
+        return EINVAL;
+    }
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return ::pthread_setaffinity_np(::pthread_self(), sizeof one, &one);
+}
+
+/// What tools show of this thread; a name that is too long is cut. See: pthread_setname_np(3).
+inline void name_thread(const char* name) noexcept {
+    std::array<char, 16> cut = {};
+    std::strncpy(cut.data(), name, cut.size() - 1);
+    ::pthread_setname_np(::pthread_self(), cut.data());
+}
+#else
+inline std::size_t usable_cpus(unsigned*, std::size_t) noexcept {
+    return 0;
+}
+inline int pin_thread(unsigned) noexcept {
+    return ENOTSUP;
+}
+inline void name_thread(const char*) noexcept {}
+#endif
+
+/// What TCP_INFO says on Linux, whose C library knows only the front part; a kernel that knows
+/// less fills less. See: tcp_info in linux/tcp.h, kernel 5.10.
+struct tcp_facts {
+    std::uint8_t state, ca_state, retransmits, probes, backoff, options, scales, limits;
+    std::uint32_t rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
+    std::uint32_t last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
+    std::uint32_t pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering;
+    std::uint32_t rcv_rtt, rcv_space, total_retrans;
+    std::uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    std::uint32_t segs_out, segs_in, notsent_bytes, min_rtt;
+};
+
+/// Bits of tcp_facts::options.
+inline constexpr unsigned tcp_fact_syn_data = 32;
+
+/// Fills `facts`, and `unacknowledged` with the bytes that the kernel holds; false with errno set
+/// where that fails, or where the system tells in another way.
+inline bool read_tcp_facts(int fd, tcp_facts& facts, int& unacknowledged) noexcept {
+#if defined(__linux__)
+    socklen_t size = sizeof facts;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) == 0 &&
+           ::ioctl(fd, TIOCOUTQ, &unacknowledged) == 0;
+#else
+    static_cast<void>(fd);
+    static_cast<void>(facts);
+    static_cast<void>(unacknowledged);
+    errno = EOPNOTSUPP;
+    return false;
+#endif
+}
+
+/// sendfile(2) from a place, which leaves the file's own place alone: how many bytes went, or -1
+/// with errno set. Where it has another form the file is read and sent instead.
+inline ssize_t send_file(int fd, int file, std::uint64_t offset, std::size_t length) noexcept {
+#if defined(__linux__)
+    auto from = static_cast<off_t>(offset);
+    return ::sendfile(fd, file, &from, length);
+#else
+    static_cast<void>(fd);
+    static_cast<void>(file);
+    static_cast<void>(offset);
+    static_cast<void>(length);
+    errno = ENOTSUP;
+    return -1;
+#endif
+}
 
 /// BSD socket addresses begin with their own length; the others have no such field.
 template <typename Address>
@@ -129,17 +336,23 @@ inline constexpr bool received_are_close_on_exec = false;
 #endif
 
 /// A non-blocking, close-on-exec socket, or -1 with errno set.
-inline int make_socket(int family, int type) noexcept {
+inline int make_socket(int family, int type, int protocol = 0) noexcept {
 #if defined(__APPLE__)
-    const int fd = prepared_or_closed(::socket(family, type, 0));
+    const int fd = prepared_or_closed(::socket(family, type, protocol));
 #else
-    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 #endif
     if (fd >= 0) {
         suppress_sigpipe(fd);
     }
     return fd;
 }
+
+#if defined(SO_PROTOCOL)
+inline constexpr int protocol_option = SO_PROTOCOL;
+#else
+inline constexpr int protocol_option = -1;
+#endif
 
 /// accept(2) with the same flags.
 inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept {
@@ -205,6 +418,57 @@ inline int open_process(int pid) noexcept {
     static_cast<void>(pid);
     errno = ENOSYS;
     return -1;
+#endif
+}
+
+/// Who made the other end of the Unix socket `fd`; false with errno set where nobody can say.
+inline bool ask_peer_credentials(int fd, std::uint32_t& user, std::uint32_t& group,
+                                 std::optional<std::int32_t>& process) noexcept {
+#if defined(__linux__) || defined(__OpenBSD__)
+#if defined(__OpenBSD__)
+    sockpeercred told = {};
+#else
+    ucred told = {};
+#endif
+    socklen_t size = sizeof told;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &told, &size) != 0) {
+        return false;
+    }
+    // Linux has an answer for sockets that have no such peer.
+    if (told.uid == static_cast<uid_t>(-1)) {
+        errno = EOPNOTSUPP;
+        return false;
+    }
+    user = told.uid;
+    group = told.gid;
+    process = told.pid;
+    return true;
+#else
+    uid_t told_user = 0;
+    gid_t told_group = 0;
+    if (::getpeereid(fd, &told_user, &told_group) != 0) {
+        return false;
+    }
+    user = told_user;
+    group = told_group;
+#if defined(LOCAL_PEERPID)
+    pid_t told_process = 0;
+    socklen_t size = sizeof told_process;
+    if (::getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &told_process, &size) == 0) {
+        process = told_process;
+    }
+#endif
+    return true;
+#endif
+}
+
+/// Where what `fd` leads to can be opened once more, with an open file description of its own;
+/// false where the system has no such name for it. `room` holds 64 bytes.
+inline bool name_of_open_file(int fd, char (&room)[64]) noexcept {
+#if defined(__linux__)
+    return std::snprintf(room, sizeof room, "/proc/self/fd/%d", fd) > 0;
+#else
+    return ::ttyname_r(fd, room, sizeof room) == 0;
 #endif
 }
 

@@ -27,8 +27,8 @@ void event_log::received(time_point now, std::string_view peer, bytes data) {
                       data.empty() ? "" : ": ", escape(as_text(data))));
 }
 
-void event_log::refused(time_point now, std::string_view peer) {
-    write(kind::refusal, now, fmt::format("no answer for {}: forbidden sender", escape(peer)));
+void event_log::refused(time_point now, std::string_view peer, std::string_view why) {
+    write(kind::refusal, now, fmt::format("no answer for {}: {}", escape(peer), why));
 }
 
 void event_log::flush() {

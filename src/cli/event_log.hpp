@@ -23,7 +23,7 @@ public:
     void connected(time_point now, std::string_view peer);
     void closed(time_point now, std::string_view peer, std::string_view why);
     void received(time_point now, std::string_view peer, bytes data);
-    void refused(time_point now, std::string_view peer);
+    void refused(time_point now, std::string_view peer, std::string_view why);
 
     /// Says how many lines were left out since it was last said.
     void flush();

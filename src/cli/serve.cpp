@@ -333,9 +333,16 @@ std::string serving::totals() const {
                             counted(did.accepted, "connection"),
                             counted(did.datagrams_read, "datagram"), format_size(did.bytes_read),
                             format_size(did.bytes_written), counted(errors, "error"));
-    if (state_.refused > 0) {
-        line += fmt::format(", {} from forbidden senders not answered",
-                            counted(state_.refused, "datagram"));
+    const auto& policy = state_.policy;
+    const auto forbidden =
+        policy.count(reply_verdict::refused_port) + policy.count(reply_verdict::refused_address);
+    if (forbidden > 0) {
+        line +=
+            fmt::format(", {} from forbidden senders not answered", counted(forbidden, "datagram"));
+    }
+    if (const auto limited = policy.refused() - forbidden; limited > 0) {
+        line += fmt::format(", {} beyond the limits of public addresses not answered",
+                            counted(limited, "datagram"));
     }
     return line;
 }

@@ -2,6 +2,8 @@
 
 #include "cli/text.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <functional>
 #include <string>
 
@@ -54,23 +56,41 @@ public:
 
 private:
     bool may_answer(const datagram& in) {
-        if (in.peer == nullptr || !state_.policy.allows(*in.peer, local_)) {
-            ++state_.refused;
-            tell(in, true);
+        if (in.is_truncated) {
+            ++state_.truncated;
+            tell(in, {});
             return false;
         }
-        tell(in, false);
-        state_.truncated += in.is_truncated ? 1 : 0;
-        return !in.is_truncated;
+        const auto said = state_.policy.judge(in, local_, in.data, loop_.now());
+        tell(in, why_not(said));
+        return said == reply_verdict::allowed;
     }
 
-    void tell(const datagram& in, bool is_refused) {
+    /// Empty where it is answered.
+    static std::string_view why_not(reply_verdict said) noexcept {
+        switch (said) {
+        case reply_verdict::allowed:
+            return {};
+        case reply_verdict::refused_port:
+        case reply_verdict::refused_address:
+            return "forbidden sender";
+        case reply_verdict::too_long:
+            return "longer than what was asked";
+        case reply_verdict::rate_limited:
+            return "too many";
+        case reply_verdict::looping:
+            return "it answers our answers";
+        }
+        return {};
+    }
+
+    void tell(const datagram& in, std::string_view refusal) {
         if (log_ == nullptr) {
             return;
         }
         const auto name = peer_name(in.peer == nullptr ? endpoint() : *in.peer);
-        if (is_refused) {
-            log_->refused(loop_.now(), name);
+        if (!refusal.empty()) {
+            log_->refused(loop_.now(), name, refusal);
         } else {
             log_->received(loop_.now(), name, in.data);
         }
@@ -92,6 +112,9 @@ result<active_service> as_active(result<Started> started) {
 
 result<active_service> start_datagrams(loop& owner, const endpoint& local,
                                        const service_options& options, service_state& state) {
+    if (local.kind() == transport::raw || local.kind() == transport::icmp) {
+        return errc::service_mismatch; // answers to answers
+    }
     auto socket = serve(owner, local, options.datagram, datagram_echo(owner, state, options.log));
     if (socket && !local.is_local()) {
         const auto bound = socket->local_endpoint();

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "cli/event_log.hpp"
-#include "cli/reply_policy.hpp"
 
 #include <sockeye/datagram_socket.hpp>
 #include <sockeye/endpoint.hpp>
 #include <sockeye/loop.hpp>
+#include <sockeye/reply_policy.hpp>
 #include <sockeye/serve.hpp>
 
 #include <cstdint>
@@ -26,8 +26,6 @@ struct service_options {
 /// What the endpoints of one run of services share. Outlives them.
 struct service_state {
     reply_policy policy;
-    /// Datagrams that got no answer because of their sender.
-    std::uint64_t refused = 0;
     /// Datagrams that got no answer because they were too long to be received whole.
     std::uint64_t truncated = 0;
 };

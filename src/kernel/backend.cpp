@@ -11,8 +11,8 @@ namespace sockeye {
 namespace {
 
 constexpr backend_features none = {};
-constexpr backend_features level_only = {.edge = false, .early_close = true};
-constexpr backend_features all = {.edge = true, .early_close = true};
+constexpr backend_features level_only = {.edge = false, .early_close = true, .exclusive = false};
+constexpr backend_features all = {.edge = true, .early_close = true, .exclusive = true};
 
 constexpr backend_entry table[] = {
 #if defined(__linux__)
@@ -23,7 +23,7 @@ constexpr backend_entry table[] = {
 #if defined(SOCKEYE_HAVE_KQUEUE)
     {backend_kind::kqueue,
      "kqueue",
-     {.edge = true, .early_close = false},
+     {.edge = true, .early_close = false, .exclusive = false},
      "any number of descriptors",
      make_kqueue_backend},
 #else

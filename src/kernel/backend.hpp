@@ -49,13 +49,14 @@ public:
 
     /// Starts watching `fd`; `key` comes back with its events.
     /// Errors: file_exists when already watched, invalid_argument for unknown interest bits or
-    /// for interest::edge where it is not offered, bad_file_descriptor, errc::not_pollable for
-    /// regular files and directories, errc::too_many_descriptors, and what the kernel reports.
+    /// for interest::edge and exclusive where they are not offered, bad_file_descriptor,
+    /// errc::not_pollable for regular files and directories, errc::too_many_descriptors, and what
+    /// the kernel reports.
     [[nodiscard]] virtual std::error_code add(int fd, interest wanted, std::uint64_t key) = 0;
 
     /// Replaces interest and key; makes no system call where nothing changes.
     /// Errors: no_such_file_or_directory when not watched, invalid_argument as for add, also for
-    /// a change between edge and level.
+    /// a change between edge and level, or from or to exclusive.
     [[nodiscard]] virtual std::error_code modify(int fd, interest wanted, std::uint64_t key) = 0;
 
     /// Stops watching. Requires: called before `fd` is closed; after it, it is harmless.

@@ -108,6 +108,10 @@ struct membership {
     bool joins;
 };
 
+[[nodiscard]] inline bool is_to_be_cut(const datagram& one) noexcept {
+    return one.segment_size != 0 && one.segment_size < one.data.size();
+}
+
 /// How many of the first ones can leave as one: of one size, but for a shorter last one, and alike
 /// in all else. At least 1.
 [[nodiscard]] std::size_t train_length(std::span<const datagram> sources) noexcept;

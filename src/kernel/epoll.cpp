@@ -24,7 +24,7 @@ public:
     explicit epoll_backend(unique_fd queue) : queue_(std::move(queue)) {}
 
     std::error_code add(int fd, interest wanted, std::uint64_t key) override {
-        if (const auto error = table_.check_add(fd, wanted, true)) {
+        if (const auto error = table_.check_add(fd, wanted, true, true)) {
             return error;
         }
         auto change = change_for(fd, ++serial_, wanted);
@@ -49,8 +49,14 @@ public:
         auto& entry = *table_.find(fd);
         if (entry.wanted != wanted) {
             auto change = change_for(fd, entry.position, wanted);
+            // What is exclusive the kernel does not modify: it is added anew.
+            const bool is_exclusive = has(wanted, interest::exclusive);
+            if (is_exclusive) {
+                ::epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr);
+            }
+            const int how = is_exclusive ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
             // ENOENT: the number was closed and has another owner, or rebuild left it out.
-            if (::epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &change) != 0 &&
+            if (::epoll_ctl(queue_.get(), how, fd, &change) != 0 &&
                 (errno != ENOENT || ::epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &change) != 0)) {
                 return last_error();
             }
@@ -117,7 +123,9 @@ private:
     /// each new cause; one-shot makes that once.
     static epoll_event change_for(int fd, std::uint32_t serial, interest wanted) noexcept {
         epoll_event change = {};
-        if (has(wanted, interest::readable)) {
+        if (has(wanted, interest::exclusive) && has(wanted, interest::readable)) {
+            change.events |= EPOLLIN | EPOLLEXCLUSIVE;
+        } else if (has(wanted, interest::readable)) {
             change.events |= EPOLLIN | EPOLLRDHUP;
             // A receive call stops short of urgent data: who is told once must know to read on.
             if (has(wanted, interest::edge)) {

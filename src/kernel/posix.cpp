@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdio>
 #include <string_view>
 
 #include <pthread.h>
@@ -23,6 +24,8 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_REUSEADDR};
     case socket_option::reuse_port:
         return {SOL_SOCKET, SO_REUSEPORT};
+    case socket_option::reuse_port_balanced:
+        return platform::reuse_port_balanced;
     case socket_option::ipv6_only:
         return {IPPROTO_IPV6, IPV6_V6ONLY};
     case socket_option::send_buffer:
@@ -31,10 +34,45 @@ platform::option_name name_of(socket_option option) noexcept {
         return {SOL_SOCKET, SO_RCVBUF};
     case socket_option::defer_accept:
         return platform::defer_accept;
+    case socket_option::is_listening:
+        return {SOL_SOCKET, SO_ACCEPTCONN};
     case socket_option::linger_reset:
+    case socket_option::linger:
+        return {SOL_SOCKET, SO_LINGER};
+    case socket_option::keep_alive:
+        return {SOL_SOCKET, SO_KEEPALIVE};
+    case socket_option::keep_alive_idle:
+        return platform::tcp_keep_idle;
+    case socket_option::keep_alive_interval:
+        return platform::tcp_keep_interval;
+    case socket_option::keep_alive_probes:
+        return platform::tcp_keep_probes;
+    case socket_option::user_timeout:
+        return platform::tcp_user_timeout;
+    case socket_option::not_sent_low_at:
+        return platform::tcp_not_sent_low_at;
+    case socket_option::quick_ack:
+        return platform::tcp_quick_ack;
+    case socket_option::fast_open_queue:
+        return platform::tcp_fast_open_queue;
+    case socket_option::fast_open_connect:
         break;
     }
-    return {SOL_SOCKET, SO_LINGER};
+    return platform::tcp_fast_open_connect;
+}
+
+int type_of(transport kind) noexcept {
+    switch (kind) {
+    case transport::tcp:
+    case transport::unix_stream:
+        return SOCK_STREAM;
+    case transport::unix_seqpacket:
+        return SOCK_SEQPACKET;
+    case transport::raw:
+        return SOCK_RAW;
+    default:
+        return SOCK_DGRAM;
+    }
 }
 
 /// The path of a socket file with the NUL that the system wants. Needs no memory: it is asked for
@@ -52,6 +90,11 @@ private:
     std::size_t size_;
 };
 
+file_identity identity_of(const struct stat& facts) noexcept {
+    return {static_cast<std::uint64_t>(facts.st_dev), static_cast<std::uint64_t>(facts.st_ino),
+            S_ISSOCK(facts.st_mode)};
+}
+
 /// What getsockname(2) or getpeername(2) says.
 template <typename Call>
 result<endpoint> name_by(Call call, int fd, transport kind) {
@@ -62,6 +105,16 @@ result<endpoint> name_by(Call call, int fd, transport kind) {
     }
     name.filled(kind, size);
     return name;
+}
+
+/// 0 where close does not wait.
+result<int> linger_of(int fd) {
+    linger value = {};
+    socklen_t size = sizeof value;
+    if (::getsockopt(fd, SOL_SOCKET, SO_LINGER, &value, &size) != 0) {
+        return last_error();
+    }
+    return value.l_onoff != 0 ? value.l_linger : 0;
 }
 
 std::atomic<unsigned> forks = 0;
@@ -88,12 +141,43 @@ posix_kernel::posix_kernel() {
 }
 
 result<owned_fd> posix_kernel::socket(transport kind, int family) {
-    const bool is_stream = kind == transport::tcp || kind == transport::unix_stream;
-    return own(platform::make_socket(family, is_stream ? SOCK_STREAM : SOCK_DGRAM));
+    const int echo = family == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+    return own(platform::make_socket(family, type_of(kind), kind == transport::icmp ? echo : 0));
+}
+
+result<owned_fd> posix_kernel::raw_socket(int family, int protocol) {
+    return own(platform::make_socket(family, SOCK_RAW, protocol));
 }
 
 std::error_code posix_kernel::bind(int fd, const endpoint& local) {
     return error_if(::bind(fd, local.data(), local.size()) != 0);
+}
+
+/// On Linux the file's mode is that of the socket, less the umask, so that it never has more than
+/// it shall have. What the umask took is given afterwards: nobody can connect before it listens.
+/// Whether the file is still ours is not known then; a link is not followed.
+/// See: unix(7), fchmod(2).
+std::error_code posix_kernel::bind_with_mode(int fd, const endpoint& local, unsigned mode) {
+    const socket_path named(local.path());
+    if (local.path().empty() || !named.fits() || mode > 0777) {
+        return make_error_code(std::errc::invalid_argument);
+    }
+    const auto wanted = static_cast<mode_t>(mode);
+    static_cast<void>(::fchmod(fd, wanted)); // elsewhere sockets have no mode before they are bound
+    if (const auto error = bind(fd, local)) {
+        return error;
+    }
+    struct stat facts = {};
+    if (::lstat(named.get(), &facts) == 0 && S_ISSOCK(facts.st_mode)) {
+        if ((facts.st_mode & 0777) == wanted ||
+            ::fchmodat(AT_FDCWD, named.get(), wanted, AT_SYMLINK_NOFOLLOW) == 0) {
+            return {};
+        }
+        const auto error = last_error();
+        ::unlink(named.get());
+        return error;
+    }
+    return make_error_code(std::errc::no_such_file_or_directory);
 }
 
 std::error_code posix_kernel::listen(int fd, int backlog) {
@@ -140,7 +224,7 @@ result<std::size_t> posix_kernel::send(int fd, bytes source) {
 }
 
 result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> sources) {
-    std::array<iovec, 64> buffers;
+    std::array<iovec, parts_per_call> buffers;
     const auto count = std::min(sources.size(), buffers.size());
     std::transform(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count),
                    buffers.begin(), buffer_of);
@@ -153,7 +237,7 @@ result<std::size_t> posix_kernel::send_gathered(int fd, std::span<const bytes> s
 
 std::error_code posix_kernel::set_option(int fd, socket_option option, int value) {
     const auto named = name_of(option);
-    if (!named.exists()) {
+    if (!named.exists() || option == socket_option::linger) {
         return make_error_code(std::errc::not_supported);
     }
     if (option == socket_option::linger_reset) {
@@ -168,7 +252,8 @@ result<int> posix_kernel::get_option(int fd, socket_option option) {
     if (!named.exists()) {
         return std::errc::not_supported;
     }
-    return integer_option(fd, named.level, named.name);
+    return option == socket_option::linger ? linger_of(fd)
+                                           : integer_option(fd, named.level, named.name);
 }
 
 std::error_code posix_kernel::pending_error(int fd) {
@@ -198,7 +283,23 @@ result<transport> posix_kernel::transport_of(int fd) {
     if (*type == SOCK_STREAM) {
         return is_local ? transport::unix_stream : transport::tcp;
     }
-    return is_local ? transport::unix_datagram : transport::udp;
+    if (*type == SOCK_SEQPACKET && is_local) {
+        return transport::unix_seqpacket;
+    }
+    if (*type == SOCK_RAW) {
+        return transport::raw;
+    }
+    const auto protocol = integer_option(fd, SOL_SOCKET, platform::protocol_option);
+    const bool is_echo = protocol && (*protocol == IPPROTO_ICMP || *protocol == IPPROTO_ICMPV6);
+    return is_local ? transport::unix_datagram : is_echo ? transport::icmp : transport::udp;
+}
+
+result<owned_fd> posix_kernel::duplicate(int fd) {
+    return own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+std::error_code posix_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return error_if(!platform::steer_by_cpu(fd, cpus.data(), cpus.size()));
 }
 
 std::error_code posix_kernel::prepare(int fd) {
@@ -218,8 +319,7 @@ result<file_identity> posix_kernel::identify(std::string_view path) {
     if (::lstat(named.get(), &facts) != 0) {
         return last_error();
     }
-    return file_identity{static_cast<std::uint64_t>(facts.st_dev),
-                         static_cast<std::uint64_t>(facts.st_ino)};
+    return identity_of(facts);
 }
 
 std::error_code posix_kernel::remove_file(std::string_view path) {
@@ -234,6 +334,32 @@ result<std::uint64_t> posix_kernel::random_bits() {
         return last_error();
     }
     return bits;
+}
+
+/// Between a look and an unlink another server may bind to the path. So the file is moved aside
+/// first, which nobody can come between, and looked at there; one that should stay goes back.
+std::error_code posix_kernel::remove_same_file(std::string_view path, const file_identity& file) {
+    std::array<char, sizeof(sockaddr_un::sun_path) + 32> aside = {};
+    const socket_path named(path);
+    if (!named.fits()) {
+        return make_error_code(std::errc::filename_too_long);
+    }
+    const auto folder = static_cast<int>(path.rfind('/') + 1); // 0 where there is none
+    std::snprintf(aside.data(), aside.size(), "%.*s.stale-%016llx", folder, named.get(),
+                  static_cast<unsigned long long>(file.number));
+    struct stat facts = {};
+    if (::lstat(aside.data(), &facts) == 0) {
+        return make_error_code(std::errc::file_exists);
+    }
+    if (::rename(named.get(), aside.data()) != 0) {
+        return last_error();
+    }
+    const bool is_same = ::lstat(aside.data(), &facts) == 0 && identity_of(facts) == file;
+    if (!is_same) {
+        static_cast<void>(::link(aside.data(), named.get()));
+    }
+    const auto error = error_if(::unlink(aside.data()) != 0);
+    return is_same ? error : make_error_code(std::errc::address_in_use);
 }
 
 result<owned_fd> posix_kernel::reserve() {

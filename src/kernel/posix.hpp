@@ -49,7 +49,9 @@ public:
     posix_kernel();
 
     result<owned_fd> socket(transport kind, int family) override;
+    result<owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const endpoint& local) override;
+    std::error_code bind_with_mode(int fd, const endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
     result<owned_fd> accept(int fd, transport kind, endpoint& peer) override;
     std::error_code connect(int fd, const endpoint& peer) override;
@@ -60,11 +62,29 @@ public:
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
 
+    // posix_files.cpp
+    result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                  std::size_t length) override;
+    result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                std::uint64_t offset) override;
+
     // posix_descriptors.cpp
     result<std::size_t> send_with_descriptors(int fd, bytes source,
                                               std::span<const int> descriptors) override;
     result<std::size_t> receive_with_descriptors(int fd, std::span<std::byte> target,
                                                  std::vector<unique_fd>& descriptors) override;
+
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    result<peer_credentials> credentials(int fd) override;
+
+    // posix_files.cpp
+    bool is_hung_up(int fd) override;
+    result<file_facts> describe(int fd) override;
+    result<std::size_t> read(int fd, std::span<std::byte> target) override;
+    result<std::size_t> write(int fd, bytes source) override;
+    result<reopened_file> reopen(int fd) override;
+    void make_blocking(int fd) noexcept override;
+    std::error_code fill_standard_descriptors() override;
 
     // posix_datagrams.cpp
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
@@ -81,15 +101,23 @@ public:
 
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
+    // posix_streams.cpp
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<stream_info> info(int fd) override;
+
     std::error_code pending_error(int fd) override;
     result<endpoint> local_endpoint(int fd, transport kind) override;
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    result<owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
 
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path, const file_identity& file) override;
     result<owned_fd> reserve() override;
 
     time_point now() override;
@@ -101,6 +129,10 @@ public:
     // posix_processes.cpp
     result<owned_fd> watch_process(int pid) override;
     result<process_status> reap_process(int pid) override;
+
+    // posix_names.cpp
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::error_code start_thread(unique_function<void()> work) override;
 
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;

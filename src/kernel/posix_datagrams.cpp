@@ -21,10 +21,6 @@ bool is_same(const endpoint* one, const endpoint* other) noexcept {
     return one == other || (one != nullptr && other != nullptr && *one == *other);
 }
 
-bool is_to_be_cut(const datagram& one) noexcept {
-    return one.segment_size != 0 && one.segment_size < one.data.size();
-}
-
 /// Writes the control messages of one datagram.
 class control_writer {
 public:
@@ -310,6 +306,9 @@ result<std::size_t> posix_kernel::receive_datagrams(int fd, transport kind, data
         }
         batch.fill(i, size, (header.msg_flags & MSG_TRUNC) != 0);
         batch.peer_of(i).filled(kind, header.msg_namelen);
+        if (kind == transport::raw) {
+            batch.peer_of(i).set_port(batch.wishes.port); // the protocol, which is not told
+        }
         header.msg_namelen = endpoint::room_size();
     }
     return got;

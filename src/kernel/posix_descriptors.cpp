@@ -137,4 +137,25 @@ result<std::size_t> posix_kernel::receive_with_descriptors(int fd, std::span<std
     return came.give_to(descriptors) ? got : std::errc::too_many_files_open;
 }
 
+/// Without room for control messages the system drops what comes along.
+result<std::size_t> posix_kernel::receive_message(int fd, std::span<std::byte> target) {
+    iovec buffer = {target.data(), target.size()};
+    msghdr header = {};
+    const auto got = count_or_error(retry_eintr([&] {
+        header = {};
+        header.msg_iov = &buffer;
+        header.msg_iovlen = 1;
+        return ::recvmsg(fd, &header, platform::receive_flags);
+    }));
+    const bool is_cut = got && (header.msg_flags & MSG_TRUNC) != 0;
+    return is_cut ? std::errc::message_size : got;
+}
+
+result<peer_credentials> posix_kernel::credentials(int fd) {
+    peer_credentials made;
+    return platform::ask_peer_credentials(fd, made.user_id, made.group_id, made.process_id)
+               ? result<peer_credentials>(made)
+               : last_error();
+}
+
 } // namespace sockeye

@@ -10,16 +10,25 @@
 namespace sockeye {
 namespace {
 
-constexpr interest known_bits = interest::readable | interest::writable | interest::edge;
+constexpr interest known_bits =
+    interest::readable | interest::writable | interest::edge | interest::exclusive;
+constexpr interest exclusive_bits = interest::readable | interest::exclusive;
 
 bool is_known(interest wanted) noexcept {
-    return (wanted & known_bits) == wanted;
+    const auto allowed = has(wanted, interest::exclusive) ? exclusive_bits : known_bits;
+    return (wanted & allowed) == wanted;
+}
+
+bool is_alike(interest one, interest other, interest bit) noexcept {
+    return has(one, bit) == has(other, bit);
 }
 
 } // namespace
 
-std::error_code watch_table::check_add(int fd, interest wanted, bool offers_edge) const {
-    if (!is_known(wanted) || (has(wanted, interest::edge) && !offers_edge)) {
+std::error_code watch_table::check_add(int fd, interest wanted, bool offers_edge,
+                                       bool offers_exclusive) const {
+    if (!is_known(wanted) || (has(wanted, interest::edge) && !offers_edge) ||
+        (has(wanted, interest::exclusive) && !offers_exclusive)) {
         return make_error_code(std::errc::invalid_argument);
     }
     if (fd < 0) {
@@ -36,7 +45,8 @@ std::error_code watch_table::check_modify(int fd, interest wanted) const noexcep
     if (entry == nullptr) {
         return make_error_code(std::errc::no_such_file_or_directory);
     }
-    if (!is_known(wanted) || has(entry->wanted, interest::edge) != has(wanted, interest::edge)) {
+    if (!is_known(wanted) || !is_alike(entry->wanted, wanted, interest::edge) ||
+        !is_alike(entry->wanted, wanted, interest::exclusive)) {
         return make_error_code(std::errc::invalid_argument);
     }
     return {};

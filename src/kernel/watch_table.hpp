@@ -26,7 +26,8 @@ struct watched {
 class watch_table {
 public:
     /// The checks of backend::add that need no system call.
-    [[nodiscard]] std::error_code check_add(int fd, interest wanted, bool offers_edge) const;
+    [[nodiscard]] std::error_code check_add(int fd, interest wanted, bool offers_edge,
+                                            bool offers_exclusive = false) const;
     /// The checks of backend::modify.
     [[nodiscard]] std::error_code check_modify(int fd, interest wanted) const noexcept;
 

@@ -88,6 +88,28 @@ hold_guard::~hold_guard() {
     }
 }
 
+bool remote::post(unique_function<void(loop&)> task) const {
+    auto with_loop = [box = box_.get(), task = std::move(task)]() mutable {
+        task(box->core->handle());
+    };
+    try {
+        return post(unique_function<void()>(std::move(with_loop)));
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+bool remote::stop() const noexcept {
+    const std::lock_guard lock(box_->guard);
+    if (box_->is_open) {
+        box_->wants_stop = true;
+        if (!box_->is_pending.exchange(true, std::memory_order_acq_rel)) {
+            box_->system->wake(box_->write_end);
+        }
+    }
+    return box_->is_open;
+}
+
 bool remote::post(unique_function<void()> task) const {
     const std::lock_guard lock(box_->guard);
     if (!box_->is_open || box_->tasks.size() >= box_->tasks_max) {

@@ -292,6 +292,7 @@ void loop_core::run_posts() {
         posted_done_ = 0;
         const std::lock_guard lock(box_->guard);
         posted_.swap(box_->tasks);
+        is_stopping_ |= std::exchange(box_->wants_stop, false);
         box_->is_pending.store(false, std::memory_order_release);
     }
     const auto end = std::min(posted_.size(), posted_done_ + tasks_per_turn);

@@ -22,6 +22,7 @@ struct mailbox {
     std::vector<unique_function<void()>> tasks;
     std::size_t tasks_max;
     bool is_open = true;
+    bool wants_stop = false;
     kernel* system = nullptr;
     int write_end = -1;
     loop_core* core = nullptr; ///< used on the loop thread only

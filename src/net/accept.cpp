@@ -1,6 +1,7 @@
 #include "base/memory.hpp"
 #include "net/server_core.hpp"
 #include "net/shortage.hpp"
+#include "net/spreader.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -22,13 +23,6 @@ server_core& server_of(slot& place) noexcept {
 bool is_shortage(std::error_code error) noexcept {
     return error == std::errc::too_many_files_open ||
            error == std::errc::too_many_files_open_in_system || is_memory_shortage(error);
-}
-
-/// Whole ones, at least that long.
-int seconds_of(duration time) noexcept {
-    constexpr duration longest = std::chrono::hours(24);
-    return static_cast<int>(
-        std::chrono::ceil<std::chrono::seconds>(std::min(time, longest)).count());
 }
 
 } // namespace
@@ -59,109 +53,8 @@ server_core::server_core(loop_core& owner, const listen_options& wanted)
     group.on_erase = on_connection_gone;
 }
 
-std::error_code server_core::limit_sources() {
-    if (options.connections_per_source_max == 0 || sources) {
-        return {};
-    }
-    if (carrier != transport::tcp) {
-        return make_error_code(std::errc::not_supported);
-    }
-    const auto first = core.system().random_bits();
-    const auto second = core.system().random_bits();
-    if (!first || !second) {
-        return first ? second.error() : first.error();
-    }
-    sources = std::make_shared<source_table>(options.connections_per_source_max,
-                                             hash_key{*first, *second});
-    return {};
-}
-
 server_core::~server_core() {
     drop_reference(*kind);
-}
-
-result<std::unique_ptr<server_core>>
-open_server(sockeye::loop& owner, const endpoint_argument& local, const listen_options& options) {
-    if (!local.get()) {
-        return local.get().error();
-    }
-    if (!local.get()->is_stream()) {
-        return errc::service_mismatch;
-    }
-    return without_throwing([&]() -> result<std::unique_ptr<server_core>> {
-        auto made = std::make_unique<server_core>(core_of(owner), options);
-        if (const auto error = made->listen_on(*local.get())) {
-            return error;
-        }
-        return made;
-    });
-}
-
-/// Best efforts are silent; what the user asked for by name is not.
-std::error_code server_core::set_options(int fd, const endpoint& local) {
-    auto& system = core.system();
-    if (carrier != transport::tcp) {
-        return options.reuse_port || options.defer_accept > duration::zero()
-                   ? make_error_code(std::errc::not_supported)
-                   : std::error_code();
-    }
-    // Inherited by what is accepted, so that it costs nothing there.
-    static_cast<void>(system.set_option(fd, socket_option::no_delay, 1));
-    static_cast<void>(system.set_option(fd, socket_option::reuse_address, 1));
-    if (local.family() == AF_INET6) {
-        static_cast<void>(system.set_option(fd, socket_option::ipv6_only, 1));
-    }
-    if (options.reuse_port) {
-        if (const auto error = system.set_option(fd, socket_option::reuse_port, 1)) {
-            return error;
-        }
-    }
-    if (options.defer_accept > duration::zero()) {
-        return system.set_option(fd, socket_option::defer_accept, seconds_of(options.defer_accept));
-    }
-    return {};
-}
-
-result<owned_fd> server_core::bound_socket(const endpoint& local) {
-    auto& system = core.system();
-    auto fd = system.socket(carrier, local.family());
-    if (!fd) {
-        return fd;
-    }
-    if (const auto error = set_options(fd->get(), local)) {
-        return error;
-    }
-    if (const auto error = system.bind(fd->get(), local)) {
-        return error;
-    }
-    file = socket_file(system, local);
-    return fd;
-}
-
-std::error_code server_core::listen_on(const endpoint& local) {
-    // What may throw comes before the first call that leaves something behind.
-    carrier = local.kind();
-    if (const auto error = limit_sources()) {
-        return error;
-    }
-    auto& place = core.io().allocate(listening_operations);
-    place.emplace<server_core*>(this);
-    auto fd = bound_socket(local);
-    auto error = fd ? core.system().listen(fd->get(), options.backlog) : fd.error();
-    if (!error) {
-        place.fd = fd->get();
-        error = core.io().watch(place, interest::readable);
-    }
-    if (error) {
-        file.remove(core.system());
-        core.io().release(place);
-        return error;
-    }
-    static_cast<void>(fd->release());
-    listening = key_of(place);
-    core.add_life();
-    core.hold_reserve();
-    return {};
 }
 
 void server_core::on_ready(slot& place, const event& told) {
@@ -179,12 +72,12 @@ void server_core::on_resume(slot& place) {
 
 void server_core::accept_some() {
     const auto most = std::max<std::size_t>(options.accepts_per_turn, 1);
-    for (std::size_t accepted = 0; accepted < most; ++accepted) {
+    for (std::size_t count = 0; count < most; ++count) {
         auto* const where = place();
         if (where == nullptr || is_paused_by_user || is_paused_by_shortage) {
             return;
         }
-        if (group.count() >= options.connections_max) {
+        if (is_full()) {
             is_paused_by_limit = true;
             update_interest();
             return;
@@ -198,7 +91,7 @@ void server_core::accept_some() {
         if (fd) {
             told_in_vain = 0;
             back_off = duration::zero();
-            welcome(std::move(fd.value()), peer);
+            accepted(std::move(fd.value()), peer);
         } else if (!may_accept_on(fd.error())) {
             return;
         }
@@ -208,17 +101,47 @@ void server_core::accept_some() {
     }
 }
 
-void server_core::welcome(owned_fd fd, const endpoint& peer) {
+bool server_core::is_full() noexcept {
+    return spread_by == nullptr ? group.count() >= options.connections_max
+                                : !spread_by->wait_for_room();
+}
+
+void server_core::accepted(owned_fd fd, const endpoint& peer) {
+    const auto from = sources ? source_of(peer) : no_source;
+    if (spread_by == nullptr) {
+        welcome(std::move(fd), from);
+    } else if (!spread_by->hand_over(unique_fd(fd.release()), from)) {
+        ++core.io().counters().accept_errors;
+    }
+}
+
+void server_core::take_in(unique_fd fd, source_id from) {
+    auto* const place = std::exchange(counted, nullptr);
+    welcome(owned_fd(core.system(), fd.release()), from);
+    counted = place;
+    place->note(group.count(), 1);
+    part_of->left(*place);
+}
+
+void server_core::note_count() noexcept {
+    if (counted != nullptr) {
+        counted->note(group.count());
+    }
+}
+
+void server_core::welcome(owned_fd fd, source_id from) {
     auto& counters = core.io().counters();
-    const auto made = without_throwing(
-        [&] { return begin(std::move(fd), sources ? source_of(peer) : no_source); });
+    const auto made = without_throwing([&] { return begin(std::move(fd), from); });
+    note_count();
     if (!made) {
         if (made.error() == std::errc::connection_refused) {
             ++counters.refused;
             return;
         }
         ++counters.accept_errors;
-        wait_for_descriptors();
+        if (listening != 0) {
+            wait_for_descriptors();
+        }
         return;
     }
     ++counters.accepted;
@@ -360,37 +283,32 @@ void server_core::update_interest() {
     if (auto* const where = place()) {
         const bool is_paused = is_paused_by_user || is_paused_by_limit || is_paused_by_shortage;
         const auto wanted = is_paused ? interest::none : interest::readable;
+        const auto mode = is_exclusive ? interest::exclusive : interest::none;
         const bool waits = core.timers().is_armed(retry) || where->has(slot_mark::waits_for_memory);
-        if (core.io().change_or_unwatch(*where, wanted) && !waits) {
+        if (core.io().change_or_unwatch(*where, wanted | mode) && !waits) {
             retry_later();
         }
     }
 }
 
-void server_core::stop_listening() noexcept {
-    core.timers().cancel(std::exchange(retry, 0));
-    if (auto* const where = place()) {
-        core.io().close(*where);
-        core.io().release(*where);
-        core.drop_life();
-        if (!core.io().is_forked()) {
-            file.remove(core.system());
+void server_core::limit_is_over() {
+    if (std::exchange(is_paused_by_limit, false)) {
+        update_interest();
+        if (auto* const where = place()) {
+            core.io().queue_resume(*where);
         }
-        listening = 0;
-        core.io().relieve_descriptors();
     }
-    listening = 0;
 }
 
 void server_core::on_connection_gone(connection_group& group, const slot& gone) {
     auto& self = *group.owner;
     self.leave_source(gone);
-    if (self.is_paused_by_limit && group.count() < self.options.connections_max) {
-        self.is_paused_by_limit = false;
-        self.update_interest();
-        if (auto* const where = self.place()) {
-            self.core.io().queue_resume(*where);
-        }
+    if (self.counted != nullptr) {
+        self.note_count();
+        self.part_of->left(*self.counted);
+    }
+    if (group.count() < self.options.connections_max) {
+        self.limit_is_over();
     }
     if (group.count() == 0 && self.listening == 0) {
         self.core.timers().cancel(std::exchange(self.drain, 0));
@@ -426,6 +344,7 @@ void server_core::let_go(server_core* server) noexcept {
     self.core.timers().cancel(std::exchange(self.drain, 0));
     self.forget_drained();
     self.group.disband(self.core.io());
+    self.note_count();
     self.kind->group = nullptr;
     self.core.retire(std::unique_ptr<server_core>(server));
 }

@@ -110,6 +110,7 @@ slot& connection::make(stream_kind& kind, transport carrier) {
     auto& state = place.emplace<stream_state>();
     stream_access::identify(state.self, kind.core, place);
     state.carrier = carrier;
+    kind.traits = traits_of(carrier);
     ++kind.references;
     kind.core.add_life();
     if (kind.group != nullptr) {
@@ -141,8 +142,15 @@ void connection::open() {
 void connection::come_up() {
     clear(flag_connecting);
     state_.extra->connecting.reset();
-    drop_empty_extra();
     begin_time();
+    if (state_.queue != nullptr) {
+        begin_waiting();
+    }
+    if (is_waiter_due()) {
+        core_.io().queue_resume(place_);
+    } else {
+        drop_idle_extra();
+    }
     ++core_.io().counters().opened;
     update_interest();
     open();
@@ -166,19 +174,25 @@ void connection::attach(const session_table& table, void* session) {
     if (kind_.references == 1) {
         kind_.table = &table;
     } else {
-        auto* const own =
-            new stream_kind{operations(), core_, &table, kind_.limits, kind_.group, false, 1};
+        auto* const own = new stream_kind{operations(), core_, &table, kind_.limits,
+                                          kind_.group,  false, 1,      kind_.traits};
         place_.operations = &own->operations;
         drop_reference(kind_);
     }
     state_.session = session;
-    if (is(flag_read_ended)) {
+    if (is(flag_read_ended) && !has(trait_write_only)) {
         // The end was read before there was a session: it is read again, to tell this one.
         clear(flag_read_ended);
         set(flag_readable);
     }
     // This view still looks at the former kind.
     connection(place_).resume_reading();
+}
+
+void connection::read_above_mark() {
+    assert(kind_.references == 1);
+    kind_.reads_above_mark = true;
+    resume_reading();
 }
 
 void connection::tell_of_end(loop_core& core, const session_table& table, void* session) {
@@ -222,7 +236,7 @@ void connection::abort() {
         end(close_reason::connect_failed, make_error_code(std::errc::operation_canceled));
         return;
     }
-    if (place_.fd >= 0) {
+    if (place_.fd >= 0 && !has(trait_file)) {
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
     end(close_reason::aborted);
@@ -255,8 +269,8 @@ bool connection::take_over() noexcept {
     stream_kind* own = nullptr;
     slot* farewell = nullptr;
     try {
-        auto made = std::unique_ptr<stream_kind>(
-            new stream_kind{operations(), core_, nullptr, kind_.limits, nullptr, false, 1});
+        auto made = std::unique_ptr<stream_kind>(new stream_kind{
+            operations(), core_, nullptr, kind_.limits, nullptr, false, 1, kind_.traits});
         if (state_.session != nullptr) {
             farewell = &core_.io().allocate(farewell_operations);
         }
@@ -295,6 +309,7 @@ result<unique_fd> connection::release() {
         return std::errc::operation_in_progress;
     }
     core_.io().unwatch(place_);
+    restore_file();
     unique_fd given(std::exchange(place_.fd, -1));
     end(close_reason::taken);
     return given;
@@ -308,7 +323,8 @@ void connection::end(close_reason reason, std::error_code error) noexcept {
     state_.reason = reason;
     state_.fail_with(error);
     drop_output();
-    if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0) {
+    if (reason == close_reason::failed && state_.dropped_bytes != 0 && place_.fd >= 0 &&
+        !has(trait_file)) {
         // The peer must not take what it got for all there was: a reset, and no end.
         static_cast<void>(core_.system().set_option(place_.fd, socket_option::linger_reset, 1));
     }
@@ -321,9 +337,23 @@ void connection::on_finish(slot& place) {
     connection link(place);
     auto& state = link.state_;
     const auto* table = link.kind_.table;
+    if (!link.is(flag_silent)) {
+        link.set(flag_in_handler);
+        tell_last_waiters(place);
+        link.clear(flag_in_handler);
+    }
     if (table != nullptr && table->on_close != nullptr && state.session != nullptr &&
         !link.is(flag_silent)) {
-        const close_info info = {state.reason, state.failure(), state.passed, state.dropped_bytes};
+        const auto* const rest = state.extra;
+        const bool has_tried = rest != nullptr && rest->connecting != nullptr;
+        const close_info info = {
+            .reason = state.reason,
+            .error = state.failure(),
+            .deadline = state.passed,
+            .dropped_bytes = state.dropped_bytes,
+            .discarded_bytes = link.is_discarding() ? rest->discard->bytes : 0,
+            .attempts = has_tried ? rest->connecting->report(state.failure())
+                                  : std::span<const connect_attempt>()};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
@@ -341,6 +371,7 @@ void connection::on_loop_end(slot& place) noexcept {
 /// Removed from the backend first, closed second; then the session goes, and the slot last.
 void connection::free() noexcept {
     auto& io = core_.io();
+    restore_file();
     io.close(place_);
     io.counters().closed += is(flag_connecting) ? 0 : 1;
     destroy_session();
@@ -372,16 +403,18 @@ timer_id connection::start_timer(duration delay, void (*fire)(void*, std::uint64
     }
 }
 
-void connection::drop_empty_extra() noexcept {
-    if (state_.extra != nullptr && state_.extra->is_empty()) {
-        delete std::exchange(state_.extra, nullptr);
-    }
-}
-
 /// What the peer's FIN leads to: the session's on_end, or the end once all output is sent.
 void connection::read_end() {
     set(flag_read_ended);
     clear(flag_readable);
+    if (is(flag_closing)) {
+        if (is(flag_shut_done)) {
+            end(state_.reason);
+        } else {
+            update_interest();
+        }
+        return;
+    }
     if (is(flag_shut_done)) {
         end(close_reason::ended);
         return;
@@ -405,6 +438,10 @@ void connection::read_end() {
 
 /// After the peer's FIN, a read says 0 for ever, even when a reset has come; sending nothing tells.
 void connection::look_for_reset() {
+    if (has(trait_messages) || has(trait_file)) {
+        look_for_hangup(); // to send nothing is to send an empty message, or says nothing
+        return;
+    }
     const auto sent = core_.system().send(place_.fd, {});
     if (!sent && sent.error() != std::errc::operation_would_block &&
         !is_memory_shortage(sent.error())) {

@@ -9,6 +9,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace sockeye {
@@ -26,6 +29,8 @@ struct stream_kind {
     connection_group* group = nullptr; ///< who counts and owns them; null when on their own
     bool sessions_are_shared = false;  ///< one callable for all: never destroyed from here
     std::size_t references = 0;
+    std::uint8_t traits = 0;       ///< 0 for TCP: nothing to look at before a call
+    bool reads_above_mark = false; ///< a long queue does not pause reading: the session does
 };
 
 /// Bits of slot::flags.
@@ -47,6 +52,27 @@ enum stream_flag : std::uint16_t {
     flag_end_hinted = 1 << 14, ///< the backend hinted that a short read is not the last one
     flag_send_later = 1 << 15, ///< the system had no memory for a send; a timer tries again
 };
+
+/// Bits of stream_kind::traits.
+enum stream_trait : std::uint8_t {
+    trait_local = 1 << 0,        ///< no TCP
+    trait_messages = 1 << 1,     ///< one call, one message
+    trait_file = 1 << 2,         ///< no socket: read and written, not received and sent
+    trait_write_only = 1 << 3,   ///< never read; flag_read_ended is set all the time
+    trait_always_ready = 1 << 4, ///< a regular file: not watched, takes its turns in the ring
+    trait_restored = 1 << 5,     ///< made blocking again when it is closed
+};
+
+[[nodiscard]] constexpr std::uint8_t traits_of(transport carrier) noexcept {
+    switch (carrier) {
+    case transport::tcp:
+        return 0;
+    case transport::unix_seqpacket:
+        return trait_local | trait_messages;
+    default:
+        return trait_local;
+    }
+}
 
 /// When the last byte came or went, and whether one ever came. A message stores it and does no
 /// more: the look at the connection finds out whether a deadline has passed.
@@ -157,11 +183,17 @@ public:
     /// Takes `fd` over and watches it. Errors: as reactor::watch; the slot is released then.
     /// Throws bad_alloc, and then `fd` is closed.
     static result<slot*> begin(stream_kind& kind, transport carrier, owned_fd fd);
+    /// The same with a descriptor that is no socket.
+    static result<slot*> begin_file(stream_kind& kind, const file_facts& facts, reopened_file file);
     static const slot_operations& operations() noexcept;
 
     // Verbs of the user. Where one of them wants for memory, the connection ends with that.
     write_status write(bytes data);
     write_status write(bytes data, std::vector<unique_fd> descriptors);
+    write_status write(std::span<const bytes> parts);
+    write_status write(owned_bytes data);
+    write_status send_file(unique_fd file, const file_part& part);
+    result<std::size_t> try_write(bytes data);
     void shutdown();
     void close(close_reason reason = close_reason::closed);
     void abort();
@@ -169,6 +201,8 @@ public:
     void resume();
     /// Throws bad_alloc, and then nothing has changed.
     void attach(const session_table& table, void* session);
+    /// From now on its own queue does not keep it from being read. Requires: attached.
+    void read_above_mark();
     /// Instead of attaching, where there is no connection any more: leads to on_close all the same.
     /// Throws as attach.
     static void tell_of_end(loop_core& core, const session_table& table, void* session);
@@ -180,20 +214,36 @@ public:
     /// Its group goes.
     void forget_group() noexcept { kind_.group = nullptr; }
     result<unique_fd> release();
+    /// Each of these throws bad_alloc, and then nothing has changed.
+    bool when_sent(unique_function<void(std::error_code)> handler);
+    void set_limits(const stream_limits& limits);
+    void cancel() noexcept;
+    void graceful_close(const graceful_options& options);
 
     /// Over: `reason` and `error` are what on_close will say. The first call counts.
     void end(close_reason reason, std::error_code error = {}) noexcept;
     void open();
     /// The outcome of connecting: from now on it is a connection like any other.
     void come_up();
+    /// Connect left the SYN to the first send: what is queued travels with it.
+    void send_with_syn();
     /// Starts watching the descriptor.
     [[nodiscard]] std::error_code watch() { return core_.io().watch(place_, wanted()); }
+    /// Makes the descriptor blocking again when it is closed or given away.
+    void restore_at_end() noexcept;
+    /// Who made the other end.
+    [[nodiscard]] result<peer_credentials> credentials();
 
     [[nodiscard]] bool is(unsigned flags) const noexcept { return (place_.flags & flags) != 0; }
     [[nodiscard]] std::size_t unsent() const noexcept {
         return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->size());
     }
+    /// The same as the marks count it.
+    [[nodiscard]] std::size_t weight() const noexcept {
+        return state_.pending_size + (state_.queue == nullptr ? 0 : state_.queue->weight());
+    }
     [[nodiscard]] slot& place() noexcept { return place_; }
+    [[nodiscard]] const stream_limits& limits() const noexcept { return kind_.limits; }
     [[nodiscard]] stream_state& state() noexcept { return state_; }
 
     void set(unsigned flags) noexcept { place_.flags |= static_cast<std::uint16_t>(flags); }
@@ -232,15 +282,46 @@ private:
     [[nodiscard]] bool uses_edge() const noexcept;
     [[nodiscard]] bool can_read() const noexcept;
     void note(const event& told) noexcept;
+    void go_on();
     void read_once();
     void read_end();
     void look_for_reset();
     void drain_queue();
+    void drain_file();
+    void read_chunk();
+    void queue_sent(const result<std::size_t>& sent, std::size_t asked);
+    void take_from_queue(std::size_t count) noexcept;
+    /// What became of one or more send calls.
+    struct sending {
+        std::size_t taken = 0;    ///< by the kernel, of the parts given
+        std::error_code shortage; ///< the system had no memory for more
+        bool has_failed = false;  ///< and the connection ends with that
+    };
+    [[nodiscard]] sending send_parts(std::span<const bytes> parts);
+    void after_sending(const sending& outcome);
+    void lose(std::size_t count);
+    [[nodiscard]] bool is_refusing() const noexcept {
+        return is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead);
+    }
+    [[nodiscard]] bool must_queue() const noexcept {
+        return state_.queue != nullptr || is(flag_connecting);
+    }
+    template <typename... Piece>
+    [[nodiscard]] bool queue_piece(Piece&&... added) noexcept;
+    [[nodiscard]] bool queue_parts(std::span<const bytes> parts, std::size_t taken) noexcept;
+    [[nodiscard]] bool keep_parts(std::span<const bytes> parts, std::size_t total);
     [[nodiscard]] bool keep_for_end_of_turn(bytes data);
     void send_now(bytes data);
     void send_unit(bytes data, std::vector<unique_fd> descriptors);
-    [[nodiscard]] bool queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept;
-    [[nodiscard]] result<std::size_t> send_front();
+    [[nodiscard]] result<std::size_t> transmit(std::span<const bytes> parts);
+    [[nodiscard]] result<std::size_t> send_front(std::size_t& asked);
+    [[nodiscard]] write_status write_message(std::span<const bytes> parts);
+    [[nodiscard]] write_status write_unit(bytes data, std::vector<unique_fd> descriptors);
+    [[nodiscard]] bool has(stream_trait trait) const noexcept {
+        return (kind_.traits & trait) != 0;
+    }
+    void look_for_hangup();
+    void restore_file() noexcept;
     [[nodiscard]] bool is_queue_full() noexcept;
     [[nodiscard]] write_status after_write();
     [[nodiscard]] result<std::size_t> receive(std::span<std::byte> target,
@@ -255,7 +336,18 @@ private:
     void drop_output() noexcept;
     void destroy_session() noexcept;
     void free() noexcept;
-    void drop_empty_extra() noexcept;
+    [[nodiscard]] stream_extra& extra();
+    void drop_idle_extra() noexcept;
+    [[nodiscard]] bool is_waiter_due() const noexcept;
+    static void tell_waiters(slot& place);
+    static void tell_last_waiters(slot& place);
+    [[nodiscard]] bool was_sent(std::uint64_t until) const noexcept;
+    [[nodiscard]] bool is_discarding() const noexcept;
+    void discard(std::size_t count);
+    void note_queued(std::size_t count) noexcept;
+    void note_drained(std::size_t count) noexcept;
+    void begin_waiting() noexcept;
+    [[nodiscard]] bool keeps_rate() noexcept;
     timer_id start_timer(duration delay, void (*fire)(void*, std::uint64_t)) noexcept;
 
     template <typename Handler>
@@ -281,6 +373,29 @@ void connection::deliver(Handler&& handler) {
     if (!returned) {
         now.end(close_reason::failed, make_error_code(errc::handler_threw));
     }
+}
+
+/// Queues what output_queue::append takes; false where there is no memory for it, and then what was
+/// queued before stays.
+template <typename... Piece>
+bool connection::queue_piece(Piece&&... added) noexcept {
+    const auto before = state_.queue == nullptr ? 0 : state_.queue->weight();
+    const auto size_before = unsent() - state_.pending_size;
+    try {
+        if (state_.queue == nullptr) {
+            state_.queue = new unsent_output;
+        }
+        state_.queue->append(std::forward<Piece>(added)...);
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    core_.io().counters().queued_bytes += state_.queue->weight() - before;
+    note_queued(state_.queue->size() - size_before);
+    if (has(trait_always_ready)) {
+        state_.queue->is_ready = true;
+        core_.io().queue_resume(place_);
+    }
+    return true;
 }
 
 /// The kind goes with the last of its connections and its server.

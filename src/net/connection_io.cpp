@@ -1,21 +1,16 @@
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
+#include "net/sending.hpp"
 #include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <new>
 
 namespace sockeye {
 namespace {
-
-/// Above it a write goes to the kernel at once: copying it would cost more than it saves.
-constexpr std::size_t copied_bytes_max = 16 * 1024;
-
-constexpr std::size_t pending_bytes_max = std::numeric_limits<std::uint16_t>::max();
 
 constexpr duration send_retry_delay_max = std::chrono::milliseconds(100);
 /// A send for which the system has had no memory for so long has failed.
@@ -29,7 +24,7 @@ interest connection::wanted() const noexcept {
         // the start and never changed.
         return interest::readable | interest::writable | interest::edge;
     }
-    const bool is_full = state_.queue != nullptr && !is(flag_send_later);
+    const bool is_full = state_.queue != nullptr && !state_.queue->is_ready && !is(flag_send_later);
     const bool is_stuck = is_full || is(flag_connecting);
     return (can_read() ? interest::readable : interest::none) |
            (is_stuck ? interest::writable : interest::none);
@@ -44,10 +39,13 @@ bool connection::uses_edge() const noexcept {
 }
 
 bool connection::can_read() const noexcept {
-    constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_queue |
-                                   flag_paused_by_memory | flag_read_ended | flag_closing |
-                                   flag_terminal;
-    return !is(obstacles) && state_.session != nullptr;
+    if (is(flag_closing)) {
+        return is_discarding() && !is(flag_paused_by_memory | flag_read_ended | flag_terminal);
+    }
+    constexpr unsigned obstacles = flag_connecting | flag_paused_by_user | flag_paused_by_memory |
+                                   flag_read_ended | flag_terminal;
+    const unsigned mark = kind_.reads_above_mark ? 0 : flag_paused_by_queue;
+    return !is(obstacles | mark) && state_.session != nullptr;
 }
 
 void connection::update_interest() noexcept {
@@ -97,9 +95,26 @@ void connection::on_resume(slot& place) {
         return;
     }
     if (link.is(flag_connecting)) {
-        connecting_state::check(place);
-    } else if (link.is(flag_readable) && link.can_read()) {
-        link.read_once();
+        if (place.fd >= 0) {
+            connecting_state::check(place);
+        }
+    } else {
+        link.go_on();
+    }
+    if (link.state_.extra != nullptr && !link.is(flag_terminal)) {
+        tell_waiters(place);
+    }
+}
+
+/// Its turn in the ring has come.
+void connection::go_on() {
+    if (state_.queue != nullptr && state_.queue->is_ready && !is(flag_send_later)) {
+        drain_queue();
+    }
+    // A new view: on_writable may have given the connection another session.
+    connection now(place_);
+    if (now.is(flag_readable) && now.can_read()) {
+        now.read_once();
     }
 }
 
@@ -145,6 +160,10 @@ void connection::read_once() {
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
     }
+    if (is(flag_closing)) {
+        discard(*got);
+        return;
+    }
     const bytes data = buffer.first(*got);
     deliver([&] {
         if (descriptors.empty()) {
@@ -186,13 +205,16 @@ void connection::on_relief(slot& place) {
 }
 
 write_status connection::write(bytes data) {
-    if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
+    if (is_refusing()) {
         return write_status::refused;
     }
     if (data.empty()) {
         return write_status::ok;
     }
-    if (state_.queue != nullptr || is(flag_connecting)) {
+    if (has(trait_messages)) {
+        return write_unit(data, {});
+    }
+    if (must_queue()) {
         if (is_queue_full()) {
             return write_status::refused;
         }
@@ -209,8 +231,7 @@ write_status connection::write(bytes data) {
 
 /// A queue that is past its limit ends the connection.
 bool connection::is_queue_full() noexcept {
-    const auto overhead = state_.queue == nullptr ? 0 : state_.queue->overhead();
-    if (unsent() + overhead <= kind_.limits.queue_max) {
+    if (weight() <= kind_.limits.queue_max) {
         return false;
     }
     end(close_reason::failed, make_error_code(errc::send_queue_full));
@@ -219,11 +240,11 @@ bool connection::is_queue_full() noexcept {
 
 /// Pauses reading above the high mark.
 write_status connection::after_write() {
-    if (unsent() > kind_.limits.queue_high) {
+    if (weight() > kind_.limits.queue_high) {
         if (state_.queue == nullptr && state_.pending_size != 0) {
             send_now({});
         }
-        if (unsent() > kind_.limits.queue_high && !is(flag_terminal | flag_paused_by_queue)) {
+        if (weight() > kind_.limits.queue_high && !is(flag_terminal | flag_paused_by_queue)) {
             set(flag_paused_by_queue);
             update_interest();
         }
@@ -266,11 +287,11 @@ void connection::send_now(bytes data) {
     auto& io = core_.io();
     const bytes pending = io.arena().view(state_.pending_place, state_.pending_size);
     state_.pending_size = 0;
-    const std::array parts = {pending, data};
+    const std::array both = {pending, data};
+    const std::size_t skipped = pending.empty() ? 1 : 0;
+    const std::size_t count_of_parts = pending.empty() || data.empty() ? 1 : 2;
     ++io.counters().writes;
-    const auto sent = pending.empty() || data.empty()
-                          ? core_.system().send(place_.fd, pending.empty() ? data : pending)
-                          : core_.system().send_gathered(place_.fd, parts);
+    const auto sent = transmit(std::span(both).subspan(skipped, count_of_parts));
     const auto shortage = shortage_of(sent);
     if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += pending.size() + data.size();
@@ -301,47 +322,81 @@ void connection::send_now(bytes data) {
 
 /// False where there is no memory for it; what was queued before stays.
 bool connection::queue_rest(bytes data) noexcept {
-    if (data.empty()) {
-        return true;
-    }
-    try {
-        if (state_.queue == nullptr) {
-            state_.queue = new unsent_output;
-        }
-        state_.queue->append(data);
-    } catch (const std::bad_alloc&) {
-        return false;
-    }
-    core_.io().counters().queued_bytes += data.size();
-    return true;
+    return data.empty() || queue_piece(data);
 }
 
-/// The kernel has room again.
-void connection::drain_queue() {
-    auto& io = core_.io();
+/// The kernel took that many bytes of the queue, which goes with its last one.
+void connection::take_from_queue(std::size_t count) noexcept {
     auto& queue = *state_.queue;
-    const auto sent = send_front();
-    if (const auto shortage = shortage_of(sent)) {
-        send_later(shortage);
-        return;
-    }
-    if (!sent) {
-        if (sent.error() == std::errc::operation_would_block) {
-            ++io.counters().would_blocks;
-        } else {
-            write_failed(sent.error());
-        }
-        return;
-    }
-    state_.activity.said(io.tick_now());
+    const auto before = queue.weight();
+    queue.consume(count);
+    note_drained(count);
+    core_.io().counters().bytes_written += count;
+    core_.io().counters().queued_bytes -= before - queue.weight();
+    state_.activity.said(core_.io().tick_now());
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
     if (queue.empty()) {
         delete std::exchange(state_.queue, nullptr);
+    }
+}
+
+void connection::send_with_syn() {
+    std::array<bytes, 1> front;
+    if (state_.queue != nullptr) {
+        static_cast<void>(state_.queue->gather(front));
+    }
+    ++core_.io().counters().writes;
+    const auto sent = core_.system().send(place_.fd, front[0]);
+    if (sent) {
+        if (*sent != 0) {
+            take_from_queue(*sent);
+        }
+    } else if (sent.error() != std::errc::operation_in_progress &&
+               sent.error() != std::errc::operation_would_block) {
+        end(close_reason::connect_failed, sent.error());
+    }
+}
+
+/// The kernel has room again.
+void connection::drain_queue() {
+    if (state_.queue->file_to_read() != nullptr) {
+        drain_file();
+        return;
+    }
+    std::size_t asked = 0;
+    const auto sent = send_front(asked);
+    queue_sent(sent, asked);
+}
+
+/// A send of `asked` bytes of the queue is over.
+void connection::queue_sent(const result<std::size_t>& sent, std::size_t asked) {
+    state_.queue->is_ready = false;
+    if (const auto shortage = shortage_of(sent)) {
+        send_later(shortage);
+        return;
+    }
+    if (!sent && sent.error() != std::errc::operation_would_block) {
+        write_failed(sent.error());
+        return;
+    }
+    if (!sent) {
+        ++core_.io().counters().would_blocks;
+        update_interest();
+        return;
+    }
+    take_from_queue(*sent);
+    if (state_.queue == nullptr) {
         update_interest();
         output_sent();
+    } else {
+        if (*sent == asked || has(trait_always_ready)) {
+            state_.queue->is_ready = true;
+            core_.io().queue_resume(place_);
+        }
+        update_interest();
     }
-    if (unsent() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
+    if (weight() <= kind_.limits.queue_low && is(flag_paused_by_queue) && !is(flag_terminal)) {
         clear(flag_paused_by_queue);
         resume_reading();
         if (state_.session != nullptr && kind_.table->on_writable != nullptr && !is(flag_closing)) {
@@ -390,12 +445,22 @@ void connection::resume_reading() {
 
 /// Nothing is unsent any more: what waited for that happens now.
 void connection::output_sent() {
-    if (is(flag_closing)) {
+    if (is(flag_closing) && is_discarding()) {
+        if (!is(flag_shut_done)) {
+            set(flag_shut_done);
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
+        if (is(flag_read_ended)) {
+            end(state_.reason);
+        }
+    } else if (is(flag_closing)) {
         end(state_.reason);
     } else if (is(flag_shut_wanted) && !is(flag_shut_done)) {
         set(flag_shut_done);
         // A failure means that the peer is gone, which the next read will say.
-        static_cast<void>(core_.system().shutdown_write(place_.fd));
+        if (!has(trait_file)) {
+            static_cast<void>(core_.system().shutdown_write(place_.fd));
+        }
         if (is(flag_read_ended)) {
             end(close_reason::ended);
         } else if (kind_.limits.shutdown > duration::zero()) {
@@ -422,7 +487,7 @@ void connection::drop_output() noexcept {
     state_.pending_size = 0;
     if (auto* const queue = std::exchange(state_.queue, nullptr)) {
         dropped += queue->size();
-        core_.io().counters().queued_bytes -= queue->size();
+        core_.io().counters().queued_bytes -= queue->weight();
         delete queue;
     }
     state_.dropped_bytes += dropped;

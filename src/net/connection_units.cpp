@@ -1,4 +1,5 @@
 #include "net/connection.hpp"
+#include "net/sending.hpp"
 #include "net/shortage.hpp"
 
 #include <sockeye/error.hpp>
@@ -11,14 +12,20 @@
 namespace sockeye {
 namespace {
 
+/// A longer one would not fit into the buffer that we read into.
+constexpr std::size_t message_bytes_max = 64 * 1024;
+constexpr std::size_t file_bytes_per_turn = 64 * 1024;
+
 /// Why `carrier` cannot send `descriptors` with `data`; nothing where it can.
 std::error_code obstacle_to(transport carrier, bytes data,
                             const std::vector<unique_fd>& descriptors) noexcept {
-    if (carrier != transport::unix_stream) {
-        return make_error_code(std::errc::not_supported);
+    if (!descriptors.empty() && (data.empty() || descriptors.size() > descriptors_per_message)) {
+        return make_error_code(std::errc::invalid_argument);
     }
-    const bool fits = !data.empty() && descriptors.size() <= descriptors_per_message;
-    return fits ? std::error_code() : make_error_code(std::errc::invalid_argument);
+    if (carrier == transport::unix_seqpacket && data.size() > message_bytes_max) {
+        return make_error_code(std::errc::message_size);
+    }
+    return {};
 }
 
 result<std::size_t> send_along(kernel& system, int fd, bytes data,
@@ -40,9 +47,18 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
     if (descriptors.empty()) {
         return write(data);
     }
-    if (is(flag_terminal | flag_closing | flag_shut_wanted | flag_write_dead)) {
+    if (is_refusing()) {
         return write_status::refused;
     }
+    if (!has(trait_local) || has(trait_file)) {
+        end(close_reason::failed, make_error_code(std::errc::not_supported));
+        return write_status::refused;
+    }
+    return write_unit(data, std::move(descriptors));
+}
+
+/// Writes what has to be handed over by a call of its own. Requires: writing is possible.
+write_status connection::write_unit(bytes data, std::vector<unique_fd> descriptors) {
     // Whoever ignores a refusal must not leave a hole in the stream.
     if (const auto error = obstacle_to(state_.carrier, data, descriptors)) {
         end(close_reason::failed, error);
@@ -65,7 +81,7 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
         end(close_reason::failed, make_error_code(errc::send_queue_full));
         return write_status::refused;
     }
-    if (!queue_unit(data, std::move(descriptors))) {
+    if (!queue_piece(data, std::move(descriptors))) {
         end(close_reason::failed, make_error_code(std::errc::not_enough_memory));
         return write_status::refused;
     }
@@ -77,7 +93,9 @@ write_status connection::write(bytes data, std::vector<unique_fd> descriptors) {
 void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     auto& counters = core_.io().counters();
     ++counters.writes;
-    const auto sent = send_along(core_.system(), place_.fd, data, descriptors);
+    const auto sent = descriptors.empty()
+                          ? core_.system().send(place_.fd, data)
+                          : send_along(core_.system(), place_.fd, data, descriptors);
     const auto shortage = shortage_of(sent);
     if (!sent && !shortage && sent.error() != std::errc::operation_would_block) {
         state_.dropped_bytes += data.size();
@@ -86,13 +104,16 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     }
     const auto count = sent ? *sent : 0;
     counters.bytes_written += count;
+    if (count != 0) {
+        state_.activity.said(core_.io().tick_now());
+    }
     if (count == data.size()) {
         output_sent();
         return;
     }
     counters.would_blocks += sent || shortage ? 0 : 1;
     const bool is_queued =
-        count == 0 ? queue_unit(data, std::move(descriptors)) : queue_rest(data.subspan(count));
+        count == 0 ? queue_piece(data, std::move(descriptors)) : queue_rest(data.subspan(count));
     if (!is_queued) {
         state_.dropped_bytes += data.size() - count - unsent();
         write_failed(make_error_code(std::errc::not_enough_memory));
@@ -103,48 +124,55 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
     }
 }
 
-/// False where there is no memory for it; what was queued before stays.
-bool connection::queue_unit(bytes data, std::vector<unique_fd> descriptors) noexcept {
-    try {
-        if (state_.queue == nullptr) {
-            state_.queue = new unsent_output;
-        }
-        state_.queue->begin_unit(std::move(descriptors));
-    } catch (const std::bad_alloc&) {
-        return false;
+/// Gives `parts` to the kernel, by one call where the descriptor is a socket. Requires: not empty.
+result<std::size_t> connection::transmit(std::span<const bytes> parts) {
+    auto& system = core_.system();
+    if (!has(trait_file)) {
+        return parts.size() == 1 ? system.send(place_.fd, parts[0])
+                                 : system.send_gathered(place_.fd, parts);
     }
-    return queue_rest(data);
-}
-
-/// Sends the queue, unit by unit, until the kernel takes no more.
-result<std::size_t> connection::send_front() {
-    auto& counters = core_.io().counters();
-    auto& queue = *state_.queue;
+    const bool is_regular = has(trait_always_ready);
     std::size_t all = 0;
-    for (;;) {
-        const auto part = queue.next();
-        const auto* const along = queue.descriptors();
-        ++counters.writes;
-        const auto sent = along == nullptr ? core_.system().send(place_.fd, part)
-                                           : send_along(core_.system(), place_.fd, part, *along);
-        if (!sent || *sent == 0) {
+    for (const auto part : parts) {
+        const auto most = is_regular ? std::min(part.size(), file_bytes_per_turn) : part.size();
+        const auto sent = system.write(place_.fd, part.first(most));
+        if (!sent) {
             return all == 0 ? sent : all;
         }
         all += *sent;
-        counters.bytes_written += *sent;
-        counters.queued_bytes -= *sent;
-        queue.consume(*sent);
-        if (*sent < part.size() || queue.empty()) {
-            return all;
+        if (is_regular || *sent < part.size()) {
+            break;
         }
     }
+    return all;
+}
+
+/// Sends what one call may take of the front of the queue: `asked` bytes.
+result<std::size_t> connection::send_front(std::size_t& asked) {
+    std::array<bytes, parts_per_call> room;
+    const auto most = std::span(room).first(has(trait_messages) ? 1 : room.size());
+    const auto parts = std::span<const bytes>(room).first(state_.queue->gather(most));
+    asked = size_of(parts);
+    ++core_.io().counters().writes;
+    if (const auto* const along = state_.queue->descriptors()) {
+        asked = parts[0].size();
+        return send_along(core_.system(), place_.fd, parts[0], *along);
+    }
+    return transmit(parts);
 }
 
 result<std::size_t> connection::receive(std::span<std::byte> target,
                                         std::vector<unique_fd>& descriptors) {
     auto& system = core_.system();
-    if (state_.carrier != transport::unix_stream || !wants_descriptors(*kind_.table)) {
+    if (kind_.traits == 0) {
         return system.receive(place_.fd, target);
+    }
+    if (has(trait_file)) {
+        return system.read(place_.fd, target);
+    }
+    if (!wants_descriptors(*kind_.table)) {
+        return has(trait_messages) ? system.receive_message(place_.fd, target)
+                                   : system.receive(place_.fd, target);
     }
     const auto got = system.receive_with_descriptors(place_.fd, target, descriptors);
     if (descriptors.size() > kind_.limits.descriptors_max) {
@@ -152,6 +180,63 @@ result<std::size_t> connection::receive(std::span<std::byte> target,
         return errc::descriptor_limit;
     }
     return got;
+}
+
+result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
+                                     reopened_file file) {
+    auto& place = make(kind, transport::unix_stream);
+    connection link(place);
+    kind.traits |= trait_file;
+    link.set(facts.can_write ? 0U : flag_shut_wanted | flag_shut_done);
+    if (!facts.can_read) {
+        kind.traits |= trait_write_only;
+        link.set(flag_read_ended);
+    }
+    if (file.is_shared) {
+        link.restore_at_end();
+    }
+    place.fd = file.fd.release();
+    ++kind.core.io().counters().opened;
+    const auto error = facts.is_regular ? make_error_code(errc::not_pollable) : link.watch();
+    if (error == errc::not_pollable) {
+        // Files, and devices such as /dev/null: they never wait.
+        kind.traits |= trait_always_ready;
+        link.set(flag_readable | flag_end_hinted); // until a read says that this was the end
+    } else if (error) {
+        link.set(flag_terminal);
+        link.free();
+        return error;
+    }
+    link.begin_time();
+    if (link.is(flag_read_ended) && !error) {
+        link.look_again(); // for the reader that goes
+    }
+    return &place;
+}
+
+/// Whether anybody is left who could read, where nothing is read that would say so.
+void connection::look_for_hangup() {
+    if (core_.system().is_hung_up(place_.fd)) {
+        end(close_reason::failed, make_error_code(has(trait_file) ? std::errc::broken_pipe
+                                                                  : std::errc::connection_reset));
+    }
+}
+
+void connection::restore_at_end() noexcept {
+    kind_.traits |= trait_restored;
+}
+
+void connection::restore_file() noexcept {
+    if (place_.fd >= 0 && has(trait_restored)) {
+        core_.system().make_blocking(place_.fd);
+    }
+}
+
+result<peer_credentials> connection::credentials() {
+    if (!has(trait_local) || has(trait_file)) {
+        return std::errc::not_supported;
+    }
+    return core_.system().credentials(place_.fd);
 }
 
 } // namespace sockeye

@@ -23,7 +23,7 @@ struct datagram_core : retirable {
         : core(owner), on_datagrams(std::move(handler)), carrier(kind), family(of_family),
           queue(options.queue_max, options.when_full),
           cutter(options.offload ? std::make_unique<segments>() : nullptr),
-          merged_size_max(options.offload ? merged_bytes_max : 0) {}
+          merged_size_max(options.offload && kind == transport::udp ? merged_bytes_max : 0) {}
 
     loop_core& core;
     datagram_socket::handler on_datagrams;
@@ -32,7 +32,8 @@ struct datagram_core : retirable {
     bool is_paused = false;
     bool is_readable = false;
     bool is_short_of_memory = false;
-    bool has_errors = false; ///< there may be some in the queue of errors
+    bool is_everywhere = false; ///< was bound to every address
+    bool has_errors = false;    ///< there may be some in the queue of errors
     std::unique_ptr<datagram_socket::error_handler> on_error;
     socket_file file;
     std::optional<endpoint> peer; ///< the one that it is connected to
@@ -43,7 +44,7 @@ struct datagram_core : retirable {
     timer_id retry = 0;
     duration retry_delay = retry_delay_min;
     duration retried = duration::zero(); ///< how long the first one has waited
-    timer_id pause = 0; ///< after which what the system refused is asked for again
+    timer_id pause = 0;                  ///< after which what the system refused is asked for again
     /// The Unix peer that last did not read for so long that it counts as deaf: as long as it does
     /// not, what is for it is dropped at once and holds nobody up.
     std::optional<endpoint> deaf;

@@ -5,28 +5,32 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace sockeye {
 
 /// A datagram that the system did not take yet.
 struct waiting_datagram {
-    endpoint peer; ///< unknown: that of the socket
-    endpoint local;
+    endpoint peer;                   ///< unknown: that of the socket
+    std::unique_ptr<endpoint> local; ///< of few
     std::vector<std::byte> data;
     std::uint16_t segment_size;
     std::uint8_t ttl;
     ecn mark;
 
     [[nodiscard]] datagram view() const noexcept;
-    [[nodiscard]] std::size_t cost() const noexcept { return sizeof *this + data.size(); }
+    [[nodiscard]] std::size_t cost() const noexcept {
+        return sizeof *this + data.size() + (local ? sizeof *local : 0);
+    }
 };
 
 /// Datagrams that wait, in order, within a bound of bytes. Each costs its entry beside its bytes,
 /// so that a queue of empty ones is bounded too.
 class datagram_queue {
 public:
-    explicit datagram_queue(std::size_t bytes_max, queue_policy when_full) noexcept
+    /// Throws bad_alloc.
+    datagram_queue(std::size_t bytes_max, queue_policy when_full)
         : bytes_max_(bytes_max), when_full_(when_full) {}
 
     /// False where it is refused. Throws bad_alloc, and then it is not there.

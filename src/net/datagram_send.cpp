@@ -1,4 +1,3 @@
-#include "base/memory.hpp"
 #include "net/datagram_core.hpp"
 #include "net/shortage.hpp"
 
@@ -15,6 +14,16 @@ constexpr duration unread_max = std::chrono::seconds(1);
 bool is_about_the_peer(std::error_code error) noexcept {
     return error == std::errc::operation_would_block || error == std::errc::connection_refused ||
            is_memory_shortage(error);
+}
+
+/// How many of the first ones want nothing that their transport does not have: systems take no
+/// notice of what they do not know.
+std::size_t fitting(transport carrier, std::span<const datagram> out) noexcept {
+    const auto bad = std::ranges::find_if(out, [carrier](const datagram& one) {
+        const bool needs_ip = one.local != nullptr || one.ttl != 0 || one.mark != ecn::not_capable;
+        return is_to_be_cut(one) || (needs_ip && carrier == transport::unix_datagram);
+    });
+    return static_cast<std::size_t>(bad - out.begin());
 }
 
 } // namespace
@@ -106,6 +115,12 @@ datagram_access::progress datagram_access::send_now(slot& place, std::span<const
 result<std::size_t> datagram_access::hand_over(datagram_core& self, int fd,
                                                std::span<const datagram> out) {
     auto& system = self.core.system();
+    if (self.carrier != transport::udp) {
+        out = out.first(fitting(self.carrier, out));
+        if (out.empty()) {
+            return std::errc::not_supported;
+        }
+    }
     ++self.core.io().counters().writes;
     if (self.merged_size_max == 0 || out.front().data.size() > self.merged_size_max) {
         return system.send_datagrams(fd, out);
@@ -121,8 +136,8 @@ result<std::size_t> datagram_access::hand_over(datagram_core& self, int fd,
     ++self.core.io().counters().writes;
     const auto singly = system.send_datagrams(fd, out.first(length));
     if (singly) {
-        const bool is_never = sent.error() == std::errc::io_error ||
-                              sent.error() == std::errc::not_supported;
+        const bool is_never =
+            sent.error() == std::errc::io_error || sent.error() == std::errc::not_supported;
         self.merged_size_max = is_never ? 0 : out.front().data.size() - 1;
     }
     return singly;
@@ -149,9 +164,8 @@ bool datagram_access::enqueue(datagram_core& self, const datagram& one) {
     const auto lost = self.counters.dropped_oldest + self.counters.dropped_newest;
     bool is_taken = false;
     try {
-        change_queue(self, [&](datagram_queue& queue) {
-            is_taken = queue.push(one, self.counters);
-        });
+        change_queue(self,
+                     [&](datagram_queue& queue) { is_taken = queue.push(one, self.counters); });
         counters.datagrams_dropped += is_taken ? 0 : 1;
     } catch (const std::bad_alloc&) {
         count_lost(self, 1);
@@ -170,9 +184,8 @@ void datagram_access::drop_deaf(datagram_core& self) {
     self.deaf = self.queue.front().peer;
     self.retried = duration::zero();
     change_queue(self, [&](datagram_queue& queue) {
-        count_lost(self, queue.erase_if([&](const waiting_datagram& one) {
-            return one.peer == *self.deaf;
-        }));
+        count_lost(self, queue.erase_if(
+                             [&](const waiting_datagram& one) { return one.peer == *self.deaf; }));
     });
 }
 

@@ -52,8 +52,9 @@ bool has_details(const datagram_options& options) noexcept {
 }
 
 /// What must be set before a socket is bound.
-void set_before_bind(option_setter& to, int family, const datagram_options& options) {
-    if (family == AF_INET6) {
+void set_before_bind(option_setter& to, const endpoint& where, const datagram_options& options) {
+    const bool is_ip6_alone = where.kind() == transport::raw; // and may not be told so
+    if (where.family() == AF_INET6 && !is_ip6_alone) {
         to.set(socket_option::ipv6_only, options.dual_stack ? 0 : 1);
     } else if (options.dual_stack) {
         to.error = make_error_code(std::errc::invalid_argument);
@@ -100,12 +101,14 @@ struct fresh_socket {
 
 result<fresh_socket> make_socket(loop_core& core, const endpoint& where,
                                  const datagram_options& options) {
-    auto fd = core.system().socket(where.kind(), where.family());
+    auto& system = core.system();
+    auto fd = where.kind() == transport::raw ? system.raw_socket(where.family(), where.port())
+                                             : system.socket(where.kind(), where.family());
     if (!fd) {
         return fd.error();
     }
-    option_setter setter(core.system(), fd->get(), where.family());
-    set_before_bind(setter, where.family(), options);
+    option_setter setter(system, fd->get(), where.family());
+    set_before_bind(setter, where, options);
     set_at_any_time(setter, options);
     if (setter.error) {
         return setter.error;
@@ -115,8 +118,8 @@ result<fresh_socket> make_socket(loop_core& core, const endpoint& where,
 
 /// What a socket is told where it is bound by now. One of every address says which of them it was
 /// asked at, so that its answers leave from there, wherever the system can tell.
-receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
-                          const datagram_options& options) {
+receive_wishes wishes_for(loop_core& core, const fresh_socket& it, const datagram_options& options,
+                          bool& is_everywhere) {
     receive_wishes wishes;
     wishes.datagrams_max = options.offload ? segments::merged_per_call : datagrams_per_call;
     wishes.has_details = has_details(options);
@@ -124,7 +127,8 @@ receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
         return wishes;
     }
     const auto local = core.system().local_endpoint(it.fd.get(), it.kind);
-    if (local && local->is_unspecified() && !options.tells_local) {
+    is_everywhere = local && local->is_unspecified();
+    if (is_everywhere && !options.tells_local) {
         wishes.has_details = !core.system().set_datagram_option(it.fd.get(), it.family,
                                                                 datagram_option::tell_local, 1) ||
                              wishes.has_details;
@@ -136,14 +140,14 @@ receive_wishes wishes_for(loop_core& core, const fresh_socket& it,
 result<datagram_socket> start(loop_core& core, fresh_socket it, const datagram_options& options,
                               datagram_socket::handler on_datagrams,
                               const std::optional<endpoint>& peer, const socket_file& file) {
-    auto made = std::make_unique<datagram_core>(core, options, std::move(on_datagrams), it.kind,
-                                                it.family);
-    if (options.offload) {
+    auto made =
+        std::make_unique<datagram_core>(core, options, std::move(on_datagrams), it.kind, it.family);
+    if (options.offload && it.kind == transport::udp) {
         // What cannot be merged on the way in may still be cut on the way out.
         static_cast<void>(core.system().set_datagram_option(it.fd.get(), it.family,
                                                             datagram_option::merge_received, 1));
     }
-    made->wishes = wishes_for(core, it, options);
+    made->wishes = wishes_for(core, it, options, made->is_everywhere);
     made->peer = peer;
     made->file = file;
     return datagram_access::start(std::move(made), std::move(it.fd));
@@ -169,7 +173,7 @@ result<fresh_socket> take_over(loop_core& core, unique_fd fd, const datagram_opt
     if (!kind) {
         return kind.error();
     }
-    if (*kind == transport::tcp || *kind == transport::unix_stream) {
+    if (*kind != transport::udp && *kind != transport::unix_datagram) {
         return errc::service_mismatch;
     }
     const auto local = system.local_endpoint(fd.get(), *kind);
@@ -318,6 +322,24 @@ std::error_code datagram_socket::connect(const endpoint_argument& peer) {
     return {};
 }
 
+namespace {
+
+/// A port that the system had chosen is gone with the peer: it is asked for again.
+std::error_code keep_port(datagram_core& self, int fd, const endpoint& name) {
+    auto& system = self.core.system();
+    auto left = system.local_endpoint(fd, self.carrier);
+    if (!left || name.is_local() || left->port() == name.port()) {
+        return {};
+    }
+    if (!self.is_everywhere) {
+        *left = name;
+    }
+    left->set_port(name.port());
+    return system.bind(fd, *left);
+}
+
+} // namespace
+
 std::error_code datagram_socket::disconnect() {
     auto* const place = datagram_access::place(*this);
     if (place == nullptr) {
@@ -327,6 +349,10 @@ std::error_code datagram_socket::disconnect() {
     if (!self.peer) {
         return make_error_code(std::errc::not_connected);
     }
+    if (self.carrier == transport::raw) {
+        return make_error_code(std::errc::not_supported); // it would lose its protocol
+    }
+    const auto name = local_endpoint();
     if (const auto error = self.core.system().disconnect(place->fd)) {
         return error;
     }
@@ -334,7 +360,7 @@ std::error_code datagram_socket::disconnect() {
         one.peer = *self.peer;
     }
     self.peer.reset();
-    return {};
+    return name ? keep_port(self, place->fd, *name) : std::error_code();
 }
 
 namespace {

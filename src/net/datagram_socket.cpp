@@ -1,4 +1,5 @@
-#include "base/memory.hpp"
+#include <sockeye/datagram_socket.hpp>
+
 #include "net/datagram_core.hpp"
 #include "net/shortage.hpp"
 

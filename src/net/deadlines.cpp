@@ -92,6 +92,15 @@ connection::coming_deadline connection::first_deadline() const noexcept {
         consider(tick_after(is_held_up ? now : state_.activity.last(now), limits.idle),
                  deadline_kind::idle);
     }
+    if (state_.queue != nullptr && !state_.queue->age.is_empty()) {
+        const auto& age = state_.queue->age;
+        if (is_limited(limits.write)) {
+            consider(tick_after(age.oldest(), limits.write), deadline_kind::write);
+        }
+        if (limits.min_rate != 0 && is_limited(limits.min_rate_window)) {
+            consider(tick_after(age.window_began(), limits.min_rate_window), deadline_kind::rate);
+        }
+    }
     return first;
 }
 
@@ -105,6 +114,8 @@ void connection::on_look(slot& place) {
         link.watch_deadlines();
     } else if (first.which == deadline_kind::none) {
         link.end_phase();
+    } else if (first.which == deadline_kind::rate && link.keeps_rate()) {
+        link.watch_deadlines();
     } else {
         link.pass_deadline(first.which);
     }
@@ -115,13 +126,46 @@ void connection::end_phase() {
     if (is(flag_connecting)) {
         pass_deadline(deadline_kind::connect, state_.extra->connecting->late);
     } else if (is(flag_closing)) {
-        pass_deadline(deadline_kind::linger);
+        pass_deadline(is_discarding() && is(flag_shut_done) ? deadline_kind::shutdown
+                                                            : deadline_kind::linger);
     } else if (is(flag_shut_done)) {
         pass_deadline(deadline_kind::shutdown);
     } else {
         look_for_reset();
         look_again();
     }
+}
+
+/// Another window begins where enough was sent in the last one.
+bool connection::keeps_rate() noexcept {
+    const auto window = std::chrono::duration<double>(kind_.limits.min_rate_window).count();
+    auto& age = state_.queue->age;
+    const auto due = static_cast<double>(kind_.limits.min_rate) * window;
+    const bool is_kept = static_cast<double>(age.sent_in_window()) >= due;
+    if (is_kept) {
+        age.begin_window(core_.io().tick_now());
+    }
+    return is_kept;
+}
+
+/// So much joined the queue. Those that wait without limits have no age.
+void connection::note_queued(std::size_t count) noexcept {
+    const auto& limits = kind_.limits;
+    if (limits.min_rate == 0 && limits.write <= duration::zero()) {
+        return;
+    }
+    auto& age = state_.queue->age;
+    const bool is_first = age.is_empty();
+    age.queued(count, core_.io().tick_now(), tick_of(time_point(limits.write)) / 8);
+    if (is_first) {
+        watch_deadlines();
+    }
+}
+
+/// All that waits begins to wait now.
+void connection::begin_waiting() noexcept {
+    state_.queue->age = {};
+    note_queued(state_.queue->size());
 }
 
 void connection::pass_deadline(deadline_kind passed, std::errc error) noexcept {

@@ -22,18 +22,31 @@ void set_paused(server_core* self, bool is_paused) {
     }
 }
 
+result<unique_fd> released(server_core* self) {
+    return self == nullptr ? std::errc::not_connected : self->release_listening();
+}
+
 } // namespace
 
-result<server> start_server(sockeye::loop& owner, const endpoint_argument& local,
+void server_core::serve_with(session_source made) {
+    kind->table = made.table;
+    kind->sessions_are_shared = made.is_shared;
+    source = std::move(made);
+}
+
+void server_core::close() {
+    stop_listening();
+    group.for_each(core.io(), [](slot& place) { connection(place).close(); });
+}
+
+result<server> start_server(sockeye::loop& owner, listen_argument local,
                             const serve_options& options, session_source source) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
     auto& core = *made.value();
-    core.kind->table = source.table;
-    core.kind->sessions_are_shared = source.is_shared;
-    core.source = std::move(source);
+    core.serve_with(std::move(source));
     return server(made.value().release());
 }
 
@@ -49,17 +62,19 @@ server::~server() {
 }
 
 void server::close() {
-    if (core_ == nullptr) {
-        return;
+    if (core_ != nullptr) {
+        core_->close();
     }
-    core_->stop_listening();
-    core_->group.for_each(core_->core.io(), [](slot& place) { connection(place).close(); });
 }
 
 void server::drain(duration deadline, unique_function<void()> on_drained) {
     if (core_ != nullptr) {
         core_->start_drain(deadline, std::move(on_drained));
     }
+}
+
+result<unique_fd> server::release_listener() {
+    return released(core_);
 }
 
 void server::pause() {
@@ -91,9 +106,9 @@ result<endpoint> server::local_endpoint() const {
     return endpoint_of(core_);
 }
 
-result<listener> listener::open(sockeye::loop& owner, const endpoint_argument& local,
+result<listener> listener::open(sockeye::loop& owner, listen_argument local,
                                 const listen_options& options, handler on_accept) {
-    auto made = open_server(owner, local, options);
+    auto made = open_server(owner, std::move(local), options);
     if (!made) {
         return made.error();
     }
@@ -116,6 +131,10 @@ void listener::close() noexcept {
     if (core_ != nullptr) {
         core_->stop_listening();
     }
+}
+
+result<unique_fd> listener::release() {
+    return released(core_);
 }
 
 void listener::pause() {

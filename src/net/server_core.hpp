@@ -12,6 +12,9 @@
 
 namespace sockeye {
 
+class spreader;
+struct spread_place;
+
 /// What a server or a listener owns: the listening socket and the list of its connections.
 struct server_core : retirable {
     server_core(loop_core& owner, const listen_options& wanted);
@@ -39,14 +42,31 @@ struct server_core : retirable {
     unique_function<void()> on_drained;
     slot_key drained = 0; ///< of the slot that calls on_drained; 0 where nobody asked
 
+    // Of servers of a loop_group.
+    spreader* spread_by = nullptr;   ///< who accepts for all hands over to this
+    spreader* part_of = nullptr;     ///< told when a connection is gone
+    spread_place* counted = nullptr; ///< knows how many connections there are
+    bool is_exclusive = false;       ///< see interest::exclusive
+    socket_option port_sharing = socket_option::reuse_port;
+
     std::shared_ptr<source_table> sources;  ///< null where sources have no limit of their own
     std::vector<source_id> source_of_slots; ///< by the index of the connection's slot
 
     [[nodiscard]] slot* place() noexcept { return core.io().find(listening); }
-    [[nodiscard]] std::error_code listen_on(const endpoint& local);
+    [[nodiscard]] std::error_code listen_on(listen_argument local);
+    void serve_with(session_source made);
+    [[nodiscard]] std::error_code limit_sources();
     void accept_some();
     void update_interest();
     void stop_listening() noexcept;
+    /// See server::release_listener.
+    result<unique_fd> release_listening();
+    /// Takes a connection that another one accepted. Threads: the loop's, as all of these.
+    void take_in(unique_fd fd, source_id from);
+    /// There is room below connections_max again.
+    void limit_is_over();
+    /// See server::close.
+    void close();
     /// See server::drain.
     void start_drain(duration deadline, unique_function<void()> handler);
     /// Everything ends in silence; the memory goes when no handler of it runs.
@@ -55,10 +75,16 @@ struct server_core : retirable {
     static void let_go(server_core* server) noexcept;
 
 private:
-    [[nodiscard]] std::error_code set_options(int fd, const endpoint& local);
-    [[nodiscard]] result<owned_fd> bound_socket(const endpoint& local);
-    [[nodiscard]] std::error_code limit_sources();
-    void welcome(owned_fd fd, const endpoint& peer);
+    [[nodiscard]] std::error_code set_stream_options(int fd);
+    [[nodiscard]] std::error_code set_options(int fd, int family);
+    template <typename Make>
+    [[nodiscard]] std::error_code listen_with(Make&& make);
+    result<owned_fd> listening_socket(const endpoint& local);
+    result<owned_fd> adopted_socket(unique_fd adopted);
+    [[nodiscard]] bool is_full() noexcept;
+    void accepted(owned_fd fd, const endpoint& peer);
+    void welcome(owned_fd fd, source_id from);
+    void note_count() noexcept;
     result<slot*> begin(owned_fd fd, source_id from);
     void leave_source(const slot& place) noexcept;
     [[nodiscard]] std::error_code make_session(connection link);
@@ -85,7 +111,7 @@ private:
 };
 
 /// Makes a server_core that listens on `local`. Errors: as serve.
-result<std::unique_ptr<server_core>> open_server(loop& owner, const endpoint_argument& local,
+result<std::unique_ptr<server_core>> open_server(loop& owner, listen_argument local,
                                                  const listen_options& options);
 
 } // namespace sockeye

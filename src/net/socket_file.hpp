@@ -3,6 +3,7 @@
 #include "kernel/kernel.hpp"
 
 #include <sockeye/endpoint.hpp>
+#include <sockeye/listener.hpp>
 
 namespace sockeye {
 
@@ -36,5 +37,9 @@ private:
     endpoint bound_; ///< unknown where there is no file
     file_identity identity_;
 };
+
+/// Binds a socket that is to listen, as `options` say. Errors: as listener::open.
+[[nodiscard]] std::error_code bind_listening(kernel& system, int fd, const endpoint& local,
+                                             const listen_options& options);
 
 } // namespace sockeye

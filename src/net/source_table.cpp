@@ -2,8 +2,6 @@
 
 #include "base/platform.hpp"
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
 
 namespace sockeye {
@@ -18,28 +16,6 @@ std::uint64_t big_endian(const unsigned char* first, std::size_t count) noexcept
     }
     return value;
 }
-
-struct sip_state {
-    std::uint64_t a, b, c, d;
-
-    void round() noexcept {
-        a += b;
-        b = std::rotl(b, 13) ^ a;
-        a = std::rotl(a, 32);
-        c += d;
-        d = std::rotl(d, 16) ^ c;
-        a += d;
-        d = std::rotl(d, 21) ^ a;
-        c += b;
-        b = std::rotl(b, 17) ^ c;
-        c = std::rotl(c, 32);
-    }
-    void take(std::uint64_t word) noexcept {
-        d ^= word;
-        round();
-        a ^= word;
-    }
-};
 
 } // namespace
 
@@ -57,19 +33,6 @@ source_id source_of(const endpoint& peer) noexcept {
         return is_mapped ? mapped_prefix | big_endian(bytes + 12, 4) : big_endian(bytes, 8);
     }
     return no_source;
-}
-
-std::uint64_t keyed_hash(const hash_key& key, std::uint64_t value) noexcept {
-    sip_state state = {key[0] ^ 0x736f'6d65'7073'6575, key[1] ^ 0x646f'7261'6e64'6f6d,
-                       key[0] ^ 0x6c79'6765'6e65'7261, key[1] ^ 0x7465'6462'7974'6573};
-    constexpr auto length = std::uint64_t{sizeof value} << 56;
-    state.take(value);
-    state.take(length);
-    state.c ^= 0xff;
-    for (int left = 3; left > 0; --left) {
-        state.round();
-    }
-    return state.a ^ state.b ^ state.c ^ state.d;
 }
 
 bool source_table::enter(source_id source) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "base/keyed_hash.hpp"
+
 #include <sockeye/endpoint.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 
 namespace sockeye {
@@ -20,18 +22,12 @@ inline constexpr source_id no_source = ~source_id{0};
 /// The source of `peer`; an IPv4 address that is written as an IPv6 one is the IPv4 address.
 [[nodiscard]] source_id source_of(const endpoint& peer) noexcept;
 
-/// What a hash is mixed with, so that no peer can choose where its address lands.
-using hash_key = std::array<std::uint64_t, 2>;
-
-/// SipHash-1-3 of eight bytes. See: Aumasson and Bernstein, "SipHash: a fast short-input PRF".
-[[nodiscard]] std::uint64_t keyed_hash(const hash_key& key, std::uint64_t value) noexcept;
-
 /// How many connections each source has open. It holds those sources only that have any.
 /// Threads: any, for the servers of several loops may share one.
 class source_table {
 public:
-    source_table(std::size_t each_max, const hash_key& key)
-        : each_max_(each_max), open_(0, hasher{key}) {}
+    source_table(std::size_t each_max, const keyed_hash& hash)
+        : each_max_(each_max), open_(0, hasher{hash}) {}
 
     /// Counts one more of `source`; false where it has its share. Throws bad_alloc, and then
     /// nothing has changed.
@@ -43,9 +39,9 @@ public:
 
 private:
     struct hasher {
-        hash_key key;
+        keyed_hash hash;
         std::size_t operator()(source_id source) const noexcept {
-            return static_cast<std::size_t>(keyed_hash(key, source));
+            return static_cast<std::size_t>(hash(std::as_bytes(std::span(&source, 1))));
         }
     };
 

@@ -2,8 +2,10 @@
 
 #include "base/memory.hpp"
 #include "net/connection.hpp"
+#include "net/socket_options.hpp"
 
 #include <sockeye/error.hpp>
+#include <sockeye/standard_streams.hpp>
 
 #include <cassert>
 #include <memory>
@@ -77,6 +79,30 @@ write_status stream::write(bytes data) {
     return place == nullptr ? write_status::refused : connection(*place).write(data);
 }
 
+write_status stream::write(std::span<const bytes> parts) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused : connection(*place).write(parts);
+}
+
+write_status stream::write(owned_bytes data) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused : connection(*place).write(std::move(data));
+}
+
+write_status stream::send_file(unique_fd file, const file_part& part) {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? write_status::refused
+                            : connection(*place).send_file(std::move(file), part);
+}
+
+result<std::size_t> stream::try_write(bytes data) {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr) {
+        return std::errc::not_connected;
+    }
+    return connection(*place).try_write(data);
+}
+
 write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
     auto* place = stream_access::place(*this);
     return place == nullptr ? write_status::refused
@@ -93,6 +119,28 @@ void stream::close() {
 
 void stream::abort() {
     with(*this, [](connection link) { link.abort(); });
+}
+
+void stream::graceful_close(const graceful_options& options) {
+    with(*this, [&](connection link) { link.graceful_close(options); });
+}
+
+bool stream::when_sent(unique_function<void(std::error_code)> handler) {
+    auto* place = stream_access::place(*this);
+    return place != nullptr && connection(*place).when_sent(std::move(handler));
+}
+
+void stream::cancel() noexcept {
+    with(*this, [](connection link) { link.cancel(); });
+}
+
+void stream::set_limits(const stream_limits& limits) {
+    with(*this, [&](connection link) { link.set_limits(limits); });
+}
+
+stream_limits stream::limits() const noexcept {
+    auto* place = stream_access::place(*this);
+    return place == nullptr ? stream_limits{} : connection(*place).limits();
 }
 
 void stream::pause() {
@@ -162,44 +210,138 @@ result<endpoint> stream::peer_endpoint() const {
     return core_->system().peer_endpoint(place->fd, place->as<stream_state>().carrier);
 }
 
+result<sockeye::peer_credentials> stream::peer_credentials() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0 || connection(*place).is(flag_connecting)) {
+        return std::errc::not_connected;
+    }
+    return connection(*place).credentials();
+}
+
+result<stream_info> stream::info() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    if (place->as<stream_state>().carrier != transport::tcp) {
+        return std::errc::not_supported;
+    }
+    return core_->system().info(place->fd);
+}
+
+result<stream_options> stream::options() const {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return std::errc::not_connected;
+    }
+    return read_options(core_->system(), place->fd, place->as<stream_state>().carrier);
+}
+
+std::error_code stream::set_options(const stream_options& wanted) {
+    auto* place = stream_access::place(*this);
+    if (place == nullptr || place->fd < 0) {
+        return make_error_code(std::errc::not_connected);
+    }
+    const auto error = check_options(wanted, place->as<stream_state>().carrier, false);
+    return error ? error : apply_options(core_->system(), place->fd, wanted);
+}
+
 sockeye::loop& stream::loop() const noexcept {
     return core_->handle();
 }
 
 namespace {
 
-result<slot*> start_adopted(loop_core& core, unique_fd fd, const stream_limits& limits) {
-    if (!core.system().is_real()) {
-        return std::errc::not_supported;
-    }
-    const auto carrier = core.system().transport_of(fd.get());
+using held_kind = std::unique_ptr<stream_kind, void (*)(stream_kind*)>;
+
+held_kind make_kind(loop_core& core, const stream_limits& limits) {
+    return {new stream_kind{connection::operations(), core, nullptr, limits, nullptr, false, 1},
+            [](stream_kind* held) { drop_reference(*held); }};
+}
+
+result<slot*> start_socket(loop_core& core, reopened_file socket, const stream_limits& limits) {
+    const int fd = socket.fd.get();
+    const auto carrier = core.system().transport_of(fd);
     if (!carrier) {
         return carrier.error();
     }
-    if (*carrier != transport::tcp && *carrier != transport::unix_stream) {
+    if (*carrier == transport::udp || *carrier == transport::unix_datagram) {
         return errc::service_mismatch;
     }
-    if (const auto peer = core.system().peer_endpoint(fd.get(), *carrier); !peer) {
+    if (const auto peer = core.system().peer_endpoint(fd, *carrier); !peer) {
         return peer.error();
     }
-    if (const auto error = core.system().prepare(fd.get())) {
-        return error;
+    const auto lingers = core.system().get_option(fd, socket_option::linger);
+    if (!lingers || *lingers != 0) {
+        return lingers ? make_error_code(std::errc::invalid_argument) : lingers.error();
     }
-    std::unique_ptr<stream_kind, void (*)(stream_kind*)> kind(
-        new stream_kind{connection::operations(), core, nullptr, limits, nullptr, false, 1},
-        [](stream_kind* held) { drop_reference(*held); });
-    return connection::begin(*kind, *carrier, owned_fd(core.system(), fd.release()));
+    const auto kind = make_kind(core, limits);
+    auto place = connection::begin(*kind, *carrier, std::move(socket.fd));
+    if (place && socket.is_shared) {
+        connection(**place).restore_at_end();
+    }
+    return place;
+}
+
+/// Requires: close-on-exec, and non-blocking where it waits at all.
+result<slot*> start_descriptor(loop_core& core, reopened_file file, const stream_limits& limits) {
+    const auto facts = core.system().describe(file.fd.get());
+    if (!facts) {
+        return facts.error();
+    }
+    if (facts->is_socket) {
+        return start_socket(core, std::move(file), limits);
+    }
+    const auto kind = make_kind(core, limits);
+    return connection::begin_file(*kind, *facts, std::move(file));
+}
+
+result<stream> owned_by_handle(loop_core& core, const result<slot*>& place) {
+    if (!place) {
+        return place.error();
+    }
+    return stream_access::make(core, **place);
+}
+
+result<stream> open_standard(sockeye::loop& owner, int number, const stream_limits& limits) {
+    auto& core = core_of(owner);
+    return owned_by_handle(core, without_throwing([&]() -> result<slot*> {
+                               auto file = core.system().reopen(number);
+                               return file ? start_descriptor(core, std::move(file.value()), limits)
+                                           : file.error();
+                           }));
 }
 
 } // namespace
 
 result<stream> adopt(sockeye::loop& owner, unique_fd fd, const stream_limits& limits) {
     auto& core = core_of(owner);
-    const auto place = without_throwing([&] { return start_adopted(core, std::move(fd), limits); });
-    if (!place) {
-        return place.error();
-    }
-    return stream_access::make(core, **place);
+    return owned_by_handle(core, without_throwing([&]() -> result<slot*> {
+                               if (!core.system().is_real()) {
+                                   return std::errc::not_supported;
+                               }
+                               if (const auto error = core.system().prepare(fd.get())) {
+                                   return error;
+                               }
+                               owned_fd taken(core.system(), fd.release());
+                               return start_descriptor(core, {std::move(taken), false}, limits);
+                           }));
+}
+
+result<stream> standard_input(sockeye::loop& owner, const stream_limits& limits) {
+    return open_standard(owner, 0, limits);
+}
+
+result<stream> standard_output(sockeye::loop& owner, const stream_limits& limits) {
+    return open_standard(owner, 1, limits);
+}
+
+result<stream> standard_error(sockeye::loop& owner, const stream_limits& limits) {
+    return open_standard(owner, 2, limits);
+}
+
+std::error_code secure_standard_descriptors() {
+    return system_kernel().fill_standard_descriptors();
 }
 
 stream* loop::find(const stream_ref& ref) noexcept {

@@ -7,7 +7,8 @@
 
 namespace sockeye {
 
-/// Bytes that the kernel did not take yet, in order. Holds memory only while it holds bytes.
+/// Copied bytes that the kernel did not take yet, side by side in order. Holds memory only while it
+/// holds bytes.
 class write_queue {
 public:
     /// Copies `data` to the end.

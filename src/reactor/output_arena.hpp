@@ -2,6 +2,7 @@
 
 #include <sockeye/bytes.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -35,6 +36,10 @@ public:
         return true;
     }
 
+    /// What surely fits.
+    [[nodiscard]] std::size_t room() const noexcept {
+        return capacity - (used_ + unit - 1) / unit * unit;
+    }
     [[nodiscard]] bytes view(std::uint16_t place, std::uint32_t size) const noexcept {
         return {memory_.get() + place * unit, size};
     }

@@ -340,8 +340,7 @@ void host::receive_packet(const endpoint& target, packet what, socket_id sender)
 /// See: RFC 1122, IP_RECVERR in ip(7).
 void host::answer_unreachable(const endpoint& target, socket_id sender) {
     auto* const origin = world_.find(sender);
-    if (origin == nullptr ||
-        (!origin->settings.report_errors && !is_heard(origin->peer, target))) {
+    if (origin == nullptr || (!origin->settings.report_errors && !is_heard(origin->peer, target))) {
         return;
     }
     world_.carry(*this, *origin->home, 0, [&world = world_, sender, target] {
@@ -390,8 +389,9 @@ std::error_code host::disconnect(int fd) {
     if (!it->has_own_address && it->local.is_known()) {
         forget_address(*it);
     }
-    if (!it->has_own_port) {
+    if (!it->has_own_port && it->local.is_known()) {
         unbind(*it);
+        it->local.set_port(0);
     }
     return noted("disconnect", fd, std::error_code());
 }

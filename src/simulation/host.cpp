@@ -74,6 +74,9 @@ bool host::is_pollable(int fd) const noexcept {
 }
 
 result<owned_fd> host::socket(transport kind, int family) {
+    if (kind == transport::icmp) {
+        return noted<owned_fd>("socket", -1, failure(EOPNOTSUPP)); // nobody here answers echos
+    }
     if (world_.strikes(world_.faults.no_descriptors, world_.injected.no_descriptors)) {
         return noted<owned_fd>("socket", -1, failure(EMFILE));
     }
@@ -133,75 +136,7 @@ std::error_code host::noted(std::string_view call, int fd, std::error_code outco
     return outcome;
 }
 
-// Options, clock, wake-ups and signals.
-
-std::error_code host::set_option(int fd, socket_option option, int value) {
-    auto* const it = socket_of(fd);
-    if (it == nullptr) {
-        return noted("set_option", fd, why_not_socket(fd));
-    }
-    switch (option) {
-    case socket_option::no_delay:
-        if (it->kind != transport::tcp) {
-            return noted("set_option", fd, failure(EOPNOTSUPP));
-        }
-        it->no_delay = value != 0;
-        break;
-    case socket_option::reuse_address:
-        it->reuse_address = value != 0;
-        break;
-    case socket_option::reuse_port:
-        it->reuse_port = value != 0;
-        break;
-    case socket_option::ipv6_only:
-        if (it->kind == transport::udp && value == 0) {
-            return noted("set_option", fd, failure(EOPNOTSUPP)); // not modelled
-        }
-        it->ipv6_only = value != 0;
-        break;
-    case socket_option::send_buffer:
-        it->send_buffer = static_cast<std::size_t>(std::max(value, 2048)) * 2;
-        break;
-    case socket_option::receive_buffer:
-        it->receive_buffer = static_cast<std::size_t>(std::max(value, 1024)) * 2;
-        break;
-    case socket_option::linger_reset:
-        it->resets_on_close = value != 0;
-        break;
-    case socket_option::defer_accept:
-        return noted("set_option", fd, make_error_code(std::errc::not_supported));
-    }
-    return noted("set_option", fd, std::error_code());
-}
-
-result<int> host::get_option(int fd, socket_option option) {
-    const auto* const it = socket_of(fd);
-    if (it == nullptr) {
-        return noted<int>("get_option", fd, why_not_socket(fd));
-    }
-    const auto value = [&]() -> int {
-        switch (option) {
-        case socket_option::no_delay:
-            return it->no_delay;
-        case socket_option::reuse_address:
-            return it->reuse_address;
-        case socket_option::reuse_port:
-            return it->reuse_port;
-        case socket_option::ipv6_only:
-            return it->ipv6_only;
-        case socket_option::send_buffer:
-            return static_cast<int>(it->send_buffer);
-        case socket_option::receive_buffer:
-            return static_cast<int>(it->receive_buffer);
-        case socket_option::linger_reset:
-            return it->resets_on_close;
-        case socket_option::defer_accept:
-            break;
-        }
-        return 0;
-    }();
-    return noted<int>("get_option", fd, value);
-}
+// Clock, wake-ups and signals.
 
 std::error_code host::pending_error(int fd) {
     auto* const it = socket_of(fd);
@@ -214,6 +149,13 @@ std::error_code host::pending_error(int fd) {
 result<transport> host::transport_of(int fd) {
     const auto* const it = socket_of(fd);
     return it == nullptr ? result<transport>(why_not_socket(fd)) : it->kind;
+}
+
+result<file_facts> host::describe(int fd) {
+    if (const auto error = why_not_socket(fd); socket_of(fd) == nullptr) {
+        return error;
+    }
+    return file_facts{.is_socket = true};
 }
 
 std::error_code host::prepare(int fd) {

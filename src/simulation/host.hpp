@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <queue>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const bytes> sources) override;
+    result<std::size_t> read_at(int source, std::span<std::byte> target,
+                                std::uint64_t offset) override;
     result<std::size_t> receive_datagrams(int fd, transport kind, datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const datagram> sources) override;
     result<datagram_error> receive_error(int fd, transport kind) override;
@@ -57,11 +60,17 @@ public:
                                         int value) override;
     std::error_code set_option(int fd, socket_option option, int value) override;
     result<int> get_option(int fd, socket_option option) override;
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<stream_info> info(int fd) override;
     std::error_code pending_error(int fd) override;
     result<endpoint> local_endpoint(int fd, transport kind) override;
     result<endpoint> peer_endpoint(int fd, transport kind) override;
     result<transport> transport_of(int fd) override;
+    result<file_facts> describe(int fd) override;
     std::error_code prepare(int fd) override;
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    bool is_hung_up(int fd) override;
     result<file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
@@ -73,6 +82,8 @@ public:
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
     unsigned fork_count() override { return 0; }
+    result<std::vector<endpoint>> resolve(const host_query& wanted) override;
+    std::optional<duration> time_to_resolve() override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
@@ -183,6 +194,7 @@ private:
     void transmit(sock& it, piece::what kind, std::vector<std::byte> data = {});
     [[nodiscard]] bool can_arrive(sock& it);
     [[nodiscard]] bool try_again(sock& it);
+    [[nodiscard]] std::optional<duration> time_left(const sock& it) const noexcept;
     void arrive(sock& it, piece&& what);
     void arrive_syn(sock& it);
     void arrive_fin(sock& it, sock& other);
@@ -221,6 +233,10 @@ private:
     [[nodiscard]] static bool is_heard(const endpoint& peer, const endpoint& other) noexcept;
     [[nodiscard]] sock* find_receiver(const endpoint& target, const endpoint& from);
 
+    // Options.
+    [[nodiscard]] static int* tcp_option(sock& it, socket_option option) noexcept;
+    [[nodiscard]] std::error_code set_tcp_option(sock& it, socket_option option, int value);
+
     // The record.
     template <typename T>
     result<T> noted(std::string_view call, int fd, result<T> outcome) {
@@ -228,6 +244,9 @@ private:
         return outcome;
     }
     static std::int64_t number_of(const owned_fd& made) noexcept { return made.get(); }
+    static std::int64_t number_of(const std::vector<endpoint>& found) noexcept {
+        return static_cast<std::int64_t>(found.size());
+    }
     static std::int64_t number_of(const endpoint& found) noexcept { return found.size(); }
     static std::int64_t number_of(const datagram_error& told) noexcept {
         return told.error.value();

@@ -1,6 +1,8 @@
 #include "simulation/failure.hpp"
 #include "simulation/host.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -9,7 +11,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-// Who is where: ports, addresses, and the names of Unix sockets.
+// Who is where: the names of hosts, ports, addresses, and the names of Unix sockets.
 
 namespace sockeye::simulated {
 namespace {
@@ -56,7 +58,7 @@ std::string key_of(transport kind, const endpoint& local) {
     }
     const auto* const raw = reinterpret_cast<const char*>(local.data());
     std::string key(raw + offset, local.size() - offset);
-    return key.insert(1, 1, kind == transport::unix_stream ? 's' : 'd');
+    return key.insert(1, 1, static_cast<char>('0' + static_cast<int>(kind)));
 }
 
 endpoint abstract_name(transport kind, std::string_view name) {
@@ -96,6 +98,35 @@ endpoint unmapped(const endpoint& of) {
 bool host::is_loopback_or_own(const endpoint& address) const noexcept {
     return address.is_loopback() || is_same_place(address, address_) ||
            is_same_place(address, address6_);
+}
+
+/// A look-up asks a name server that is as far as everybody else.
+std::optional<duration> host::time_to_resolve() {
+    if (world_.strikes(world_.faults.name_silence, world_.injected.name_silences)) {
+        return duration::max();
+    }
+    const auto& way = world_.default_link;
+    return 2 * way.latency + world_.random.within(way.jitter) + world_.random.within(way.jitter);
+}
+
+result<std::vector<endpoint>> host::resolve(const host_query& wanted) {
+    const auto answer = [&]() -> result<std::vector<endpoint>> {
+        if (world_.strikes(world_.faults.name_failure, world_.injected.name_failures)) {
+            return errc::temporary_failure;
+        }
+        std::vector<endpoint> found;
+        const auto all = world_.addresses_of(wanted.name);
+        for (const auto& one : all) {
+            if (wanted.family == AF_UNSPEC || wanted.family == one.family()) {
+                found.push_back(with_port(one, wanted.kind, 0));
+            }
+        }
+        if (found.empty()) {
+            return all.empty() ? errc::host_not_found : errc::host_without_address;
+        }
+        return found;
+    };
+    return noted("resolve", -1, answer());
 }
 
 std::error_code host::bind(int fd, const endpoint& local) {

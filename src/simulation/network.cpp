@@ -7,6 +7,19 @@
 #include <cstdlib>
 
 namespace sockeye::simulated {
+namespace {
+
+/// Names are the same in any case, and with a dot at the end.
+std::string plain_name(std::string_view name) {
+    name.remove_suffix(name.ends_with('.') ? 1 : 0);
+    std::string plain(name);
+    for (auto& c : plain) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return plain;
+}
+
+} // namespace
 
 network::network(std::uint64_t seed)
     // Begins somewhere: a time of 0 would hide what takes 0 for "not set".
@@ -30,6 +43,24 @@ host* network::find_host(const endpoint& address, host& from) noexcept {
         }
     }
     return nullptr;
+}
+
+std::vector<endpoint> network::addresses_of(std::string_view name) const {
+    const auto plain = plain_name(name);
+    if (const auto found = names_.find(plain); found != names_.end()) {
+        return found->second;
+    }
+    for (const auto& one : hosts_) {
+        if (plain_name(one->name()) == plain) {
+            // IPv4 comes before unique local IPv6 addresses. See: RFC 6724 section 2.1.
+            return {one->address(AF_INET), one->address(AF_INET6)};
+        }
+    }
+    return {};
+}
+
+void network::set_addresses(std::string_view name, std::vector<endpoint> addresses) {
+    names_[plain_name(name)] = std::move(addresses);
 }
 
 path& network::between(const host& from, const host& to) {

@@ -8,6 +8,7 @@
 #include <sockeye/unique_function.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,6 +47,9 @@ public:
     }
     /// The host that `address` leads to from `from`; null where there is none.
     [[nodiscard]] host* find_host(const endpoint& address, host& from) noexcept;
+    /// What `name` stands for, best first; none where there is no such name.
+    [[nodiscard]] std::vector<endpoint> addresses_of(std::string_view name) const;
+    void set_addresses(std::string_view name, std::vector<endpoint> addresses);
     [[nodiscard]] path& between(const host& from, const host& to);
     [[nodiscard]] bool is_open(const host& one, const host& other);
     void set_passage(const host& from, const host& to, passage state);
@@ -119,6 +123,7 @@ private:
     std::vector<planned> plan_;
     std::vector<std::unique_ptr<host>> hosts_;
     std::map<std::pair<unsigned, unsigned>, path> paths_;
+    std::map<std::string, std::vector<endpoint>, std::less<>> names_; ///< beside those of hosts
     std::vector<std::unique_ptr<socket>> sockets_;
     std::vector<std::uint32_t> free_; ///< places in `sockets_`
     std::uint32_t sockets_made_ = 0;  ///< the upper half of the next one's name, the place below

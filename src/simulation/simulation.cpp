@@ -354,7 +354,9 @@ fault_options simulation::inside::draw_faults() {
             .no_descriptors = some(0.05),
             .aborted_accept = some(0.05),
             .no_buffers = some(0.02),
-            .reset = some(0.005)};
+            .reset = some(0.005),
+            .name_failure = some(0.1),
+            .name_silence = some(0.05)};
 }
 
 void simulation::swarm() {
@@ -362,6 +364,18 @@ void simulation::swarm() {
     inside_->world.shuffles = inside_->world.random.chance(0.5);
     inside_->world.default_link = inside_->draw_link();
     inside_->world.faults = inside_->draw_faults();
+}
+
+void simulation::set_addresses(std::string_view name,
+                               std::initializer_list<std::string_view> addresses) {
+    std::vector<endpoint> found;
+    for (const auto address : addresses) {
+        const std::string text(address);
+        found.push_back(
+            endpoint::parse(text.find(':') == std::string::npos ? text + ":0" : '[' + text + "]:0")
+                .value());
+    }
+    inside_->world.set_addresses(name, std::move(found));
 }
 
 void simulation::partition(group these, group those) {

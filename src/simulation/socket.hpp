@@ -7,6 +7,7 @@
 #include <sockeye/time.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -40,6 +41,13 @@ public:
                                                                     std::exchange(first_, 0)));
         }
         return count;
+    }
+
+    void drop(std::size_t count) noexcept {
+        std::array<std::byte, 256> sink;
+        while (count > 0) {
+            count -= take(std::span(sink).first(std::min(count, sink.size())));
+        }
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return content_.size() - first_; }
@@ -92,6 +100,18 @@ struct news_count {
 /// whoever asks again after the end hears of it, and may then connect anew. See: connect(2).
 enum class calling : std::uint8_t { idle, asked, answered, given_up };
 
+/// What TCP has numbers for, as Linux begins; apart from `user_timeout` they change nothing here.
+struct tcp_options {
+    int keep_alive = 0;
+    int keep_alive_idle = 7200;
+    int keep_alive_interval = 75;
+    int keep_alive_probes = 9;
+    int user_timeout = 0; ///< milliseconds; 0 for none
+    int not_sent_low_at = 0;
+    int quick_ack = 1;
+    bool is_reno = false; ///< the algorithms are cubic and reno
+};
+
 enum class phase : std::uint8_t { fresh, listening, connecting, connected, over };
 
 /// A socket of a simulated host: what lies behind a descriptor.
@@ -117,6 +137,8 @@ struct socket {
     byte_queue inbox;
     std::deque<std::size_t> parcels; ///< Unix: what is left of each send in `inbox`
     std::size_t underway = 0;        ///< sent, and not read over there as far as we know
+    std::uint64_t received = 0;      ///< bytes, ever
+    std::uint64_t acknowledged = 0;  ///< bytes that were read over there
     bool wants_room = false;         ///< a send came short
     bool is_shut = false;            ///< for writing, also before there is a peer to tell
     bool fin_sent = false;
@@ -147,13 +169,15 @@ struct socket {
     bool reuse_port = false;
     bool ipv6_only = false;
     bool resets_on_close = false;
+    tcp_options tcp;
 
     [[nodiscard]] bool is_stream() const noexcept {
-        return kind == transport::tcp || kind == transport::unix_stream;
+        return kind == transport::tcp || kind == transport::unix_stream || keeps_messages();
     }
     [[nodiscard]] bool is_local() const noexcept {
-        return kind == transport::unix_stream || kind == transport::unix_datagram;
+        return kind != transport::tcp && kind != transport::udp;
     }
+    [[nodiscard]] bool keeps_messages() const noexcept { return kind == transport::unix_seqpacket; }
 };
 
 } // namespace sockeye::simulated

@@ -188,6 +188,7 @@ simulated::socket& host::welcome(sock& listener, sock& client) {
     made.local = unmapped(client.peer);
     made.peer = unmapped(client.local);
     made.no_delay = listener.no_delay;
+    made.tcp = listener.tcp;
     made.send_buffer = listener.send_buffer;
     made.receive_buffer = listener.receive_buffer;
     if (!made.is_local()) {
@@ -243,6 +244,9 @@ void host::pump(socket_id id) {
                 return;
             }
             wait = patience(*it, first.kind == piece::what::syn);
+            if (const auto left = time_left(*it)) {
+                wait = std::min(wait, *left);
+            }
             if (!try_again(*it)) {
                 return;
             }
@@ -265,9 +269,21 @@ bool host::can_arrive(sock& it) {
     return true;
 }
 
+/// Of the user's time-out, for what waits to arrive. See: TCP_USER_TIMEOUT in tcp(7).
+std::optional<duration> host::time_left(const sock& it) const noexcept {
+    if (it.tcp.user_timeout == 0 || it.out.empty()) {
+        return {};
+    }
+    return it.out.front().arrival + std::chrono::milliseconds(it.tcp.user_timeout) - world_.now();
+}
+
 bool host::try_again(sock& it) {
     const bool is_syn = it.out.front().kind == piece::what::syn;
-    if (++it.tries < (is_syn ? syn_tries_max : piece_tries_max)) {
+    const auto left = time_left(it);
+    const bool may_try =
+        left ? *left > duration::zero() : it.tries + 1 < (is_syn ? syn_tries_max : piece_tries_max);
+    ++it.tries;
+    if (may_try) {
         return true;
     }
     it.is_moving = false;
@@ -492,6 +508,19 @@ result<std::size_t> host::receive(int fd, std::span<std::byte> target) {
     return noted<std::size_t>("receive", fd, size);
 }
 
+result<std::size_t> host::receive_message(int fd, std::span<std::byte> target) {
+    const auto* const it = socket_of(fd);
+    const bool is_cut =
+        it != nullptr && !it->parcels.empty() && it->parcels.front() > target.size();
+    const auto got = receive(fd, target);
+    return got && is_cut ? failure(EMSGSIZE) : got;
+}
+
+bool host::is_hung_up(int fd) {
+    const auto seen = look_at(fd);
+    return seen.hangup || seen.error;
+}
+
 result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) {
     if (it.state == phase::listening || (it.state == phase::fresh && it.is_local())) {
         return failure(it.is_local() ? EINVAL : ENOTCONN);
@@ -506,13 +535,19 @@ result<std::size_t> host::receive_stream(sock& it, std::span<std::byte> target) 
         return would_block();
     }
     if (!it.inbox.empty()) {
-        auto most = std::min(target.size(), it.inbox.size());
-        if (most > 1 && world_.strikes(world_.faults.short_receive, injected.short_receives)) {
+        const auto limit = it.keeps_messages() ? it.parcels.front() : it.inbox.size();
+        auto most = std::min(target.size(), limit);
+        if (most > 1 && !it.keeps_messages() &&
+            world_.strikes(world_.faults.short_receive, injected.short_receives)) {
             most = 1 + world_.random.below(most - 1);
             ++it.news.all;
         }
         const auto got = it.inbox.take(target.first(most));
-        acknowledge(it, got);
+        if (it.keeps_messages()) {
+            it.inbox.drop(limit - got); // what does not fit of a message is lost
+        }
+        it.received += got;
+        acknowledge(it, it.keeps_messages() ? limit : got);
         return got;
     }
     const bool is_error_first = it.kind != transport::tcp || !it.fin_arrived;
@@ -546,6 +581,7 @@ void host::acknowledge(sock& it, std::size_t count) {
     const auto tell = [&world = world_, id = it.other, count, frees_parcel] {
         if (auto* const sender = world.find(id)) {
             sender->underway -= std::min(sender->underway, count);
+            sender->acknowledged += count;
             // A Unix socket says so each time that a whole parcel was taken.
             const bool is_awaited = sender->is_local() ? frees_parcel : sender->wants_room;
             if (is_awaited && sender->home->has_room(*sender)) {
@@ -577,6 +613,11 @@ result<std::size_t> host::send_gathered(int fd, std::span<const bytes> sources) 
         return noted<std::size_t>("send", fd, error);
     }
     return noted<std::size_t>("send", fd, sources.front().size());
+}
+
+/// Files are those of this process: a simulation has none of its own.
+result<std::size_t> host::read_at(int source, std::span<std::byte> target, std::uint64_t offset) {
+    return noted("read_at", source, system_kernel().read_at(source, target, offset));
 }
 
 /// The error that a send meets, if any.
@@ -622,9 +663,17 @@ result<std::size_t> host::send_stream(sock& it, std::span<const bytes> sources) 
     if (const auto error = why_not_sent(it, all == 0 ? 1 : room)) {
         return error;
     }
+    if (it.keeps_messages() && all > it.send_buffer) {
+        return failure(EMSGSIZE);
+    }
+    if (it.keeps_messages() && all > room) {
+        it.wants_room = true;
+        return would_block();
+    }
     if (all > room) {
         it.wants_room = true;
-    } else if (all > 1 && world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
+    } else if (all > 1 && !it.keeps_messages() &&
+               world_.strikes(world_.faults.short_send, world_.injected.short_sends)) {
         room = 1 + world_.random.below(all - 1);
         ++it.news.all;
     }

@@ -82,6 +82,11 @@ std::error_code faulty_kernel::bind(int fd, const endpoint& local) {
     return answer(seam_call::bind, fd, [&] { return forwarding_kernel::bind(fd, local); });
 }
 
+std::error_code faulty_kernel::bind_with_mode(int fd, const endpoint& local, unsigned mode) {
+    return answer(seam_call::bind_with_mode, fd,
+                  [&] { return forwarding_kernel::bind_with_mode(fd, local, mode); });
+}
+
 std::error_code faulty_kernel::listen(int fd, int backlog) {
     return answer(seam_call::listen, fd, [&] { return forwarding_kernel::listen(fd, backlog); });
 }
@@ -120,12 +125,15 @@ void faulty_kernel::close(int fd) noexcept {
     forwarding_kernel::close(fd);
 }
 
-result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) {
+/// Receives by `call`, or falls short of it as planned.
+template <typename Call>
+result<std::size_t> faulty_kernel::part_in(seam_call where, int fd, std::span<std::byte> target,
+                                           Call&& call) {
     const spared_allocations spared;
-    const auto* const met = plan.meet(seam_call::receive, fd);
+    const auto* const met = plan.meet(where, fd);
     if (met == nullptr) {
-        auto said = forwarding_kernel::receive(fd, target);
-        note_stray(seam_call::receive, error_of(said));
+        auto said = call(target);
+        note_stray(where, error_of(said));
         return said;
     }
     if (!met->error || is_would_block(met->error)) {
@@ -134,16 +142,17 @@ result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) 
     if (met->error) {
         return met->error;
     }
-    return forwarding_kernel::receive(fd, target.first(std::min(target.size(), met->at_most)));
+    return call(target.first(std::min(target.size(), met->at_most)));
 }
 
-result<std::size_t> faulty_kernel::send(int fd, bytes source) {
+/// Sends by `call`, or falls short of it as planned.
+template <typename Call>
+result<std::size_t> faulty_kernel::part_out(seam_call where, int fd, bytes source, Call&& call) {
     const spared_allocations spared;
-    const std::array sources = {source};
-    const auto* const met = plan.meet(seam_call::send, fd);
+    const auto* const met = plan.meet(where, fd);
     if (met == nullptr) {
-        auto said = forwarding_kernel::send(fd, source);
-        note_stray(seam_call::send, error_of(said));
+        auto said = call(source);
+        note_stray(where, error_of(said));
         return said;
     }
     if (!met->error || is_would_block(met->error)) {
@@ -152,7 +161,32 @@ result<std::size_t> faulty_kernel::send(int fd, bytes source) {
     if (met->error) {
         return met->error;
     }
-    return met->at_most == 0 ? 0 : forwarding_kernel::send(fd, front_of(sources, met->at_most)[0]);
+    return met->at_most == 0 ? 0 : call(source.first(std::min(source.size(), met->at_most)));
+}
+
+result<std::size_t> faulty_kernel::receive(int fd, std::span<std::byte> target) {
+    return part_in(seam_call::receive, fd, target,
+                   [&](auto part) { return forwarding_kernel::receive(fd, part); });
+}
+
+result<std::size_t> faulty_kernel::receive_message(int fd, std::span<std::byte> target) {
+    return part_in(seam_call::receive_message, fd, target,
+                   [&](auto part) { return forwarding_kernel::receive_message(fd, part); });
+}
+
+result<std::size_t> faulty_kernel::read(int fd, std::span<std::byte> target) {
+    return part_in(seam_call::read, fd, target,
+                   [&](auto part) { return forwarding_kernel::read(fd, part); });
+}
+
+result<std::size_t> faulty_kernel::send(int fd, bytes source) {
+    return part_out(seam_call::send, fd, source,
+                    [&](bytes part) { return forwarding_kernel::send(fd, part); });
+}
+
+result<std::size_t> faulty_kernel::write(int fd, bytes source) {
+    return part_out(seam_call::write, fd, source,
+                    [&](bytes part) { return forwarding_kernel::write(fd, part); });
 }
 
 result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> sources) {
@@ -173,14 +207,14 @@ result<std::size_t> faulty_kernel::send_gathered(int fd, std::span<const bytes> 
     return met->at_most == 0 ? 0 : forwarding_kernel::send_gathered(fd, parts);
 }
 
-result<std::size_t> faulty_kernel::send_with_descriptors(int fd, bytes source,
-                                                         std::span<const int> descriptors) {
+/// Falls short as a send does; with 0 the file ends there.
+result<std::size_t> faulty_kernel::send_file(int fd, int file, std::uint64_t offset,
+                                             std::size_t length) {
     const spared_allocations spared;
-    const std::array sources = {source};
-    const auto* const met = plan.meet(seam_call::send_with_descriptors, fd);
+    const auto* const met = plan.meet(seam_call::send_file, fd);
     if (met == nullptr) {
-        auto said = forwarding_kernel::send_with_descriptors(fd, source, descriptors);
-        note_stray(seam_call::send_with_descriptors, error_of(said));
+        auto said = forwarding_kernel::send_file(fd, file, offset, length);
+        note_stray(seam_call::send_file, error_of(said));
         return said;
     }
     if (!met->error || is_would_block(met->error)) {
@@ -189,28 +223,55 @@ result<std::size_t> faulty_kernel::send_with_descriptors(int fd, bytes source,
     if (met->error) {
         return met->error;
     }
-    return met->at_most == 0 ? 0
-                             : forwarding_kernel::send_with_descriptors(
-                                   fd, front_of(sources, met->at_most)[0], descriptors);
+    return met->at_most == 0
+               ? 0
+               : forwarding_kernel::send_file(fd, file, offset, std::min(length, met->at_most));
+}
+
+result<std::size_t> faulty_kernel::read_at(int file, std::span<std::byte> target,
+                                           std::uint64_t offset) {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::read_at);
+    if (met != nullptr && met->error) {
+        return met->error;
+    }
+    const auto most = met == nullptr ? target.size() : std::min(target.size(), met->at_most);
+    return forwarding_kernel::read_at(file, target.first(most), offset);
+}
+
+result<std::size_t> faulty_kernel::send_with_descriptors(int fd, bytes source,
+                                                         std::span<const int> descriptors) {
+    return part_out(seam_call::send_with_descriptors, fd, source, [&](bytes part) {
+        return forwarding_kernel::send_with_descriptors(fd, part, descriptors);
+    });
 }
 
 result<std::size_t> faulty_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
                                                             std::vector<unique_fd>& descriptors) {
-    const spared_allocations spared;
-    const auto* const met = plan.meet(seam_call::receive_with_descriptors, fd);
-    if (met == nullptr) {
-        auto said = forwarding_kernel::receive_with_descriptors(fd, target, descriptors);
-        note_stray(seam_call::receive_with_descriptors, error_of(said));
-        return said;
+    return part_in(seam_call::receive_with_descriptors, fd, target, [&](auto part) {
+        return forwarding_kernel::receive_with_descriptors(fd, part, descriptors);
+    });
+}
+
+result<peer_credentials> faulty_kernel::credentials(int fd) {
+    return answer(seam_call::credentials, fd, [&] { return forwarding_kernel::credentials(fd); });
+}
+
+result<file_facts> faulty_kernel::describe(int fd) {
+    return answer(seam_call::describe, fd, [&] { return forwarding_kernel::describe(fd); });
+}
+
+result<reopened_file> faulty_kernel::reopen(int fd) {
+    auto made = answer(seam_call::reopen, fd, [&] { return forwarding_kernel::reopen(fd); });
+    if (!made) {
+        return made.error();
     }
-    if (!met->error || is_would_block(met->error)) {
-        owe(fd, interest::readable);
-    }
-    if (met->error) {
-        return met->error;
-    }
-    return forwarding_kernel::receive_with_descriptors(
-        fd, target.first(std::min(target.size(), met->at_most)), descriptors);
+    return reopened_file{own(std::move(made->fd)), made->is_shared};
+}
+
+std::error_code faulty_kernel::remove_same_file(std::string_view path, const file_identity& file) {
+    return answer(seam_call::remove_same_file, any_descriptor,
+                  [&] { return forwarding_kernel::remove_same_file(path, file); });
 }
 
 result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
@@ -252,6 +313,20 @@ result<int> faulty_kernel::get_option(int fd, socket_option option) {
                   [&] { return forwarding_kernel::get_option(fd, option); });
 }
 
+std::error_code faulty_kernel::set_congestion_control(int fd, std::string_view name) {
+    return answer(seam_call::set_option, fd,
+                  [&] { return forwarding_kernel::set_congestion_control(fd, name); });
+}
+
+result<std::string> faulty_kernel::congestion_control(int fd) {
+    return answer(seam_call::get_option, fd,
+                  [&] { return forwarding_kernel::congestion_control(fd); });
+}
+
+result<stream_info> faulty_kernel::info(int fd) {
+    return answer(seam_call::info, fd, [&] { return forwarding_kernel::info(fd); });
+}
+
 std::error_code faulty_kernel::pending_error(int fd) {
     return answer(seam_call::pending_error, fd,
                   [&] { return forwarding_kernel::pending_error(fd); });
@@ -281,6 +356,16 @@ std::error_code faulty_kernel::prepare(int fd) {
     return answer(seam_call::prepare, fd, [&] { return forwarding_kernel::prepare(fd); });
 }
 
+result<owned_fd> faulty_kernel::duplicate(int fd) {
+    auto made = answer(seam_call::duplicate, fd, [&] { return forwarding_kernel::duplicate(fd); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+std::error_code faulty_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return answer(seam_call::steer_by_cpu, fd,
+                  [&] { return forwarding_kernel::steer_by_cpu(fd, cpus); });
+}
+
 result<file_identity> faulty_kernel::identify(std::string_view path) {
     return answer(seam_call::identify, any_descriptor,
                   [&] { return forwarding_kernel::identify(path); });
@@ -300,6 +385,11 @@ result<owned_fd> faulty_kernel::reserve() {
     auto made =
         answer(seam_call::reserve, any_descriptor, [&] { return forwarding_kernel::reserve(); });
     return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+result<std::vector<endpoint>> faulty_kernel::resolve(const host_query&) {
+    return answer(seam_call::resolve, any_descriptor,
+                  [&] { return result<std::vector<endpoint>>(addresses); });
 }
 
 time_point faulty_kernel::now() {

@@ -33,6 +33,8 @@ public:
         : forwarding_kernel(inner), time_(time), stands_at_(inner.now()) {}
 
     fault_plan plan;
+    /// What every name stands for. Look-ups take no time, so that they need no thread.
+    std::vector<sockeye::endpoint> addresses;
 
     [[nodiscard]] told_time time() const noexcept { return time_; }
     /// Time passes; backwards too. Requires: told_time::skipped.
@@ -50,6 +52,7 @@ public:
 
     result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
+    std::error_code bind_with_mode(int fd, const sockeye::endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
     result<sockeye::owned_fd> accept(int fd, sockeye::transport kind,
                                      sockeye::endpoint& peer) override;
@@ -59,25 +62,44 @@ public:
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, sockeye::bytes source) override;
     result<std::size_t> send_gathered(int fd, std::span<const sockeye::bytes> sources) override;
+    result<std::size_t> send_file(int fd, int file, std::uint64_t offset,
+                                  std::size_t length) override;
+    result<std::size_t> read_at(int file, std::span<std::byte> target,
+                                std::uint64_t offset) override;
     result<std::size_t> send_with_descriptors(int fd, sockeye::bytes source,
                                               std::span<const int> descriptors) override;
     result<std::size_t>
     receive_with_descriptors(int fd, std::span<std::byte> target,
                              std::vector<sockeye::unique_fd>& descriptors) override;
+    result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
+    result<sockeye::peer_credentials> credentials(int fd) override;
+    result<sockeye::file_facts> describe(int fd) override;
+    result<std::size_t> read(int fd, std::span<std::byte> target) override;
+    result<std::size_t> write(int fd, sockeye::bytes source) override;
+    result<sockeye::reopened_file> reopen(int fd) override;
     result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                           sockeye::datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     result<int> get_option(int fd, sockeye::socket_option option) override;
+    std::error_code set_congestion_control(int fd, std::string_view name) override;
+    result<std::string> congestion_control(int fd) override;
+    result<sockeye::stream_info> info(int fd) override;
     std::error_code pending_error(int fd) override;
     result<sockeye::endpoint> local_endpoint(int fd, sockeye::transport kind) override;
     result<sockeye::endpoint> peer_endpoint(int fd, sockeye::transport kind) override;
     result<sockeye::transport> transport_of(int fd) override;
     std::error_code prepare(int fd) override;
+    result<sockeye::owned_fd> duplicate(int fd) override;
+    std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
     result<sockeye::file_identity> identify(std::string_view path) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
+    std::error_code remove_same_file(std::string_view path,
+                                     const sockeye::file_identity& file) override;
     result<sockeye::owned_fd> reserve() override;
+    result<std::vector<sockeye::endpoint>> resolve(const sockeye::host_query& wanted) override;
+    std::optional<sockeye::duration> time_to_resolve() override { return sockeye::duration{}; }
     sockeye::time_point now() override;
     result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
     std::error_code set_alarm(int fd, sockeye::clock_kind which, sockeye::duration when) override;
@@ -90,6 +112,10 @@ public:
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
 
 private:
+    template <typename Call>
+    result<std::size_t> part_in(seam_call where, int fd, std::span<std::byte> target, Call&& call);
+    template <typename Call>
+    result<std::size_t> part_out(seam_call where, int fd, sockeye::bytes source, Call&& call);
     template <typename Call>
     auto answer(seam_call where, int fd, Call&& call) -> decltype(call());
     void note_stray(seam_call where, std::error_code error);

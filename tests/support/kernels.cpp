@@ -8,6 +8,10 @@ sockeye::result<sockeye::owned_fd> forwarding_kernel::socket(sockeye::transport 
     return inner_.socket(kind, family);
 }
 
+sockeye::result<sockeye::owned_fd> forwarding_kernel::raw_socket(int family, int protocol) {
+    return inner_.raw_socket(family, protocol);
+}
+
 std::error_code forwarding_kernel::bind(int fd, const sockeye::endpoint& local) {
     return inner_.bind(fd, local);
 }
@@ -46,6 +50,16 @@ forwarding_kernel::send_gathered(int fd, std::span<const sockeye::bytes> sources
     return inner_.send_gathered(fd, sources);
 }
 
+sockeye::result<std::size_t> forwarding_kernel::send_file(int fd, int file, std::uint64_t offset,
+                                                          std::size_t length) {
+    return inner_.send_file(fd, file, offset, length);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::read_at(int file, std::span<std::byte> target,
+                                                        std::uint64_t offset) {
+    return inner_.read_at(file, target, offset);
+}
+
 sockeye::result<std::size_t>
 forwarding_kernel::send_with_descriptors(int fd, sockeye::bytes source,
                                          std::span<const int> descriptors) {
@@ -56,6 +70,53 @@ sockeye::result<std::size_t>
 forwarding_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,
                                             std::vector<sockeye::unique_fd>& descriptors) {
     return inner_.receive_with_descriptors(fd, target, descriptors);
+}
+
+std::error_code forwarding_kernel::bind_with_mode(int fd, const sockeye::endpoint& local,
+                                                  unsigned mode) {
+    return inner_.bind_with_mode(fd, local, mode);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::receive_message(int fd,
+                                                                std::span<std::byte> target) {
+    return inner_.receive_message(fd, target);
+}
+
+sockeye::result<sockeye::peer_credentials> forwarding_kernel::credentials(int fd) {
+    return inner_.credentials(fd);
+}
+
+bool forwarding_kernel::is_hung_up(int fd) {
+    return inner_.is_hung_up(fd);
+}
+
+sockeye::result<sockeye::file_facts> forwarding_kernel::describe(int fd) {
+    return inner_.describe(fd);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::read(int fd, std::span<std::byte> target) {
+    return inner_.read(fd, target);
+}
+
+sockeye::result<std::size_t> forwarding_kernel::write(int fd, sockeye::bytes source) {
+    return inner_.write(fd, source);
+}
+
+sockeye::result<sockeye::reopened_file> forwarding_kernel::reopen(int fd) {
+    return inner_.reopen(fd);
+}
+
+void forwarding_kernel::make_blocking(int fd) noexcept {
+    inner_.make_blocking(fd);
+}
+
+std::error_code forwarding_kernel::fill_standard_descriptors() {
+    return inner_.fill_standard_descriptors();
+}
+
+std::error_code forwarding_kernel::remove_same_file(std::string_view path,
+                                                    const sockeye::file_identity& file) {
+    return inner_.remove_same_file(path, file);
 }
 
 sockeye::result<std::size_t> forwarding_kernel::receive_datagrams(int fd, sockeye::transport kind,
@@ -104,6 +165,18 @@ sockeye::result<int> forwarding_kernel::get_option(int fd, sockeye::socket_optio
     return inner_.get_option(fd, option);
 }
 
+std::error_code forwarding_kernel::set_congestion_control(int fd, std::string_view name) {
+    return inner_.set_congestion_control(fd, name);
+}
+
+sockeye::result<std::string> forwarding_kernel::congestion_control(int fd) {
+    return inner_.congestion_control(fd);
+}
+
+sockeye::result<sockeye::stream_info> forwarding_kernel::info(int fd) {
+    return inner_.info(fd);
+}
+
 std::error_code forwarding_kernel::pending_error(int fd) {
     return inner_.pending_error(fd);
 }
@@ -124,6 +197,14 @@ sockeye::result<sockeye::transport> forwarding_kernel::transport_of(int fd) {
 
 std::error_code forwarding_kernel::prepare(int fd) {
     return inner_.prepare(fd);
+}
+
+sockeye::result<sockeye::owned_fd> forwarding_kernel::duplicate(int fd) {
+    return inner_.duplicate(fd);
+}
+
+std::error_code forwarding_kernel::steer_by_cpu(int fd, std::span<const unsigned> cpus) {
+    return inner_.steer_by_cpu(fd, cpus);
 }
 
 sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_view path) {
@@ -181,6 +262,19 @@ void forwarding_kernel::drain(int reader) noexcept {
 
 unsigned forwarding_kernel::fork_count() {
     return inner_.fork_count();
+}
+
+sockeye::result<std::vector<sockeye::endpoint>>
+forwarding_kernel::resolve(const sockeye::host_query& wanted) {
+    return inner_.resolve(wanted);
+}
+
+std::optional<sockeye::duration> forwarding_kernel::time_to_resolve() {
+    return inner_.time_to_resolve();
+}
+
+std::error_code forwarding_kernel::start_thread(sockeye::unique_function<void()> work) {
+    return inner_.start_thread(std::move(work));
 }
 
 std::error_code forwarding_kernel::add_signal(int signal, std::atomic<std::uint64_t>& pending,

@@ -256,6 +256,18 @@ std::optional<raw_peer> raw_listener::accept() {
     return raw_peer(system_, std::move(*fd));
 }
 
+full_backlog::full_backlog(network& on, const sockeye::endpoint& local)
+    : listener(on.system(), local, 0) {
+    do {
+        waiting.emplace_back(on.system(), listener.local());
+        on.settle();
+    } while (waiting.back().is_up());
+    waiting.pop_back();
+}
+
+full_backlog::full_backlog(network& on)
+    : full_backlog(on, sockeye::endpoint::parse(on.local()).value()) {}
+
 sockeye::owned_fd make_bound(sockeye::kernel& system, const sockeye::endpoint& local) {
     auto made = system.socket(local.kind(), local.family()).value();
     throw_if(system.bind(made.get(), local), "bind");

@@ -177,6 +177,16 @@ private:
     sockeye::owned_fd fd_;
 };
 
+/// A listener that accepts nobody, with as many clients waiting as it takes: TCP does not answer
+/// whoever comes now.
+struct full_backlog {
+    full_backlog(network& on, const sockeye::endpoint& local);
+    explicit full_backlog(network& on);
+
+    raw_listener listener;
+    std::vector<raw_peer> waiting;
+};
+
 /// A socket with that name, and nothing more: TCP refuses connections to it.
 [[nodiscard]] sockeye::owned_fd make_bound(sockeye::kernel& system, const sockeye::endpoint& local);
 

@@ -59,7 +59,9 @@ std::string stage::local(transport kind) const {
         return "udp://127.0.0.1:0";
     case transport::unix_stream:
         return "unix:" + path;
-    case transport::unix_datagram:
+    case transport::unix_seqpacket:
+        return "unix-seqpacket:" + path;
+    default:
         break;
     }
     return "unix-dgram:" + path;
@@ -304,6 +306,52 @@ bool refused_tcp(stage& on) {
 bool refused_unix(stage& on) {
     return refused(on, endpoint::parse(on.local(transport::unix_stream)).value(),
                    std::errc::no_such_file_or_directory);
+}
+
+/// Whatever is looked up, these are found.
+void set_addresses(stage& on, std::initializer_list<endpoint> found) {
+    const spared_allocations own;
+    on.machine().system.addresses = found;
+}
+
+/// At the first address of the host nobody listens.
+bool connect_by_name(stage& on) {
+    party host;
+    party guest;
+    auto server = serve_party(on, host);
+    if (!server) {
+        return false;
+    }
+    const auto where = server->local_endpoint();
+    if (!where) {
+        return false;
+    }
+    auto closed = endpoint::parse("127.0.0.9:0").value();
+    closed.set_port(where->port());
+    set_addresses(on, {closed, *where});
+    const auto text = "a-name-of-some-length.test:" + std::to_string(where->port());
+    auto client = connect<actor>(on.loop(), text, {.deadline = 5s}, std::ref(on), std::ref(guest));
+    client.write("by name");
+    client.shutdown();
+    on.until([&] { return guest.closed == 1 && server->connection_count() == 0; });
+    return host.heard == "by name";
+}
+
+bool resolve_name(stage& on) {
+    set_addresses(on, {endpoint::parse("127.0.0.1:0").value()});
+    int answers = 0;
+    bool is_found = false;
+    const auto pending = resolve(on.loop(), "a-name-of-some-length.test:7", {},
+                                 [&](const result<std::vector<endpoint>>& said) {
+                                     ++answers;
+                                     is_found = said && said->front().port() == 7;
+                                 });
+    on.until([&] { return answers != 0; });
+    on.settle();
+    if (answers > 1) {
+        on.note("one look-up had two answers");
+    }
+    return is_found;
 }
 
 /// Many at once, one after the other because of a limit.
@@ -752,6 +800,8 @@ constexpr scenario all[] = {
     {"connect and write early", early_write},
     {"connect refused, TCP", refused_tcp},
     {"connect refused, Unix", refused_unix},
+    {"connect by name", connect_by_name},
+    {"resolve", resolve_name},
     {"accept burst", burst},
     {"accept burst at a limit", burst_at_limit},
     {"big write over TCP", big_write_tcp},

@@ -24,6 +24,8 @@ constexpr std::pair<const char*, std::uint64_t fault_counters::*> kinds[] = {
     {"lost", &fault_counters::lost},
     {"duplicated", &fault_counters::duplicated},
     {"reordered", &fault_counters::reordered},
+    {"name failures", &fault_counters::name_failures},
+    {"name silences", &fault_counters::name_silences},
 };
 
 using sockeye::fault_options;
@@ -39,6 +41,8 @@ constexpr std::pair<const char*, double fault_options::*> options[] = {
     {"aborted accepts", &fault_options::aborted_accept},
     {"no buffers", &fault_options::no_buffers},
     {"resets", &fault_options::reset},
+    {"name failures", &fault_options::name_failure},
+    {"name silences", &fault_options::name_silence},
 };
 
 std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
