@@ -327,6 +327,148 @@ TEST_CASE("timer: [205] a tick that is late is told at once, and the plan is kep
     });
 }
 
+TEST_CASE("timer: [205] makes up missed ticks where it was told to, but not without end") {
+    on_every_clocked_loop({205}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        timer every(on.loop);
+        std::vector<duration> fired;
+        std::vector<std::uint64_t> turns;
+        every.start_every(10ms, sockeye::missed_ticks::catch_up, [&] {
+            fired.push_back(on.system.now() - start);
+            turns.push_back(on.loop.counters().turns);
+            if (fired.size() == 2) {
+                on.advance(35ms); // three are missed
+            } else if (fired.size() == 8) {
+                on.advance(1s); // a hundred are missed
+            } else if (fired.size() == 27) {
+                every.cancel();
+            }
+        });
+        CHECK_FALSE(on.loop.run());
+        std::vector<duration> expected = {10ms, 20ms, 55ms, 55ms, 55ms, 60ms, 70ms, 80ms};
+        // The one that was next, and the last 16 before now.
+        expected.insert(expected.end(), 17, 1080ms);
+        expected.insert(expected.end(), {1090ms, 1100ms});
+        CHECK(fired == expected);
+        CHECK(std::ranges::adjacent_find(turns) == turns.end());
+    });
+}
+
+TEST_CASE("timer: [205] lets a whole period pass after its handler where it was told to") {
+    on_every_clocked_loop({205}, [](clocked_loop& on) {
+        const auto start = on.system.now();
+        timer every(on.loop);
+        std::vector<duration> fired;
+        every.start_every(10ms, sockeye::missed_ticks::delay, [&] {
+            CHECK(every.is_armed());
+            fired.push_back(on.system.now() - start);
+            on.advance(7ms);
+            if (fired.size() == 3) {
+                every.restart(1ms); // from the beginning of the turn
+            } else if (fired.size() == 5) {
+                every.cancel();
+            }
+        });
+        CHECK_FALSE(on.loop.run());
+        CHECK(fired == std::vector<duration>{10ms, 27ms, 44ms, 51ms, 68ms});
+    });
+}
+
+TEST_CASE("timer: [211] on the wall clock it fires when the time of day comes, however it comes") {
+    on_every_clocked_loop({211}, [](clocked_loop& on) {
+        const auto steady_start = on.system.now();
+        const auto shown = on.system.read_clock(sockeye::clock_kind::wall).value();
+        const auto wall_start = std::chrono::system_clock::time_point(
+            std::chrono::round<std::chrono::system_clock::duration>(shown));
+        auto at = timer::open(on.loop, sockeye::timer_clock::wall).value();
+        timer unmoved(on.loop);
+        std::vector<duration> fired;
+        const auto note = [&] { fired.push_back(on.system.now() - steady_start); };
+        at.start_at(wall_start + 10s, note);
+        SUBCASE("by itself") {
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{10s});
+        }
+        SUBCASE("set forward") {
+            unmoved.start(20s, note);
+            on.advance(500ms);
+            static_cast<void>(on.loop.run_once(0s));
+            on.system.set_wall_clock(1h);
+            CHECK_FALSE(on.loop.run());
+            // Noticed within a second; the steady clock knows nothing of it.
+            REQUIRE(fired.size() == 2);
+            CHECK(fired[0] <= 1500ms);
+            CHECK(fired[1] == 20s);
+        }
+        SUBCASE("set back") {
+            on.advance(9s);
+            on.system.set_wall_clock(-1h);
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{10s + 1h});
+        }
+        SUBCASE("every minute, and set back by one") {
+            at.start_every(1min, [&] {
+                note();
+                if (fired.size() == 1) {
+                    on.system.set_wall_clock(-1min);
+                } else {
+                    at.cancel();
+                }
+            });
+            CHECK_FALSE(on.loop.run());
+            CHECK(fired == std::vector<duration>{1min, 3min});
+        }
+    });
+}
+
+TEST_CASE("timer: a clock of its own fires never early, beside the others, and leaves nothing") {
+    on_every_loop({200}, [](ground& on, sockeye::loop& owner) {
+        for (const auto which : {sockeye::timer_clock::boot, sockeye::timer_clock::wall}) {
+            const auto kind = which == sockeye::timer_clock::boot ? sockeye::clock_kind::boot
+                                                                  : sockeye::clock_kind::wall;
+            const auto shown = on.system().read_clock(kind);
+            auto one = timer::open(owner, which);
+            REQUIRE(one.has_value() == shown.has_value());
+            if (!one) {
+                CHECK(one.error() == std::errc::not_supported);
+                continue;
+            }
+            auto other = timer::open(owner, which).value();
+            std::vector<int> fired;
+            one->start(20ms, [&] { fired.push_back(2); });
+            other.start(5ms, [&] {
+                fired.push_back(1);
+                CHECK(*on.system().read_clock(kind) - *shown >= 5ms);
+            });
+            timer steady(owner);
+            steady.start(1ms, [&] { fired.push_back(0); });
+            const auto waits = owner.counters().waits;
+            CHECK_FALSE(owner.run());
+            CHECK(fired == std::vector<int>{0, 1, 2});
+            CHECK(*on.system().read_clock(kind) - *shown >= 20ms);
+            // One for each, and one for each alarm that was set again.
+            CHECK(owner.counters().waits - waits <= 6);
+        }
+    });
+}
+
+TEST_CASE("timer: its handler may end the last timer of a clock, and begin another") {
+    on_every_loop({204}, [](ground&, sockeye::loop& owner) {
+        std::optional<timer> own = timer::open(owner, sockeye::timer_clock::wall).value();
+        int fired = 0;
+        own->start(1ms, [&] {
+            own.reset();
+            own = timer::open(owner, sockeye::timer_clock::wall).value();
+            own->start(1ms, [&] {
+                ++fired;
+                own.reset();
+            });
+        });
+        CHECK_FALSE(owner.run());
+        CHECK(fired == 1);
+    });
+}
+
 TEST_CASE("timer: [207] huge delays and periods saturate") {
     on_every_clocked_loop({207}, [](clocked_loop& on) {
         timer far(on.loop);

@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -24,6 +25,12 @@ class stream_ref;
 struct mailbox;
 struct watch_state;
 
+/// What loop_options::on_slow_handler is told.
+struct slow_handler {
+    std::string_view object; ///< "timer", "connection from 127.0.0.1:4711", ...: until it returns
+    duration took;
+};
+
 /// What a loop is made with.
 struct loop_options {
     /// `automatic` takes what SOCKEYE_BACKEND names, or else the best one of this machine.
@@ -31,6 +38,10 @@ struct loop_options {
     /// Hears of exceptions that left a handler. Without it they leave run(), which may be called
     /// again; of several in one turn the first.
     unique_function<void(std::exception_ptr)> on_exception;
+    /// Hears of each handler that took longer than slow_handler_time, right after it: all that was
+    /// ready had to wait for that. Costs a read of the clock for each handler.
+    unique_function<void(const slow_handler&)> on_slow_handler;
+    duration slow_handler_time = std::chrono::milliseconds(10);
     /// Posted tasks that wait; above it post() says false.
     std::size_t posted_tasks_max = std::size_t{1} << 21;
     /// Bytes in all send queues of the loop; above it nothing is read and nothing accepted.
@@ -177,6 +188,13 @@ public:
     [[nodiscard]] time_point now() const noexcept;
     [[nodiscard]] backend_kind backend() const noexcept;
     [[nodiscard]] const loop_counters& counters() const noexcept;
+
+    /// Why the loop is still alive: a line for each server, connection, watch, timer, signal set
+    /// and other object, with its address, deadline or queued bytes. At most a few kilobytes:
+    /// where there are many of a kind, the rest of them is only counted.
+    ///
+    /// Throws bad_alloc. Asks the system for addresses: not for every turn.
+    [[nodiscard]] std::string dump() const;
 
     /// For a loop inside another one: a descriptor that is readable when run_once(0) has work;
     /// -1 on poll and select, which have none.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sockeye/lag_histogram.hpp>
 #include <sockeye/time.hpp>
 
 #include <cstddef>
@@ -34,6 +35,9 @@ struct loop_counters {
     std::size_t queued_bytes = 0; ///< in all send queues, now, with the cost of entries
     /// The longest time one handler took, to within the time of the seven before it.
     duration longest_handler = duration::zero();
+    lag_histogram timer_lag; ///< how long after their deadlines timers fired
+    /// How long the handlers of a turn took together: what became ready meanwhile had to wait.
+    lag_histogram turn_time;
 };
 
 } // namespace sockeye

@@ -59,6 +59,8 @@ public:
     void set_socket_buffers(std::size_t size) noexcept;
     /// What its clock is ahead of the simulation's. It may be set forward while it runs.
     void set_clock_offset(duration offset) noexcept;
+    /// Sets its time of day forward or back; its other clocks go on as they were.
+    void set_wall_clock(duration step) noexcept;
     /// What its loop believes of its multiplexer; before the first run().
     void set_features(backend_features features) noexcept;
     /// Descriptors open now.

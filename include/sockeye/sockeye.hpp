@@ -8,11 +8,14 @@
 #include <sockeye/error.hpp>
 #include <sockeye/inherited.hpp>
 #include <sockeye/interest.hpp>
+#include <sockeye/lag_histogram.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/loop.hpp>
 #include <sockeye/loop_counters.hpp>
 #include <sockeye/loop_group.hpp>
 #include <sockeye/owned_bytes.hpp>
+#include <sockeye/process_watch.hpp>
+#include <sockeye/prometheus.hpp>
 #include <sockeye/relay.hpp>
 #include <sockeye/reply_policy.hpp>
 #include <sockeye/resolver.hpp>

@@ -34,6 +34,8 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #endif
 #if defined(__APPLE__)
 #include <sys/random.h>
@@ -362,6 +364,60 @@ inline int accept_socket(int listener, sockaddr* peer, socklen_t* size) noexcept
     return fd;
 #else
     return ::accept4(listener, peer, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#endif
+}
+
+/// Reads a clock that counts from the start of the machine and while that sleeps; false where there
+/// is none.
+inline bool read_boot_clock(timespec& shown) noexcept {
+#if defined(__linux__) || defined(__OpenBSD__)
+    return ::clock_gettime(CLOCK_BOOTTIME, &shown) == 0;
+#elif defined(__APPLE__)
+    return ::clock_gettime(CLOCK_MONOTONIC, &shown) == 0;
+#else
+    static_cast<void>(shown);
+    return false;
+#endif
+}
+
+/// Descriptors that become readable at a time of another clock. Where there are none, the two
+/// functions fail.
+#if defined(__linux__)
+inline constexpr bool has_alarms = true;
+
+inline int make_alarm(bool is_wall) noexcept {
+    return ::timerfd_create(is_wall ? CLOCK_REALTIME : CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+}
+
+/// 0 is never. The one of the wall clock is readable, too, when somebody sets that.
+inline bool set_alarm(int fd, bool is_wall, const timespec& when) noexcept {
+    const itimerspec once = {.it_interval = {}, .it_value = when};
+    const int flags = TFD_TIMER_ABSTIME | (is_wall ? TFD_TIMER_CANCEL_ON_SET : 0);
+    return ::timerfd_settime(fd, flags, &once, nullptr) == 0;
+}
+#else
+inline constexpr bool has_alarms = false;
+
+inline int make_alarm(bool) noexcept {
+    errno = ENOSYS;
+    return -1;
+}
+
+inline bool set_alarm(int, bool, const timespec&) noexcept {
+    errno = ENOSYS;
+    return false;
+}
+#endif
+
+/// A close-on-exec descriptor that is readable when that process has ended; -1 with errno set,
+/// ENOSYS where the system has none.
+inline int open_process(int pid) noexcept {
+#if defined(SYS_pidfd_open)
+    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U));
+#else
+    static_cast<void>(pid);
+    errno = ENOSYS;
+    return -1;
 #endif
 }
 

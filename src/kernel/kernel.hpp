@@ -107,6 +107,18 @@ struct file_identity {
     bool operator==(const file_identity&) const = default;
 };
 
+/// The clocks beside the steady one.
+enum class clock_kind : std::uint8_t {
+    boot, ///< counts from the start of the machine, also while that sleeps
+    wall, ///< the time of day, since 1970; somebody may set it
+};
+
+/// How a child process ended.
+struct process_status {
+    int code = 0;   ///< what it returned, where no signal ended it
+    int signal = 0; ///< which ended it; 0 where none did
+};
+
 /// What a descriptor leads to, and what may be done with it.
 struct file_facts {
     bool is_socket = false; ///< then nothing else is told
@@ -281,6 +293,24 @@ public:
     virtual result<owned_fd> reserve() = 0;
 
     [[nodiscard]] virtual time_point now() = 0;
+
+    /// What that clock shows. Errors: not_supported.
+    virtual result<duration> read_clock(clock_kind) { return std::errc::not_supported; }
+    /// A descriptor that set_alarm() makes readable some time; drain() as a wake-up channel.
+    /// Errors: not_supported. See: timerfd_create(2).
+    virtual result<owned_fd> make_alarm(clock_kind) { return std::errc::not_supported; }
+    /// Readable when its clock shows `when`, and when somebody sets that clock; never, where it is
+    /// duration::max().
+    [[nodiscard]] virtual std::error_code set_alarm(int, clock_kind, duration /*when*/) {
+        return make_error_code(std::errc::not_supported);
+    }
+
+    /// A descriptor that is readable when the child `pid` of this process has ended.
+    /// Errors: no_child_process; function_not_supported: it is one, but there is no descriptor.
+    virtual result<owned_fd> watch_process(int /*pid*/) { return std::errc::not_supported; }
+    /// Lets a child go that has ended, and says how. operation_would_block while it runs;
+    /// no_child_process where it is not, or no longer, a child of ours. See: waitid(2).
+    virtual result<process_status> reap_process(int /*pid*/) { return std::errc::not_supported; }
 
     virtual result<wake_channel> make_wake_channel() = 0;
     /// Makes the channel readable. Threads: any; also from a signal handler.

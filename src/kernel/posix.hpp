@@ -121,6 +121,14 @@ public:
     result<owned_fd> reserve() override;
 
     time_point now() override;
+    // posix_clocks.cpp
+    result<duration> read_clock(clock_kind which) override;
+    result<owned_fd> make_alarm(clock_kind which) override;
+    std::error_code set_alarm(int fd, clock_kind which, duration when) override;
+
+    // posix_processes.cpp
+    result<owned_fd> watch_process(int pid) override;
+    result<process_status> reap_process(int pid) override;
 
     // posix_names.cpp
     result<std::vector<endpoint>> resolve(const host_query& wanted) override;

@@ -66,6 +66,10 @@ const loop_counters& loop::counters() const noexcept {
     return core_->io().counters();
 }
 
+std::string loop::dump() const {
+    return core_->dump();
+}
+
 int loop::native_handle() const noexcept {
     return core_->io().source().native_handle();
 }
@@ -75,12 +79,12 @@ std::optional<time_point> loop::next_deadline() const noexcept {
 }
 
 hold_guard::hold_guard(loop_core& core) noexcept : core_(&core) {
-    core.add_life();
+    core.add_guard();
 }
 
 hold_guard::~hold_guard() {
     if (core_ != nullptr) {
-        core_->drop_life();
+        core_->drop_guard();
     }
 }
 

@@ -1,5 +1,6 @@
 #include "loop/loop_core.hpp"
 
+#include "loop/clock_timers.hpp"
 #include "loop/signal_state.hpp"
 
 #include <sockeye/error.hpp>
@@ -44,7 +45,16 @@ loop_core::loop_core(kernel& system, std::unique_ptr<backend> source, const back
                      loop_options options)
     : kind_(row.kind), reactor_(system, std::move(source), row.features),
       box_(std::make_shared<mailbox>(options.posted_tasks_max)),
-      on_exception_(std::move(options.on_exception)), queued_bytes_max_(options.queued_bytes_max) {}
+      on_exception_(std::move(options.on_exception)), queued_bytes_max_(options.queued_bytes_max) {
+    timers_.fire_due(reactor_.now(), 0); // there is where it begins
+    if (options.on_slow_handler) {
+        reactor_.report_slow(options.slow_handler_time,
+                             [this, hook = std::move(options.on_slow_handler)](
+                                 const char* kind, slot_key key, duration took) mutable {
+                                 call([&] { hook({describe(kind, key), took}); });
+                             });
+    }
+}
 
 std::error_code loop_core::start() {
     auto channel = system().make_wake_channel();
@@ -191,7 +201,7 @@ std::error_code loop_core::work(std::optional<duration> timeout) {
         reactor_.look_around();
         run_signals();
         run_posts();
-        reactor_.measure_handlers();
+        reactor_.end_handlers();
         reactor_.flush();
         reactor_.finish();
     }
@@ -217,12 +227,36 @@ std::optional<duration> loop_core::time_to_wait(std::optional<duration> timeout)
         posted_done_ != posted_.size()) {
         return duration::zero();
     }
+    for (const auto& other : clocks_) {
+        if (const auto left = other ? other->time_to_wait() : std::nullopt) {
+            timeout = std::min(*left, timeout.value_or(forever));
+        }
+    }
     const auto due = next_due();
     if (!due) {
         return timeout;
     }
     const auto left = *due - system().now();
     return std::min(std::max(left, duration::zero()), timeout.value_or(forever));
+}
+
+result<clock_timers*> loop_core::use_clock(clock_kind which) {
+    auto& place = clocks_[static_cast<std::size_t>(which)];
+    if (!place) {
+        auto made = std::make_unique<clock_timers>(*this, which);
+        if (const auto error = made->start()) {
+            return error;
+        }
+        place = std::move(made);
+    }
+    ++place->users;
+    return place.get();
+}
+
+void loop_core::drop_clock(clock_timers& used) noexcept {
+    if (--used.users == 0) {
+        retire(std::move(*std::ranges::find(clocks_, &used, &std::unique_ptr<clock_timers>::get)));
+    }
 }
 
 timer_id loop_core::start_timer(duration delay, const timer_target& target) {
@@ -240,7 +274,13 @@ void loop_core::wait_without_timer(slot& place) noexcept {
 }
 
 void loop_core::run_timers() {
-    reactor_.counters().timers_fired += timers_.fire_due(reactor_.now(), timers_per_turn);
+    auto& counters = reactor_.counters();
+    counters.timers_fired += timers_.fire_due(reactor_.now(), timers_per_turn, &counters.timer_lag);
+    for (const auto& other : clocks_) {
+        if (auto* const timers = other.get()) {
+            counters.timers_fired += timers->run(timers_per_turn, counters.timer_lag);
+        }
+    }
 }
 
 void loop_core::run_posts() {
@@ -261,7 +301,7 @@ void loop_core::run_posts() {
         auto running = std::move(posted_[posted_done_++]);
         ++reactor_.counters().posts;
         call(running);
-        reactor_.handler_ran();
+        reactor_.handler_ran("post");
     }
 }
 
@@ -295,7 +335,13 @@ std::optional<time_point> loop_core::next_deadline() noexcept {
         posted_done_ != posted_.size()) {
         return reactor_.now();
     }
-    return next_due();
+    auto due = next_due();
+    for (const auto& other : clocks_) {
+        if (const auto left = other ? other->time_left() : std::nullopt) {
+            due = std::min(system().now() + *left, due.value_or(time_point::max()));
+        }
+    }
+    return due;
 }
 
 std::optional<time_point> loop_core::next_due() noexcept {

@@ -6,16 +6,19 @@
 
 #include <sockeye/loop.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace sockeye {
 
 struct signal_state;
+class clock_timers;
 
 /// What handlers may still be using when its owner goes: loop_core::retire keeps it.
 struct retirable {
@@ -48,6 +51,14 @@ public:
     [[nodiscard]] backend_kind kind() const noexcept { return kind_; }
     [[nodiscard]] std::size_t queued_bytes_max() const noexcept { return queued_bytes_max_; }
 
+    /// The timers of another clock, for one more user; drop_clock() ends that.
+    /// Errors: as clock_timers::start. Throws bad_alloc.
+    result<clock_timers*> use_clock(clock_kind which);
+    void drop_clock(clock_timers& used) noexcept;
+
+    /// See loop::dump. Throws bad_alloc.
+    [[nodiscard]] std::string dump();
+
     /// Starts a timer at `delay` from the real now, which is a little later than the turn's.
     /// Throws bad_alloc, and then there is none.
     timer_id start_timer(duration delay, const timer_target& target);
@@ -58,6 +69,9 @@ public:
     void add_life() noexcept { ++lives_; }
     void drop_life() noexcept { --lives_; }
     [[nodiscard]] std::size_t lives() const noexcept { return lives_; }
+    /// A held guard, which is a life as well.
+    void add_guard() noexcept { ++lives_, ++guards_; }
+    void drop_guard() noexcept { --lives_, --guards_; }
 
     /// Calls a handler of the user. False when it threw: the exception is kept for on_exception or
     /// for run(), and the caller closes its object.
@@ -113,6 +127,7 @@ private:
     [[nodiscard]] std::error_code work(std::optional<duration> timeout);
     [[nodiscard]] std::optional<duration> time_to_wait(std::optional<duration> timeout);
     void run_timers();
+    [[nodiscard]] std::string describe(const char* kind, slot_key key);
     void run_posts();
     void run_signals();
     void caught(std::exception_ptr problem);
@@ -127,6 +142,7 @@ private:
     backend_kind kind_;
     reactor reactor_;
     timer_queue timers_;
+    std::array<std::unique_ptr<clock_timers>, 2> clocks_; ///< null: nobody uses that
     std::shared_ptr<mailbox> box_;
     wake_channel channel_;
     owned_fd reserve_;
@@ -142,6 +158,7 @@ private:
     std::size_t queued_bytes_max_;
     std::optional<time_point> relief_at_; ///< for those who wait without a timer
     std::size_t lives_ = 0;
+    std::size_t guards_ = 0;
     std::size_t handlers_run_ = 0;
     bool is_turning_ = false;
     bool is_stopping_ = false;

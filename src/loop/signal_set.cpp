@@ -50,7 +50,7 @@ void tell_signals(signal_state& listener, std::uint64_t told) {
         if (!listener.core.call([&] { listener.handler(signal); })) {
             stop_listening(listener);
         }
-        listener.core.io().handler_ran();
+        listener.core.io().handler_ran("signal set");
     }
 }
 

@@ -1,32 +1,19 @@
 #include <sockeye/timer.hpp>
 
-#include "loop/loop_core.hpp"
+#include "base/memory.hpp"
+#include "loop/timer_state.hpp"
 
 #include <algorithm>
 #include <cassert>
 #include <memory>
 
 namespace sockeye {
-
-/// What a timer owns. While its handler runs it is kept, whatever the handler does to its timer.
-struct timer_state : retirable {
-    explicit timer_state(loop_core& owner);
-
-    loop_core& core;
-    unique_function<void()> handler;
-    timer_id name = 0; ///< kept: what its timer can do once, it can do again without memory
-    duration period = duration::zero(); ///< zero: once
-    time_point planned;
-    bool is_running = false;  ///< its handler
-    bool was_started = false; ///< since that began
-};
-
 namespace {
 
-void fire(void* owner, std::uint64_t);
+constexpr std::int64_t ticks_made_up_max = 16;
 
 void arm(timer_state& state, time_point when) noexcept {
-    if (!state.core.timers().restart(state.name, when)) {
+    if (!state.queue.restart(state.name, when)) {
         state.core.add_life();
     }
     state.planned = when;
@@ -34,7 +21,7 @@ void arm(timer_state& state, time_point when) noexcept {
 }
 
 void disarm(timer_state& state) noexcept {
-    if (state.core.timers().cancel(state.name)) {
+    if (state.queue.cancel(state.name)) {
         state.core.drop_life();
     }
 }
@@ -43,13 +30,81 @@ time_point later(time_point from, duration delay) noexcept {
     return from + std::clamp(delay, duration::zero(), time_point::max() - from);
 }
 
-/// The next tick of the plan that is still to come: missed ones are skipped.
-void arm_next(timer_state& state) noexcept {
-    const auto missed = (state.core.io().now() - state.planned) / state.period;
-    arm(state, state.planned + (missed + 1) * state.period);
+/// The real now of its clock.
+time_point clock_now(timer_state& state) {
+    return state.clock != nullptr ? state.clock->now() : state.core.system().now();
 }
 
-void fire(void* owner, std::uint64_t) {
+/// The same, as the turn knows it.
+time_point turn_now(timer_state& state) {
+    return state.clock != nullptr ? state.clock->now() : state.core.io().now();
+}
+
+/// The next tick of a plan of which `missed` whole periods have passed beside the one that fired.
+time_point next_tick(const timer_state& state, std::int64_t missed) noexcept {
+    switch (state.policy) {
+    case missed_ticks::skip:
+        break;
+    case missed_ticks::catch_up:
+        missed = std::max<std::int64_t>(missed - ticks_made_up_max, 0);
+        break;
+    case missed_ticks::delay:
+        return time_point::max(); // until its handler has ended
+    }
+    // No overflow: what has passed lies between the plan and now.
+    return later(state.planned + missed * state.period, state.period);
+}
+
+void arm_next(timer_state& state) {
+    // A wall clock that was set back may be before its plan.
+    const auto late = std::max(turn_now(state) - state.planned, duration::zero());
+    arm(state, next_tick(state, late / state.period));
+}
+
+void after_handler(timer_state& state, unique_function<void()> ran, bool threw) noexcept {
+    if (threw && !state.was_started) {
+        disarm(state);
+        return;
+    }
+    if (!state.handler) {
+        state.handler = std::move(ran);
+    }
+    const bool waits_for_its_end = state.policy == missed_ticks::delay && !state.was_started &&
+                                   state.queue.is_armed(state.name);
+    if (waits_for_its_end) {
+        arm(state, later(clock_now(state), state.period));
+    }
+}
+
+void destroy(timer_state* state) noexcept {
+    if (state != nullptr) {
+        disarm(*state);
+        state->core.retire(std::unique_ptr<timer_state>(state));
+    }
+}
+
+/// In nanoseconds since its epoch, like those of clock_timers.
+time_point point_of(std::chrono::system_clock::time_point when) noexcept {
+    using wall_duration = std::chrono::system_clock::duration;
+    constexpr auto last = std::chrono::duration_cast<wall_duration>(duration::max());
+    const auto since = std::clamp(when.time_since_epoch(), -last, last);
+    return time_point(std::chrono::duration_cast<duration>(since));
+}
+
+} // namespace
+
+timer_state::timer_state(loop_core& owner, clock_timers* owned_clock)
+    : core(owner), queue(owned_clock != nullptr ? owned_clock->queue() : owner.timers()),
+      name(queue.keep({fire_timer, this, 0})), clock(owned_clock) {}
+
+timer_state::~timer_state() {
+    queue.release(name);
+    if (clock != nullptr) {
+        core.drop_clock(*clock);
+    }
+}
+
+void fire_timer(void* owner, std::uint64_t) {
     auto& state = *static_cast<timer_state*>(owner);
     state.core.drop_life();
     if (state.period != duration::zero()) {
@@ -61,29 +116,35 @@ void fire(void* owner, std::uint64_t) {
     auto running = std::move(state.handler);
     const bool threw = !state.core.call(running);
     state.is_running = false;
-    state.core.io().handler_ran();
-    if (threw && !state.was_started) {
-        disarm(state);
-    }
-    if (!state.handler && !(threw && !state.was_started)) {
-        state.handler = std::move(running);
-    }
+    after_handler(state, std::move(running), threw);
+    state.core.io().handler_ran("timer");
 }
 
-void destroy(timer_state* state) noexcept {
-    if (state != nullptr) {
-        disarm(*state);
-        state->core.timers().release(state->name);
-        state->core.retire(std::unique_ptr<timer_state>(state));
+timer::timer(sockeye::loop& owner) : state_(new timer_state(core_of(owner), nullptr)) {}
+
+result<timer> timer::open(sockeye::loop& owner, timer_clock which) {
+    auto& core = core_of(owner);
+    auto made = without_throwing([&]() -> result<timer_state*> {
+        if (which == timer_clock::steady) {
+            return new timer_state(core, nullptr);
+        }
+        const auto kind = which == timer_clock::boot ? clock_kind::boot : clock_kind::wall;
+        const auto timers = core.use_clock(kind);
+        if (!timers) {
+            return timers.error();
+        }
+        try {
+            return new timer_state(core, *timers);
+        } catch (...) {
+            core.drop_clock(**timers);
+            throw;
+        }
+    });
+    if (!made) {
+        return made.error();
     }
+    return timer(*made);
 }
-
-} // namespace
-
-timer_state::timer_state(loop_core& owner)
-    : core(owner), name(owner.timers().keep({fire, this, 0})) {}
-
-timer::timer(sockeye::loop& owner) : state_(new timer_state(core_of(owner))) {}
 
 timer& timer::operator=(timer&& other) noexcept {
     if (this != &other) {
@@ -96,29 +157,49 @@ timer::~timer() {
     destroy(state_);
 }
 
-void timer::start(duration delay, unique_function<void()> handler) {
-    start_at(later(state_->core.system().now(), delay), std::move(handler));
-}
-
-void timer::start_at(time_point when, unique_function<void()> handler) {
+void timer::begin(time_point when, duration period, unique_function<void()> handler) {
     assert(handler);
     assert(state_->core.io().is_own_thread());
     arm(*state_, when);
     state_->handler = std::move(handler);
-    state_->period = duration::zero();
+    state_->period = period;
+    state_->policy = missed_ticks::skip;
+}
+
+void timer::start(duration delay, unique_function<void()> handler) {
+    begin(later(clock_now(*state_), delay), {}, std::move(handler));
+}
+
+void timer::start_at(time_point when, unique_function<void()> handler) {
+    assert(state_->clock == nullptr);
+    begin(when, {}, std::move(handler));
+}
+
+void timer::start_at(std::chrono::system_clock::time_point when, unique_function<void()> handler) {
+    assert(state_->clock != nullptr && state_->clock->kind() == clock_kind::wall);
+    begin(point_of(when), {}, std::move(handler));
 }
 
 void timer::start_every(duration period, unique_function<void()> handler) {
-    assert(handler && period > duration::zero());
-    start_at(later(state_->core.system().now(), period), std::move(handler));
-    state_->period = period;
+    start_every(period, missed_ticks::skip, std::move(handler));
+}
+
+void timer::start_every(duration period, missed_ticks policy, unique_function<void()> handler) {
+    assert(period > duration::zero());
+    begin(later(clock_now(*state_), period), period, std::move(handler));
+    state_->policy = policy;
 }
 
 void timer::restart(duration delay) {
-    restart_at(later(state_->core.io().now(), delay));
+    again(later(turn_now(*state_), delay));
 }
 
 void timer::restart_at(time_point when) {
+    assert(state_->clock == nullptr);
+    again(when);
+}
+
+void timer::again(time_point when) {
     assert(state_->handler || state_->is_running);
     assert(state_->core.io().is_own_thread());
     arm(*state_, when);
@@ -131,7 +212,7 @@ void timer::cancel() noexcept {
 }
 
 bool timer::is_armed() const noexcept {
-    return state_ != nullptr && state_->core.timers().is_armed(state_->name);
+    return state_ != nullptr && state_->queue.is_armed(state_->name);
 }
 
 } // namespace sockeye

@@ -69,9 +69,9 @@ std::optional<time_point> timer_queue::next() noexcept {
     return time_point(duration(heap_.empty() ? earliest_ : heap_.front().deadline));
 }
 
-std::size_t timer_queue::fire_due(time_point now, std::size_t budget) {
+std::size_t timer_queue::fire_due(time_point now, std::size_t budget, lag_histogram* lag) {
     if (firsts_[due_list] == none) {
-        take_due(now, budget);
+        take_due(now, budget, lag);
     }
     std::size_t fired = 0;
     while (firsts_[due_list] != none) {
@@ -86,7 +86,7 @@ std::size_t timer_queue::fire_due(time_point now, std::size_t budget) {
     return fired;
 }
 
-void timer_queue::take_due(time_point now, std::size_t budget) noexcept {
+void timer_queue::take_due(time_point now, std::size_t budget, lag_histogram* lag) noexcept {
     auto last = none;
     for (std::size_t taken = 0; fill_heap(now) && taken < budget; ++taken) {
         if (heap_.front().deadline > now.time_since_epoch().count()) {
@@ -96,6 +96,9 @@ void timer_queue::take_due(time_point now, std::size_t budget) noexcept {
         remove_from_heap(0);
         auto& due = records_[index];
         platform::prefetch(due.target.owner);
+        if (lag != nullptr) {
+            lag->add(now - std::max(time_point(), time_point(duration(due.deadline))));
+        }
         if (last == none) {
             link(index, due_list);
         } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sockeye/lag_histogram.hpp>
 #include <sockeye/time.hpp>
 
 #include <array>
@@ -54,8 +55,18 @@ public:
 
     /// Fires what is due at `now`, at most `budget`, and returns how many. A timer started
     /// meanwhile waits for the next call, one cancelled meanwhile does not fire. What a target
-    /// throws leaves the rest to the next call.
-    std::size_t fire_due(time_point now, std::size_t budget);
+    /// throws leaves the rest to the next call. `lag` is told how late each of them is.
+    std::size_t fire_due(time_point now, std::size_t budget, lag_histogram* lag = nullptr);
+
+    /// Calls `visit` with the deadline and target of each armed one, in no order.
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        for (const auto& one : records_) {
+            if (one.next != unarmed) {
+                visit(time_point(duration(one.deadline)), one.target);
+            }
+        }
+    }
 
     /// How many are armed.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -118,7 +129,7 @@ private:
     void move_to(std::uint64_t tick) noexcept;
     void find_earliest() noexcept;
     bool fill_heap(time_point now) noexcept;
-    void take_due(time_point now, std::size_t budget) noexcept;
+    void take_due(time_point now, std::size_t budget, lag_histogram* lag) noexcept;
 
     void push_heap(std::uint32_t index) noexcept;
     void remove_from_heap(std::uint32_t position) noexcept;

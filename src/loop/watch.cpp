@@ -51,8 +51,19 @@ void on_loop_end(slot& place) noexcept {
     io.release(place);
 }
 
-constexpr slot_operations operations = {
-    .ready = on_ready, .resume = {}, .flush = {}, .finish = {}, .destroy = on_loop_end};
+void describe(slot& place, std::string& text) {
+    text += " of descriptor " + std::to_string(place.fd);
+}
+
+constexpr slot_operations operations = {.ready = on_ready,
+                                        .resume = {},
+                                        .flush = {},
+                                        .finish = {},
+                                        .destroy = on_loop_end,
+                                        .relieve = {},
+                                        .look = {},
+                                        .kind = "watch",
+                                        .describe = describe};
 
 result<std::unique_ptr<watch_state>> start_watch(loop_core& core, int fd, interest wanted,
                                                  unique_function<void(readiness)> handler) {

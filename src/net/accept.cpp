@@ -27,12 +27,23 @@ bool is_shortage(std::error_code error) noexcept {
 
 } // namespace
 
+void server_core::describe(slot& place, std::string& text) {
+    const auto& self = *place.as<server_core*>();
+    if (const auto local = self.core.system().local_endpoint(place.fd, self.carrier)) {
+        text += " on " + local->to_string();
+    }
+    text += ", " + std::to_string(self.group.count()) + " connections";
+}
+
 const slot_operations server_core::listening_operations = {.ready = on_ready,
                                                            .resume = on_resume,
                                                            .flush = {},
                                                            .finish = {},
                                                            .destroy = on_loop_end,
-                                                           .relieve = on_relief};
+                                                           .relieve = on_relief,
+                                                           .look = {},
+                                                           .kind = "server",
+                                                           .describe = describe};
 
 server_core::server_core(loop_core& owner, const listen_options& wanted)
     : core(owner), kind(new stream_kind{connection::operations(), owner, nullptr, wanted.limits,

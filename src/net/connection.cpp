@@ -39,8 +39,14 @@ void end_farewell(slot& place) noexcept {
     state.core.io().release(place);
 }
 
-constexpr slot_operations farewell_operations = {
-    .ready = {}, .resume = {}, .flush = {}, .finish = say_farewell, .destroy = end_farewell};
+constexpr slot_operations farewell_operations = {.ready = {},
+                                                 .resume = {},
+                                                 .flush = {},
+                                                 .finish = say_farewell,
+                                                 .destroy = end_farewell,
+                                                 .relieve = {},
+                                                 .look = {},
+                                                 .kind = "connection that ends"};
 
 /// Requires: a slot of farewell_operations.
 void queue_farewell(slot& place, loop_core& core, const session_table& table, void* session,
@@ -75,6 +81,16 @@ void stream_state::fail_with(std::error_code error) noexcept {
                                                      : error_origin::system;
 }
 
+void connection::describe(slot& place, std::string& text) {
+    const auto& self = place.as<stream_state>().self;
+    if (self.is_connecting()) {
+        text += " still connecting";
+    } else if (const auto peer = self.peer_endpoint()) {
+        text += " with " + peer->to_string();
+    }
+    text += ", " + std::to_string(self.queued_bytes()) + " bytes queued";
+}
+
 const slot_operations& connection::operations() noexcept {
     static constexpr slot_operations all = {.ready = on_ready,
                                             .resume = on_resume,
@@ -82,7 +98,9 @@ const slot_operations& connection::operations() noexcept {
                                             .finish = on_finish,
                                             .destroy = on_loop_end,
                                             .relieve = on_relief,
-                                            .look = on_look};
+                                            .look = on_look,
+                                            .kind = "connection",
+                                            .describe = describe};
     return all;
 }
 

@@ -259,6 +259,7 @@ public:
     void watch_deadlines() noexcept;
 
 private:
+    static void describe(slot& place, std::string& text);
     static void on_ready(slot& place, const event& told);
     static void on_resume(slot& place);
     static void on_flush(slot& place);

@@ -117,6 +117,7 @@ private:
     static interest wanted(const datagram_core& self) noexcept;
 
     // datagram_receive.cpp
+    static void describe(slot& place, std::string& text);
     static void on_ready(slot& place, const event& told);
     static void on_resume(slot& place);
     static void receive_once(slot& place);

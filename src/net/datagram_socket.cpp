@@ -9,12 +9,26 @@
 
 namespace sockeye {
 
+void datagram_access::describe(slot& place, std::string& text) {
+    auto* const self = place.as<datagram_state>().core;
+    if (self == nullptr) {
+        return;
+    }
+    if (const auto local = self->core.system().local_endpoint(place.fd, self->carrier)) {
+        text += " on " + local->to_string();
+    }
+    text += ", " + std::to_string(self->queue.bytes()) + " bytes queued";
+}
+
 const slot_operations datagram_access::operations = {.ready = on_ready,
                                                      .resume = on_resume,
                                                      .flush = {},
                                                      .finish = on_finish,
                                                      .destroy = on_loop_end,
-                                                     .relieve = on_relief};
+                                                     .relieve = on_relief,
+                                                     .look = {},
+                                                     .kind = "datagram socket",
+                                                     .describe = describe};
 
 bool datagram_access::is_handler_view(const datagram_socket& handle) noexcept {
     if (handle.core_ == nullptr) {

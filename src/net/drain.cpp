@@ -6,8 +6,14 @@ namespace sockeye {
 
 // A slot of its own calls on_drained: it is there before anything ends, so that telling of the end
 // needs no memory, and it keeps run() going until it was told.
-const slot_operations server_core::drained_operations = {
-    .ready = {}, .resume = {}, .flush = {}, .finish = tell_drained, .destroy = free_drained};
+const slot_operations server_core::drained_operations = {.ready = {},
+                                                         .resume = {},
+                                                         .flush = {},
+                                                         .finish = tell_drained,
+                                                         .destroy = free_drained,
+                                                         .relieve = {},
+                                                         .look = {},
+                                                         .kind = "drain of a server"};
 
 void server_core::start_drain(duration deadline, unique_function<void()> handler) {
     // What may throw comes first.

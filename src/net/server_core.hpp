@@ -7,6 +7,7 @@
 #include <sockeye/serve.hpp>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace sockeye {
@@ -94,6 +95,7 @@ private:
     void wait_for_memory();
     void go_on();
 
+    static void describe(slot& place, std::string& text);
     static void on_ready(slot& place, const event& told);
     static void on_resume(slot& place);
     static void on_relief(slot& place);

@@ -39,8 +39,10 @@ std::error_code reactor::dispatch(std::optional<duration> timeout) {
     const auto standing = ring_.size();
     hand_out(std::span(events_).first(*count));
     work_off(ring_, standing, [this](slot& place) {
+        const auto* const kind = place.operations->kind;
+        const auto key = key_of(place);
         place.operations->resume(place);
-        handler_ran();
+        handler_ran(kind, key);
     });
     return {};
 }
@@ -52,8 +54,9 @@ void reactor::hand_out(std::span<const event> ready) {
             ++counters_.stale_events;
             continue;
         }
+        const auto* const kind = place->operations->kind;
         place->operations->ready(*place, told);
-        handler_ran();
+        handler_ran(kind, told.key);
     }
 }
 
@@ -68,9 +71,15 @@ void reactor::work_off(slot_line& line, std::size_t count, Act&& act) {
 }
 
 /// A clock read for each handler would cost half a percent of an echo; one for eight does not show.
-void reactor::handler_ran() {
-    if (++unmeasured_ == 8) {
-        measure_handlers();
+void reactor::handler_ran(const char* kind, slot_key key) {
+    if (++unmeasured_ < 8 && !slow_told_) {
+        return;
+    }
+    const auto before = measured_;
+    measure_handlers();
+    if (measured_ - before > slow_limit_) {
+        slow_told_(kind, key, measured_ - before);
+        measured_ = std::max(measured_, system_.now()); // what the telling took is nobody's
     }
 }
 
@@ -79,6 +88,13 @@ void reactor::measure_handlers() {
         const auto now = system_.now();
         counters_.longest_handler = std::max(counters_.longest_handler, now - measured_);
         measured_ = now;
+    }
+}
+
+void reactor::end_handlers() {
+    measure_handlers();
+    if (measured_ > now_) {
+        counters_.turn_time.add(measured_ - now_);
     }
 }
 

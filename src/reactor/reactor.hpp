@@ -7,6 +7,7 @@
 #include "reactor/slot_wheel.hpp"
 
 #include <sockeye/loop_counters.hpp>
+#include <sockeye/unique_function.hpp>
 
 #include <array>
 #include <atomic>
@@ -39,10 +40,17 @@ public:
     void flush();
     /// Closes what asked for it; what handlers ask for meanwhile waits for the next turn.
     void finish();
-    /// Call after each handler, for the counter of the longest one.
-    void handler_ran();
-    /// Call when a group of handlers is through.
-    void measure_handlers();
+    /// Call after each handler, for the counter of the longest one, with what its object is called.
+    void handler_ran(const char* kind, slot_key key = 0);
+    /// Call when the handlers of a turn are through.
+    void end_handlers();
+    /// From now on each handler is measured, and `told` hears of those that took longer than
+    /// `limit`: of what kind their objects are, and by which key to find them.
+    void report_slow(duration limit,
+                     unique_function<void(const char*, slot_key, duration)> told) noexcept {
+        slow_limit_ = limit;
+        slow_told_ = std::move(told);
+    }
     /// True where the next turn has work without waiting.
     [[nodiscard]] bool has_work() const noexcept {
         return !ring_.empty() || !output_.empty() || !finish_.empty();
@@ -127,6 +135,7 @@ private:
     static constexpr std::size_t events_max = 512;
     static constexpr std::size_t looks_per_turn = 1024;
 
+    void measure_handlers();
     void queue(slot& place, slot_line& line) noexcept;
     void relieve(slot_line& waiting) noexcept;
     void hand_out(std::span<const event> ready);
@@ -151,6 +160,8 @@ private:
     slot_wheel wheel_;
     time_point measured_;
     unsigned unmeasured_ = 0;
+    duration slow_limit_ = duration::max();
+    unique_function<void(const char*, slot_key, duration)> slow_told_;
     unsigned forks_;
     std::atomic<std::thread::id> thread_;
 };

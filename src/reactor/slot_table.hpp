@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,10 @@ struct slot_operations {
     void (*relieve)(slot&) = nullptr;
     /// The tick for which it joined the wheel may have come. It has left the wheel.
     void (*look)(slot&) = nullptr;
+    /// What to call such an object in reports.
+    const char* kind = nullptr;
+    /// Appends what else is to be said of it. Throws bad_alloc.
+    void (*describe)(slot&, std::string&) = nullptr;
 };
 
 /// The lines that a slot may stand in; it stands in each at most once. And whether it is watched.

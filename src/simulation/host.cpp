@@ -167,6 +167,11 @@ time_point host::now() {
     return world_.now() + clock_offset;
 }
 
+result<duration> host::read_clock(clock_kind which) {
+    const auto shown = now().time_since_epoch();
+    return which == clock_kind::wall ? shown + wall_clock_offset : shown;
+}
+
 time_point host::network_time(time_point local) const noexcept {
     return local - clock_offset;
 }

@@ -77,6 +77,8 @@ public:
     result<std::uint64_t> random_bits() override;
     result<owned_fd> reserve() override;
     time_point now() override;
+    /// The machine never sleeps, and its wall clock is ahead by wall_clock_offset.
+    result<duration> read_clock(clock_kind which) override;
     result<wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
@@ -126,6 +128,8 @@ public:
     std::size_t descriptors_max = 1024;
     std::size_t socket_buffer = 65536;
     duration clock_offset = duration::zero();
+    /// From its steady clock to the time of day: at first that of 2020.
+    duration wall_clock_offset = std::chrono::hours(24 * 365 * 50);
     /// Nobody but a simulation turns the loop of this host: its waits must not let time pass.
     bool is_driven = false;
 

@@ -168,6 +168,10 @@ void simulated_host::set_socket_buffers(std::size_t size) noexcept {
     inside_->machine.socket_buffer = size;
 }
 
+void simulated_host::set_wall_clock(duration step) noexcept {
+    inside_->machine.wall_clock_offset += step;
+}
+
 void simulated_host::set_clock_offset(duration offset) noexcept {
     inside_->machine.clock_offset = offset;
 }

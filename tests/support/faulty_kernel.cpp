@@ -396,6 +396,23 @@ time_point faulty_kernel::now() {
     return time_ == told_time::inner ? forwarding_kernel::now() : stands_at_;
 }
 
+result<owned_fd> faulty_kernel::make_alarm(clock_kind which) {
+    auto made = answer(seam_call::make_alarm, any_descriptor,
+                       [&] { return forwarding_kernel::make_alarm(which); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+std::error_code faulty_kernel::set_alarm(int fd, clock_kind which, duration when) {
+    return answer(seam_call::set_alarm, fd,
+                  [&] { return forwarding_kernel::set_alarm(fd, which, when); });
+}
+
+result<owned_fd> faulty_kernel::watch_process(int pid) {
+    auto made = answer(seam_call::watch_process, any_descriptor,
+                       [&] { return forwarding_kernel::watch_process(pid); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
 result<wake_channel> faulty_kernel::make_wake_channel() {
     auto made = answer(seam_call::make_wake_channel, any_descriptor,
                        [&] { return forwarding_kernel::make_wake_channel(); });

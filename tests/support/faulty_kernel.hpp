@@ -101,6 +101,9 @@ public:
     result<std::vector<sockeye::endpoint>> resolve(const sockeye::host_query& wanted) override;
     std::optional<sockeye::duration> time_to_resolve() override { return sockeye::duration{}; }
     sockeye::time_point now() override;
+    result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
+    std::error_code set_alarm(int fd, sockeye::clock_kind which, sockeye::duration when) override;
+    result<sockeye::owned_fd> watch_process(int pid) override;
     result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;

@@ -227,6 +227,27 @@ sockeye::time_point forwarding_kernel::now() {
     return inner_.now();
 }
 
+sockeye::result<sockeye::duration> forwarding_kernel::read_clock(sockeye::clock_kind which) {
+    return inner_.read_clock(which);
+}
+
+sockeye::result<sockeye::owned_fd> forwarding_kernel::make_alarm(sockeye::clock_kind which) {
+    return inner_.make_alarm(which);
+}
+
+std::error_code forwarding_kernel::set_alarm(int fd, sockeye::clock_kind which,
+                                             sockeye::duration when) {
+    return inner_.set_alarm(fd, which, when);
+}
+
+sockeye::result<sockeye::owned_fd> forwarding_kernel::watch_process(int pid) {
+    return inner_.watch_process(pid);
+}
+
+sockeye::result<sockeye::process_status> forwarding_kernel::reap_process(int pid) {
+    return inner_.reap_process(pid);
+}
+
 sockeye::result<sockeye::wake_channel> forwarding_kernel::make_wake_channel() {
     return inner_.make_wake_channel();
 }

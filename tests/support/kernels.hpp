@@ -77,6 +77,11 @@ public:
                                      const sockeye::file_identity& file) override;
     sockeye::result<sockeye::owned_fd> reserve() override;
     sockeye::time_point now() override;
+    sockeye::result<sockeye::duration> read_clock(sockeye::clock_kind which) override;
+    sockeye::result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
+    std::error_code set_alarm(int fd, sockeye::clock_kind which, sockeye::duration when) override;
+    sockeye::result<sockeye::owned_fd> watch_process(int pid) override;
+    sockeye::result<sockeye::process_status> reap_process(int pid) override;
     sockeye::result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;

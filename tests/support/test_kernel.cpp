@@ -11,6 +11,21 @@ time_point test_kernel::now() {
     return stopped_at_ ? *stopped_at_ : forwarding_kernel::now();
 }
 
+outcome<duration> test_kernel::read_clock(clock_kind which) {
+    if (!stopped_at_) {
+        return forwarding_kernel::read_clock(which);
+    }
+    const auto shown = stopped_at_->time_since_epoch();
+    return which == clock_kind::wall ? shown + wall_ahead_ : shown;
+}
+
+outcome<owned_fd> test_kernel::make_alarm(clock_kind which) {
+    if (stopped_at_) {
+        return std::errc::not_supported;
+    }
+    return forwarding_kernel::make_alarm(which);
+}
+
 void test_kernel::wake(int write_end) noexcept {
     ++wakes_;
     forwarding_kernel::wake(write_end);

@@ -20,6 +20,10 @@ public:
     using result = sockeye::result<T>;
 
     sockeye::time_point now() override;
+    /// Beside a stopped clock both show its time; the wall clock is ahead by what it was set.
+    result<sockeye::duration> read_clock(sockeye::clock_kind which) override;
+    /// None beside a stopped clock.
+    result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
     void wake(int write_end) noexcept override;
     result<std::size_t> receive(int fd, std::span<std::byte> target) override;
     result<std::size_t> send(int fd, sockeye::bytes source) override;
@@ -30,6 +34,7 @@ public:
     /// From now on the clock moves only by advance().
     void stop_clock() { stopped_at_ = forwarding_kernel::now(); }
     void advance(sockeye::duration step) { *stopped_at_ += step; }
+    void set_wall_clock(sockeye::duration step) { wall_ahead_ += step; }
     [[nodiscard]] bool has_stopped_clock() const noexcept { return stopped_at_.has_value(); }
 
     /// The next wake-up channel cannot be made.
@@ -46,6 +51,7 @@ private:
     result<std::size_t> note_sent(int fd, std::size_t wanted, result<std::size_t> sent);
 
     std::optional<sockeye::time_point> stopped_at_;
+    sockeye::duration wall_ahead_ = std::chrono::hours(400'000);
     std::atomic<std::size_t> wakes_ = 0;
     bool refuses_channel_ = false;
     std::map<int, std::uint64_t> received_;
