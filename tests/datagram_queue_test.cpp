@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 
@@ -12,10 +13,9 @@ using sockeye::queue_policy;
 using support::network;
 
 using namespace std::chrono_literals;
+using support::ignore_datagrams;
 
 namespace {
-
-void ignore(datagram_socket&, std::span<const datagram>) {}
 
 /// Says that the system is full, as no loopback ever does.
 class moody_kernel final : public support::forwarding_kernel {
@@ -76,16 +76,17 @@ TEST_CASE(
                               .value();
             const auto where = server.local_endpoint().value();
             const auto cost = [&] {
-                auto probe = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
+                auto probe =
+                    datagram_socket::open(on.loop(), on.local(), {}, ignore_datagrams).value();
                 CHECK(probe.send(sockeye::as_bytes("0"), where));
                 return probe.queued_bytes();
             }();
             const auto lost = on.loop().counters().datagrams_dropped; // with the probe
             const auto say = [&](queue_policy policy) {
-                auto client =
-                    datagram_socket::open(on.loop(), on.local(),
-                                          {.queue_max = 3 * cost, .when_full = policy}, ignore)
-                        .value();
+                auto client = datagram_socket::open(on.loop(), on.local(),
+                                                    {.queue_max = 3 * cost, .when_full = policy},
+                                                    ignore_datagrams)
+                                  .value();
                 std::size_t taken = 0;
                 for (const auto* text : {"0", "1", "2", "3", "4"}) {
                     taken += client.send(sockeye::as_bytes(text), where) ? 1 : 0;
@@ -133,7 +134,7 @@ TEST_CASE("[165] [152] datagrams: empty ones cost their entry, so that none are 
                                          })
                               .value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.queue_max = 10'000}, ignore)
+                                                   {.queue_max = 10'000}, ignore_datagrams)
                               .value();
             std::size_t taken = 0;
             for (int i = 0; i < 1000; ++i) {
@@ -158,11 +159,11 @@ TEST_CASE("[165] datagrams: nothing more is read while too much of the loop's ou
                               loop, on.local(), {},
                               [&](auto&, std::span<const datagram> in) { heard += in.size(); })
                               .value();
-            auto stuck = datagram_socket::open(loop, on.local(), {}, ignore).value();
+            auto stuck = datagram_socket::open(loop, on.local(), {}, ignore_datagrams).value();
             const auto turn = [&] { static_cast<void>(loop.run_once(0s)); };
-            auto client =
-                datagram_socket::connect(on.loop(), server.local_endpoint().value(), {}, ignore)
-                    .value();
+            auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
+                                                   ignore_datagrams)
+                              .value();
             const auto say = [&] {
                 system.is_full = false;
                 CHECK(client.send(sockeye::as_bytes("x")));

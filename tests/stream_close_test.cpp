@@ -7,14 +7,13 @@
 
 using namespace std::chrono_literals;
 using sockeye::close_reason;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// A session without on_end: its connection closes when the peer has ended and all is sent.
 struct answering {
