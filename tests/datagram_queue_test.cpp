@@ -13,7 +13,6 @@ using sockeye::queue_policy;
 using support::network;
 
 using namespace std::chrono_literals;
-using support::ignore_datagrams;
 
 namespace {
 
@@ -75,18 +74,18 @@ TEST_CASE(
                                          })
                               .value();
             const auto where = server.local_endpoint().value();
+            const auto ignore = support::ignore_datagrams;
             const auto cost = [&] {
-                auto probe =
-                    datagram_socket::open(on.loop(), on.local(), {}, ignore_datagrams).value();
+                auto probe = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
                 CHECK(probe.send(sockeye::as_bytes("0"), where));
                 return probe.queued_bytes();
             }();
             const auto lost = on.loop().counters().datagrams_dropped; // with the probe
             const auto say = [&](queue_policy policy) {
-                auto client = datagram_socket::open(on.loop(), on.local(),
-                                                    {.queue_max = 3 * cost, .when_full = policy},
-                                                    ignore_datagrams)
-                                  .value();
+                auto client =
+                    datagram_socket::open(on.loop(), on.local(),
+                                          {.queue_max = 3 * cost, .when_full = policy}, ignore)
+                        .value();
                 std::size_t taken = 0;
                 for (const auto* text : {"0", "1", "2", "3", "4"}) {
                     taken += client.send(sockeye::as_bytes(text), where) ? 1 : 0;
@@ -134,7 +133,7 @@ TEST_CASE("[165] [152] datagrams: empty ones cost their entry, so that none are 
                                          })
                               .value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.queue_max = 10'000}, ignore_datagrams)
+                                                   {.queue_max = 10'000}, support::ignore_datagrams)
                               .value();
             std::size_t taken = 0;
             for (int i = 0; i < 1000; ++i) {
@@ -159,10 +158,11 @@ TEST_CASE("[165] datagrams: nothing more is read while too much of the loop's ou
                               loop, on.local(), {},
                               [&](auto&, std::span<const datagram> in) { heard += in.size(); })
                               .value();
-            auto stuck = datagram_socket::open(loop, on.local(), {}, ignore_datagrams).value();
+            auto stuck =
+                datagram_socket::open(loop, on.local(), {}, support::ignore_datagrams).value();
             const auto turn = [&] { static_cast<void>(loop.run_once(0s)); };
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
-                                                   ignore_datagrams)
+                                                   support::ignore_datagrams)
                               .value();
             const auto say = [&] {
                 system.is_full = false;
