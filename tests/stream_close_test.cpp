@@ -252,8 +252,8 @@ TEST_CASE("[111] [137] stream: close drops what is unsent when its linger time i
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto whole = pattern(30 * mebibyte);
         told.link->write(whole);
-        told.link->close();
         const auto start = on.now();
+        told.link->close();
         CHECK(on.until([&] { return told.is_closed(); }));
         CHECK(on.now() - start >= 30ms);
         CHECK(told.info.reason == close_reason::failed);
