@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr auto* ignore = support::ignore_datagrams;
+
 /// Says that the system is full, as no loopback ever does.
 class moody_kernel final : public support::forwarding_kernel {
 public:
@@ -74,7 +76,6 @@ TEST_CASE(
                                          })
                               .value();
             const auto where = server.local_endpoint().value();
-            const auto ignore = support::ignore_datagrams;
             const auto cost = [&] {
                 auto probe = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
                 CHECK(probe.send(sockeye::as_bytes("0"), where));
@@ -133,7 +134,7 @@ TEST_CASE("[165] [152] datagrams: empty ones cost their entry, so that none are 
                                          })
                               .value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.queue_max = 10'000}, support::ignore_datagrams)
+                                                   {.queue_max = 10'000}, ignore)
                               .value();
             std::size_t taken = 0;
             for (int i = 0; i < 1000; ++i) {
@@ -158,12 +159,11 @@ TEST_CASE("[165] datagrams: nothing more is read while too much of the loop's ou
                               loop, on.local(), {},
                               [&](auto&, std::span<const datagram> in) { heard += in.size(); })
                               .value();
-            auto stuck =
-                datagram_socket::open(loop, on.local(), {}, support::ignore_datagrams).value();
+            auto stuck = datagram_socket::open(loop, on.local(), {}, ignore).value();
             const auto turn = [&] { static_cast<void>(loop.run_once(0s)); };
-            auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
-                                                   support::ignore_datagrams)
-                              .value();
+            auto client =
+                datagram_socket::connect(on.loop(), server.local_endpoint().value(), {}, ignore)
+                    .value();
             const auto say = [&] {
                 system.is_full = false;
                 CHECK(client.send(sockeye::as_bytes("x")));

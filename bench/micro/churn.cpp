@@ -1,5 +1,5 @@
 // What a connection costs a server that accepts it, echoes 64 bytes once and closes: its CPU, ours
-// beside the loop written by hand (peer-epoll-loop), turn by turn against the same clients. Ours has
+// beside the loop written by hand (peer-epoll-loop), turn by turn with the same clients. Ours has
 // an idle deadline for each connection, as a public server should. All share one CPU, so that
 // nothing is measured of idling and waking.
 //
