@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 
@@ -14,8 +15,6 @@ using support::network;
 using namespace std::chrono_literals;
 
 namespace {
-
-void ignore(datagram_socket&, std::span<const datagram>) {}
 
 /// Says that the system is full, as no loopback ever does.
 class moody_kernel final : public support::forwarding_kernel {
@@ -75,6 +74,7 @@ TEST_CASE(
                                          })
                               .value();
             const auto where = server.local_endpoint().value();
+            const auto ignore = support::ignore_datagrams;
             const auto cost = [&] {
                 auto probe = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
                 CHECK(probe.send(sockeye::as_bytes("0"), where));
@@ -133,7 +133,7 @@ TEST_CASE("[165] [152] datagrams: empty ones cost their entry, so that none are 
                                          })
                               .value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.queue_max = 10'000}, ignore)
+                                                   {.queue_max = 10'000}, support::ignore_datagrams)
                               .value();
             std::size_t taken = 0;
             for (int i = 0; i < 1000; ++i) {
@@ -158,11 +158,12 @@ TEST_CASE("[165] datagrams: nothing more is read while too much of the loop's ou
                               loop, on.local(), {},
                               [&](auto&, std::span<const datagram> in) { heard += in.size(); })
                               .value();
-            auto stuck = datagram_socket::open(loop, on.local(), {}, ignore).value();
+            auto stuck =
+                datagram_socket::open(loop, on.local(), {}, support::ignore_datagrams).value();
             const auto turn = [&] { static_cast<void>(loop.run_once(0s)); };
-            auto client =
-                datagram_socket::connect(on.loop(), server.local_endpoint().value(), {}, ignore)
-                    .value();
+            auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
+                                                   support::ignore_datagrams)
+                              .value();
             const auto say = [&] {
                 system.is_full = false;
                 CHECK(client.send(sockeye::as_bytes("x")));

@@ -1,5 +1,6 @@
 #include "base/platform.hpp"
 #include "kernel/threads.hpp"
+#include "support/handlers.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -21,6 +22,7 @@
 using namespace std::chrono_literals;
 using sockeye::loop_group;
 using sockeye::spread;
+using support::echo;
 using support::ground;
 using support::network;
 using support::raw_peer;
@@ -120,10 +122,6 @@ private:
     notes& all_;
     std::thread::id home_ = std::this_thread::get_id();
 };
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 /// By_cpu needs one CPU for each thread.
 std::size_t threads_for(spread how) {

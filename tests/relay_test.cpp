@@ -11,13 +11,13 @@
 
 using namespace std::chrono_literals;
 using sockeye::relay_end;
+using support::locals;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// Waits until the stream to the far side is up, then hands it over.
 struct joiner {
@@ -85,8 +85,6 @@ struct joined_peers {
     relay_end end;
     bool destroys_itself = false;
 };
-
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
 
 } // namespace
 

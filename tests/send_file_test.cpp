@@ -15,14 +15,15 @@
 using namespace std::chrono_literals;
 using sockeye::unique_fd;
 using sockeye::write_status;
+using support::locals;
+using support::mebibyte;
 using support::network;
+using support::pair_of_streams;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// A file of its own, that goes with its last descriptor.
 class file_without_name {
@@ -65,28 +66,6 @@ public:
     std::size_t refused = 0;
     std::size_t read_max = 0;
 };
-
-struct pair_of_streams {
-    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {})
-        : on_(on), server(support::serve_script(on, told, options)),
-          peer(on.system(), support::local_of(server)) {
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-    }
-    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
-    [[nodiscard]] bool is_heard(std::size_t size) {
-        return on_.until([&] {
-            peer.pump();
-            return peer.heard().size() >= size || peer.is_over();
-        });
-    }
-
-    network& on_;
-    script told;
-    sockeye::server server;
-    raw_peer peer;
-};
-
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
 
 /// Two parts of a file between copied writes and a buffer that is given away.
 void send_mixture(network& on) {

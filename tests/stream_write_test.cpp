@@ -15,14 +15,15 @@
 using namespace std::chrono_literals;
 using sockeye::owned_bytes;
 using sockeye::write_status;
+using support::locals;
+using support::mebibyte;
 using support::network;
+using support::pair_of_streams;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// Counts the send calls, and notes where the bytes that they were given lie.
 class watched_sends final : public support::forwarding_kernel {
@@ -59,28 +60,6 @@ private:
     std::vector<const std::byte*> places_;
 };
 
-/// The server's side of a connection, and its peer.
-struct pair_of_streams {
-    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {})
-        : on_(on), server(support::serve_script(on, told, options)),
-          peer(on.system(), support::local_of(server)) {
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-    }
-    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
-    /// Turns until the peer has heard that much.
-    [[nodiscard]] bool is_heard(std::size_t size) {
-        return on_.until([&] {
-            peer.pump();
-            return peer.heard().size() >= size || peer.is_over();
-        });
-    }
-
-    network& on_;
-    script told;
-    sockeye::server server;
-    raw_peer peer;
-};
-
 std::vector<sockeye::bytes> parts_of(const std::vector<std::string>& texts) {
     std::vector<sockeye::bytes> parts;
     for (const auto& text : texts) {
@@ -94,8 +73,6 @@ owned_bytes lent(const std::string& content, int& released) {
     return {sockeye::as_bytes(content), [](void* count) noexcept { ++*static_cast<int*>(count); },
             &released};
 }
-
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
 
 } // namespace
 

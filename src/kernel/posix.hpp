@@ -4,16 +4,13 @@
 
 #include "base/platform.hpp"
 #include "kernel/kernel.hpp"
+#include "kernel/last_error.hpp"
 
 #include <cerrno>
 
 #include <sys/uio.h>
 
 namespace sockeye {
-
-inline std::error_code last_error() noexcept {
-    return {errno, std::system_category()};
-}
 
 inline std::error_code error_if(bool failed) noexcept {
     return failed ? last_error() : std::error_code();
