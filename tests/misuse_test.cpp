@@ -1,4 +1,5 @@
 #include "base/misuse.hpp"
+#include "support/handlers.hpp"
 #include "support/loops.hpp"
 #include "support/support.hpp"
 
@@ -38,26 +39,23 @@ constexpr bool has_asserts = false;
 constexpr bool has_asserts = true;
 #endif
 
-struct deaf_session {
-    void on_data(sockeye::stream&, sockeye::bytes) {}
-};
-
 void ignore_readiness(readiness) {}
-void ignore_datagrams(sockeye::datagram_socket&, std::span<const sockeye::datagram>) {}
-void ignore_bytes(sockeye::stream&, sockeye::bytes) {}
+void ignore_stream(sockeye::stream&, sockeye::bytes) {}
 
 /// A loop and one object of each kind.
 struct one_of_each {
     explicit one_of_each(sockeye::backend_kind kind = sockeye::backend_kind::automatic) {
         owner.emplace(sockeye::loop_options{.backend = kind});
         auto& here = *owner;
-        server.emplace(sockeye::serve(here, "tcp://127.0.0.1:0", ignore_bytes).value());
+        server.emplace(sockeye::serve(here, "tcp://127.0.0.1:0", ignore_stream).value());
         listener.emplace(
             sockeye::listener::open(here, "tcp://127.0.0.1:0", {}, [](sockeye::stream) {}).value());
-        link.emplace(sockeye::connect<deaf_session>(here, server->local_endpoint().value(), {}));
+        link.emplace(
+            sockeye::connect<support::silent_session>(here, server->local_endpoint().value(), {}));
         timer.emplace(here);
         watch.emplace(here.watch(pipe.first.get(), interest::readable, ignore_readiness).value());
-        datagrams.emplace(sockeye::serve(here, "udp://127.0.0.1:0", ignore_datagrams).value());
+        datagrams.emplace(
+            sockeye::serve(here, "udp://127.0.0.1:0", support::ignore_datagrams).value());
         signals.emplace(sockeye::signal_set::open(here, {SIGUSR1}, [](int) {}).value());
         look_up.emplace(sockeye::resolve(here, "127.0.0.1:1", {}, [](auto) {}));
         hold.emplace(here.hold());
@@ -119,7 +117,7 @@ constexpr mistake verbs_of_loops[] = {
     {"a loop", [](one_of_each& all) { sockeye::timer(*all.owner).cancel(); }},
     {"a loop",
      [](one_of_each& all) {
-         static_cast<void>(sockeye::serve(*all.owner, "tcp://127.0.0.1:0", ignore_bytes));
+         static_cast<void>(sockeye::serve(*all.owner, "tcp://127.0.0.1:0", ignore_stream));
      }},
 };
 
@@ -314,7 +312,7 @@ TEST_CASE("misuse: a stream whose descriptor somebody else closed is told when i
             const auto ended = end_of_child([&] {
                 sockeye::loop owner({.backend = on.entry().kind});
                 auto link = sockeye::adopt(owner, std::move(pair.first)).value();
-                link.attach<deaf_session>();
+                link.attach<support::silent_session>();
                 ::close(number);
                 link.abort();
                 static_cast<void>(owner.run_once(0s));
@@ -397,7 +395,7 @@ TEST_CASE("life_mark: with more than there is room for, nothing is said to be go
 
 TEST_CASE("misuse: every verb of what is closed is harmless, and says so where it says anything") {
     on_every_loop({}, [](ground& on, sockeye::loop& owner) {
-        support::joined<deaf_session> ends(on, owner);
+        support::joined<support::silent_session> ends(on, owner);
         auto& link = ends.link;
         link.abort();
         REQUIRE(turn_until(owner, [&] { return owner.counters().closed == 1; }));
