@@ -15,7 +15,7 @@
 using namespace std::chrono_literals;
 using sockeye::unique_fd;
 using sockeye::write_status;
-using support::locals;
+using support::stream_places;
 using support::mebibyte;
 using support::network;
 using support::pair_of_streams;
@@ -101,7 +101,7 @@ TEST_CASE("[121] send_file: parts of files arrive in order with other writes") {
 
 TEST_CASE("[121] send_file: the same where the system sends no file by itself") {
     support::on_every_altered_network<without_sendfile>(
-        {121}, locals, [](network& on, without_sendfile& altered) {
+        {121}, stream_places, [](network& on, without_sendfile& altered) {
             send_mixture(on);
             CHECK(altered.refused == 3); // asked once for each file
             CHECK(altered.read_max == 65536);
@@ -109,7 +109,7 @@ TEST_CASE("[121] send_file: the same where the system sends no file by itself") 
 }
 
 TEST_CASE("send_file: a file that became shorter ends the stream with an error") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         const file_without_name file(pattern(8 * mebibyte));
         pair_of_streams both(on);
         CHECK(both.link().send_file(file.open(), {.length = 8 * mebibyte}) ==
@@ -132,7 +132,7 @@ TEST_CASE("send_file: a file that became shorter ends the stream with an error")
 }
 
 TEST_CASE("send_file: what cannot be read at a place ends the stream with what the system says") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         pair_of_streams both(on);
         auto& link = both.link();
         SUBCASE("a pipe") {
@@ -156,7 +156,7 @@ TEST_CASE("send_file: what cannot be read at a place ends the stream with what t
 }
 
 TEST_CASE("[121] [122] send_file: counts little towards the marks, so that many are refused") {
-    support::on_every_network({121, 122}, locals, [](network& on) {
+    support::on_every_network({121, 122}, stream_places, [](network& on) {
         const file_without_name file(pattern(mebibyte));
         script remote;
         auto server = support::serve_script(on, remote);
@@ -192,7 +192,7 @@ TEST_CASE("[121] [122] send_file: counts little towards the marks, so that many 
 }
 
 TEST_CASE("[117] send_file: a peer that goes in the middle is an error and no signal") {
-    support::on_every_network({117}, locals, [](network& on) {
+    support::on_every_network({117}, stream_places, [](network& on) {
         const file_without_name file(pattern(16 * mebibyte));
         pair_of_streams both(on);
         CHECK(both.link().send_file(file.open(), {.length = 16 * mebibyte}) ==
@@ -211,7 +211,7 @@ TEST_CASE("[117] send_file: a peer that goes in the middle is an error and no si
 }
 
 TEST_CASE("send_file: close sends it to its end; others are served meanwhile") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         const auto content = pattern(20 * mebibyte);
         const file_without_name file(content);
         pair_of_streams both(on);

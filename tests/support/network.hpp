@@ -17,7 +17,7 @@
 namespace support {
 
 /// Where streams over a network and streams over a file listen.
-inline const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
+inline const std::initializer_list<std::string_view> stream_places = {"tcp://127.0.0.1:0", "unix:"};
 
 /// A loop under test on some ground, and what carries the bytes in this run of the test case.
 class network {
