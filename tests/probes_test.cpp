@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::string_view probe_names[] = {
+[[maybe_unused]] constexpr std::string_view probe_names[] = {
     "turn_begins",    "turn_ends",  "slow_handler", "accepted", "shed",
     "opened",         "closed",     "received",     "sent",     "datagrams_received",
     "datagrams_sent", "queue_full",
