@@ -238,7 +238,8 @@ requires(stream_session<Session> && !(std::is_same_v<std::remove_cvref_t<Args>, 
 /// Serves the datagrams that come to `local` with one Session, made with `args`; it goes with the
 /// socket. It has `on_datagrams(datagram_socket&, std::span<const datagram>)`, and where it wants
 /// `on_error(datagram_socket&, const datagram_error&)`: see datagram_socket::on_error, whose errors
-/// are told here. Errors: as datagram_socket::open. Throws bad_alloc, and what its constructor does.
+/// are told here.
+/// Errors: as datagram_socket::open. Throws bad_alloc, and what its constructor throws.
 template <typename Session, typename... Args>
 requires(datagram_session<Session>) result<datagram_socket> serve(loop& owner,
                                                                   const endpoint_argument& local,
