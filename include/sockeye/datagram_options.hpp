@@ -38,7 +38,8 @@ struct datagram_options {
 
     /// Others may bind the same address; each datagram goes to one of them. See: SO_REUSEADDR.
     bool reuse_address = false;
-    /// Others of this user may too, and the system spreads the peers over them. See: SO_REUSEPORT.
+    /// Others of this user may too, and the system spreads the peers over them where it can.
+    /// See: SO_REUSEPORT.
     bool reuse_port = false;
     /// An IPv6 socket has to do with IPv4 as well, whose addresses look like ::ffff:127.0.0.1.
     bool dual_stack = false;

@@ -112,6 +112,7 @@ public:
     std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
 
     result<file_identity> identify(std::string_view path) override;
+    result<file_identity> identify_descriptor(int fd) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
     std::error_code remove_same_file(std::string_view path, const file_identity& file) override;

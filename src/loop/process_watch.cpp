@@ -5,6 +5,7 @@
 
 #include <sockeye/signal_set.hpp>
 
+#include <cassert>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ void leave(process_watch_state& state) noexcept {
 
 void destroy(process_watch_state* state) noexcept {
     if (state != nullptr) {
+        assert(may_use(state->core, "a process_watch"));
         leave(*state);
         state->core.retire(std::unique_ptr<process_watch_state>(state));
     }

@@ -103,10 +103,7 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
         return;
     }
     const auto count = sent ? *sent : 0;
-    counters.bytes_written += count;
-    if (count != 0) {
-        state_.activity.said(core_.io().tick_now());
-    }
+    note_sent(count);
     if (count == data.size()) {
         output_sent();
         return;
@@ -196,7 +193,7 @@ result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
         link.restore_at_end();
     }
     place.fd = file.fd.release();
-    ++kind.core.io().counters().opened;
+    link.note_opened();
     const auto error = facts.is_regular ? make_error_code(errc::not_pollable) : link.watch();
     if (error == errc::not_pollable) {
         // Files, and devices such as /dev/null: they never wait.

@@ -63,8 +63,12 @@ void set_before_bind(datagram_option_setter& to, const endpoint& where,
     if (options.reuse_address) {
         to.set(socket_option::reuse_address, 1);
     }
-    if (options.reuse_port) {
-        to.set(socket_option::reuse_port, 1);
+    if (options.reuse_port && !to.error) {
+        to.set(socket_option::reuse_port_balanced, 1);
+        if (to.error == std::errc::not_supported) {
+            to.error.clear();
+            to.set(socket_option::reuse_port, 1); // then one of them gets all
+        }
     }
 }
 
