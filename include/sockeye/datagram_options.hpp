@@ -59,11 +59,11 @@ struct datagram_options {
     /// so goes one by one.
     bool offload = false;
 
-    std::optional<int> ttl; ///< 1 to 255 (IPv6: hop limit)
-    std::optional<path_mtu_discovery> discovery;
-    std::optional<int> multicast_ttl; ///< 0 (this machine) to 255
+    std::optional<int> ttl = {}; ///< 1 to 255 (IPv6: hop limit)
+    std::optional<path_mtu_discovery> discovery = {};
+    std::optional<int> multicast_ttl = {}; ///< 0 (this machine) to 255
     /// Whether this machine hears what it sends to groups it has joined.
-    std::optional<bool> multicast_loop;
+    std::optional<bool> multicast_loop = {};
     std::uint32_t multicast_interface = 0; ///< its index; 0: as the system chooses
 };
 

@@ -37,10 +37,10 @@ struct loop_options {
     backend_kind backend = backend_kind::automatic;
     /// Hears of exceptions that left a handler. Without it they leave run(), which may be called
     /// again; of several in one turn the first.
-    unique_function<void(std::exception_ptr)> on_exception;
+    unique_function<void(std::exception_ptr)> on_exception = {};
     /// Hears of each handler that took longer than slow_handler_time, right after it: all that was
     /// ready had to wait for that. Costs a read of the clock for each handler.
-    unique_function<void(const slow_handler&)> on_slow_handler;
+    unique_function<void(const slow_handler&)> on_slow_handler = {};
     duration slow_handler_time = std::chrono::milliseconds(10);
     /// Posted tasks that wait; above it post() says false.
     std::size_t posted_tasks_max = std::size_t{1} << 21;

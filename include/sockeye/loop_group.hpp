@@ -39,7 +39,7 @@ struct loop_group_options {
     std::string name = "sockeye";
     /// What the loop of that index is made with. Called once for each loop, on the caller's thread;
     /// without it all are made with the defaults.
-    unique_function<loop_options(std::size_t index)> make_loop_options;
+    unique_function<loop_options(std::size_t index)> make_loop_options = {};
 };
 
 /// How a loop_group serves.

@@ -35,7 +35,7 @@ struct reply_options {
     duration quiet_time = std::chrono::seconds(60);
     /// Keys the hash of addresses, so that nobody can choose his neighbours in the table. Without
     /// one it is drawn by chance.
-    std::optional<std::uint64_t> secret;
+    std::optional<std::uint64_t> secret = {};
 };
 
 /// What a reply_policy says of one answer.
