@@ -8,6 +8,7 @@
 
 #include <array>
 #include <optional>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -86,6 +87,12 @@ std::vector<std::string> command_of(const lane& subject, transport carrier) {
             "--transport",        std::string(name_of(carrier))};
 }
 
+void run_to_end(loop& own) {
+    if (const auto error = own.run()) {
+        throw std::system_error(error, "the server's loop");
+    }
+}
+
 } // namespace
 
 void run_server(backend_kind backend, transport carrier) {
@@ -99,11 +106,11 @@ void run_server(backend_kind backend, transport carrier) {
                           s.send(in);
                       }).value();
         talk.say("ready " + socket.local_endpoint().value().to_string());
-        own.run();
+        run_to_end(own);
     } else {
         auto server = serve(own, address, [](stream& s, bytes in) { s.write(in); }).value();
         talk.say("ready " + server.local_endpoint().value().to_string());
-        own.run();
+        run_to_end(own);
     }
 }
 
