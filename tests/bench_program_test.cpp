@@ -36,7 +36,7 @@ public:
             stopper_ = std::make_unique<sockeye::remote>(own.remote());
             loop_ = &own;
             bound.set_value(server.local_endpoint().value().to_string());
-            own.run();
+            CHECK_FALSE(own.run());
         });
         address_ = where.get();
     }

@@ -98,9 +98,9 @@ TEST_CASE("compile errors: a member that would never be called") {
     expect_one_error_each({
         {right_open, data + "void on_open(int); };", connect_it},
         {"on_end of a session must be public: void on_end(sockeye::stream&)",
-         data + "private: void on_end(stream&); };", serve_it},
+         data + "void on_end(); };", serve_it},
         {"on_writable of a session must be public: void on_writable(sockeye::stream&)",
-         data + "void on_writable(); void on_writable(int); };", serve_it},
+         data + "void on_writable(const stream*); };", serve_it},
         {"on_close of a session must be public: void on_close(sockeye::stream&, const "
          "sockeye::close_info&)",
          data + "void on_close(stream&); };", serve_it},
@@ -137,6 +137,10 @@ TEST_CASE("compile errors: of what is right there are none") {
         {"",
          "struct right { void on_data(auto&, auto); void on_open(stream&); void on_end(stream&); "
          "void on_writable(stream&); void on_close(stream&, close_info); };",
+         serve_right},
+        {"",
+         "template <bool hears> struct some { void on_data(stream&, bytes); "
+         "void on_end(stream&) requires hears; };\nusing right = some<false>;",
          serve_right},
         {"",
          "struct base { virtual ~base() = default; virtual void on_data(stream&, bytes) = 0; };\n"

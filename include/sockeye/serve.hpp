@@ -171,12 +171,12 @@ result<datagram_socket> open_for(loop& owner, const endpoint_argument& local,
 
 } // namespace detail
 
-/// Sessions of streams, by their on_data.
-template <typename Session>
-concept stream_session = std::is_class_v<Session> && !detail::names_on_datagrams<Session>;
 /// Classes that serve a socket of datagrams, by their on_datagrams.
 template <typename Session>
-concept datagram_session = detail::names_on_datagrams<Session>;
+concept datagram_session = detail::has_on_datagrams<Session> || detail::names_on_datagrams<Session>;
+/// Sessions of streams, by their on_data.
+template <typename Session>
+concept stream_session = std::is_class_v<Session> && !datagram_session<Session>;
 
 /// Serves every connection to `local` with one callable; what it reads comes in pieces of any
 /// size. When the peer has ended its side, the connection closes once all output is sent.

@@ -101,61 +101,35 @@ concept has_on_data = takes_descriptors<Session> || requires(Session& s, stream&
 
 namespace detail {
 
-/// With these beside its own members, whatever a class calls so has two meanings.
-struct session_names {
-    int on_data, on_open, on_end, on_writable, on_close, on_datagrams, on_error;
-};
-template <typename Session, bool can_be_a_base = !std::is_final_v<Session>>
-struct named_twice : Session, session_names {};
-template <typename Session>
-struct named_twice<Session, false> : session_names {};
-
-/// True where the class has a member of that name, whatever it is; of a final class only one that
-/// is public and has no other of its name beside it.
+/// True where the class has one public member of that name, whatever it takes. What is private,
+/// overloaded, or there only under a constraint is not seen.
 template <typename S>
 concept names_on_data = requires {
     &S::on_data;
-}
-|| !requires {
-    &named_twice<S>::on_data;
 };
 template <typename S>
 concept names_on_open = requires {
     &S::on_open;
-}
-|| !requires {
-    &named_twice<S>::on_open;
 };
 template <typename S>
 concept names_on_end = requires {
     &S::on_end;
-}
-|| !requires {
-    &named_twice<S>::on_end;
 };
 template <typename S>
 concept names_on_writable = requires {
     &S::on_writable;
-}
-|| !requires {
-    &named_twice<S>::on_writable;
 };
 template <typename S>
 concept names_on_close = requires {
     &S::on_close;
-}
-|| !requires {
-    &named_twice<S>::on_close;
 };
 template <typename S>
-concept names_on_datagrams = std::is_class_v<S> &&(
-    requires { &S::on_datagrams; } || !requires { &named_twice<S>::on_datagrams; });
+concept names_on_datagrams = requires {
+    &S::on_datagrams;
+};
 template <typename S>
 concept names_on_error = requires {
     &S::on_error;
-}
-|| !requires {
-    &named_twice<S>::on_error;
 };
 
 template <typename S>
