@@ -523,6 +523,22 @@ TEST_CASE("timer_queue: [209] a call moves a bounded number of a million that li
     fire_in_portions(all / 10, 1, 1);
 }
 
+TEST_CASE(
+    "timer_queue: [200] who is started when its part of the wheel is reached overtakes nobody") {
+    for (unsigned bits = 18; bits < 62; ++bits) {
+        CAPTURE(bits);
+        const auto reached = std::int64_t{1} << bits;
+        timer_queue queue;
+        record_of_fires heard;
+        queue.start(at(reached - 1), heard.target(1));
+        queue.start(at(reached + 40'000), heard.target(2));
+        CHECK(queue.fire_due(at(reached - 1), all) == 1);
+        queue.start(at(reached + 80'000), heard.target(3));
+        CHECK(queue.fire_due(at(reached + 90'000), all) == 2);
+        CHECK(heard.fired == keys{1, 2, 3});
+    }
+}
+
 TEST_CASE("timer_queue: while a list is open its timers are cancelled and moved as ever") {
     constexpr std::int64_t begin = 100'000'000'000;
     constexpr std::size_t count = 20'000;
