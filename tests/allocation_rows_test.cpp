@@ -1,5 +1,6 @@
 #include "support/allocations.hpp"
 #include "support/fault_rows.hpp"
+#include "support/handlers.hpp"
 
 #include <array>
 #include <chrono>
@@ -12,6 +13,8 @@
 #include <doctest/doctest.h>
 
 // What happens where there is no memory at all for a while, in places that no scenario reaches.
+
+using support::echo;
 
 namespace {
 
@@ -26,10 +29,6 @@ using support::kernel_peer;
 using support::no_limit;
 using support::on_every_faulty_loop;
 using support::seam_call;
-
-void echo(stream& link, bytes in) {
-    link.write(in);
-}
 
 /// Turns without any memory.
 void turn_hungry(faulty_loop& at, int turns) {

@@ -17,14 +17,13 @@
 
 using sockeye::interest;
 using sockeye::unique_fd;
+using support::both;
 using support::keys;
 using support::keys_of;
 using support::on_every_backend;
 using support::subject;
 
 namespace {
-
-constexpr auto both = interest::readable | interest::writable;
 
 /// A duplicate of `fd` with the number `number`.
 unique_fd duplicate_at(int fd, int number) {

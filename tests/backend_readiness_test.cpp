@@ -11,6 +11,7 @@
 // What is told of descriptors that change, and how often.
 
 using sockeye::interest;
+using support::both;
 using support::keys;
 using support::keys_of;
 using support::on_every_backend;
@@ -18,7 +19,6 @@ using support::subject;
 
 namespace {
 
-constexpr auto both = interest::readable | interest::writable;
 constexpr auto edge = interest::edge;
 
 const support::exemption no_one_shot(

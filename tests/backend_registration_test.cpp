@@ -18,6 +18,7 @@
 using sockeye::errc;
 using sockeye::interest;
 using sockeye::unique_fd;
+using support::both;
 using support::keys;
 using support::keys_of;
 using support::on_every_backend;
@@ -25,7 +26,6 @@ using support::subject;
 
 namespace {
 
-constexpr auto both = interest::readable | interest::writable;
 constexpr auto unknown_bits = static_cast<interest>(0x40);
 
 const support::exemption no_close_verb(

@@ -17,6 +17,7 @@
 
 using namespace std::chrono_literals;
 using sockeye::interest;
+using support::both;
 using support::keys;
 using support::keys_of;
 using support::on_every_backend;
@@ -24,7 +25,6 @@ using support::subject;
 
 namespace {
 
-constexpr auto both = interest::readable | interest::writable;
 constexpr sockeye::duration ages[] = {24h * 365 * 10, 24h + 1ns, sockeye::duration::max()};
 
 /// One wait with room for a few events: how many there were.

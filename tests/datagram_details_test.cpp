@@ -1,5 +1,7 @@
 #include "support/allocations.hpp"
+#include "support/handlers.hpp"
 #include "support/raw_datagrams.hpp"
+#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,14 +14,14 @@ using sockeye::datagram;
 using sockeye::datagram_options;
 using sockeye::datagram_socket;
 using sockeye::ecn;
+using support::ignore_datagrams;
 using support::network;
 using support::raw_datagrams;
+using support::with_port;
 
 namespace {
 
 using batch = std::span<const datagram>;
-
-void ignore(datagram_socket&, batch) {}
 
 /// What the handler was told, kept beyond its call.
 struct kept {
@@ -31,12 +33,6 @@ struct kept {
     datagram view;
     std::string local;
 };
-
-sockeye::endpoint with_port(const char* address, std::uint16_t port) {
-    auto made = sockeye::endpoint::parse(address).value();
-    made.set_port(port);
-    return made;
-}
 
 } // namespace
 
@@ -68,7 +64,7 @@ TEST_CASE("[151] datagrams: a server of every address answers from the one that 
 
 TEST_CASE("[151] datagrams: what waits keeps the address that it is to leave from") {
     support::on_every_network({151}, {"udp://*:0"}, [](network& on) {
-        auto server = sockeye::serve(on.loop(), on.local(), ignore).value();
+        auto server = sockeye::serve(on.loop(), on.local(), ignore_datagrams).value();
         const auto where = with_port("udp://127.0.0.2:0", server.local_endpoint().value().port());
         raw_datagrams client(on, where);
         const auto peer = client.name();
@@ -98,7 +94,8 @@ TEST_CASE("[151] datagrams: mark, TTL, time, interface and local address, where 
                           }
                       }).value();
         const auto where = server.local_endpoint().value();
-        auto client = datagram_socket::connect(on.loop(), where, {.ttl = 9}, ignore).value();
+        auto client =
+            datagram_socket::connect(on.loop(), where, {.ttl = 9}, ignore_datagrams).value();
         const std::array several = {
             datagram{.data = sockeye::as_bytes("plain")},
             datagram{.data = sockeye::as_bytes("set"), .ttl = 7, .mark = ecn::capable_0},
@@ -202,10 +199,10 @@ TEST_CASE("[88] datagrams: one of both families hears IPv4 by its mapped address
 
 TEST_CASE("[88] datagrams: both families are for IPv6 alone, and for a system that has them") {
     support::on_every_network({88}, {"udp://127.0.0.1:0"}, [](network& on) {
-        CHECK(datagram_socket::open(on.loop(), on.local(), {.dual_stack = true}, ignore).error() ==
-              std::errc::invalid_argument);
-        const auto both =
-            datagram_socket::open(on.loop(), "udp://[::]:0", {.dual_stack = true}, ignore);
+        CHECK(datagram_socket::open(on.loop(), on.local(), {.dual_stack = true}, ignore_datagrams)
+                  .error() == std::errc::invalid_argument);
+        const auto both = datagram_socket::open(on.loop(), "udp://[::]:0", {.dual_stack = true},
+                                                ignore_datagrams);
         CHECK(both.has_value() != on.on().is_simulated());
         if (!both) {
             CHECK(both.error() == std::errc::not_supported);

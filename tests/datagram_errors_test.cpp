@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -9,6 +10,7 @@
 using sockeye::datagram;
 using sockeye::datagram_error;
 using sockeye::datagram_socket;
+using support::echo_datagrams;
 using support::network;
 using support::raw_datagrams;
 using support::refusing_port;
@@ -16,10 +18,6 @@ using support::refusing_port;
 namespace {
 
 using batch = std::span<const datagram>;
-
-void echo(datagram_socket& socket, batch in) {
-    socket.send(in);
-}
 
 const auto word = sockeye::as_bytes("x");
 
@@ -29,7 +27,7 @@ TEST_CASE("[158] [159] datagrams: what the network reports is told with the peer
     support::on_every_network({158, 159}, {"udp://127.0.0.1:0", "udp://[::1]:0"}, [](network& on) {
         const refusing_port first(on);
         const refusing_port second(on);
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         std::vector<datagram_error> told;
         int heard = 0;
         auto socket = datagram_socket::open(on.loop(), on.local(), {}, [&](auto&, batch in) {
@@ -75,7 +73,7 @@ TEST_CASE(
     "[158] datagrams: many errors at once neither spin nor lose a send, and end with a word") {
     support::on_every_network({158, 167}, {"udp://127.0.0.1:0"}, [](network& on) {
         const refusing_port nobody(on);
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         std::size_t told = 0;
         std::size_t heard = 0;
         auto socket = datagram_socket::open(on.loop(), on.local(), {}, [&](auto&, batch in) {
@@ -117,7 +115,7 @@ TEST_CASE("[176] datagrams: a connected one hears of a peer that is gone, and of
         CHECK(told.front().error == std::errc::connection_refused);
         CHECK(told.front().peer == where);
         gone.reset();
-        auto server = sockeye::serve(on.loop(), where, echo).value();
+        auto server = sockeye::serve(on.loop(), where, echo_datagrams).value();
         CHECK(client.send(word));
         CHECK(on.until([&] { return heard == 1; }));
         CHECK(told.size() == 1);
@@ -129,7 +127,7 @@ TEST_CASE("[159] datagrams: closed, replaced or thrown out of inside the handler
         const refusing_port nobody(on);
         int told = 0;
         int thrown = 0;
-        auto socket = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        auto socket = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
         bool stays_open = false;
         SUBCASE("closed") {
             CHECK_FALSE(socket.on_error([&](datagram_socket& s, const datagram_error&) {
@@ -168,7 +166,7 @@ TEST_CASE("[159] datagrams: closed, replaced or thrown out of inside the handler
 
 TEST_CASE("[159] datagrams: Unix sockets have no such errors, and closed ones have nothing") {
     support::on_every_network({159}, {"unix-dgram:"}, [](network& on) {
-        auto socket = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        auto socket = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
         CHECK(socket.on_error([](auto&, const datagram_error&) {}) == std::errc::not_supported);
         socket.close();
         CHECK(socket.on_error([](auto&, const datagram_error&) {}) ==
@@ -181,11 +179,11 @@ TEST_CASE("datagrams: too long for the path is told with the length that passes"
         {154}, {"udp://127.0.0.1:0"},
         [](network& on) {
             std::vector<datagram_error> told;
-            auto server = sockeye::serve(on.loop(), on.local(), echo).value();
-            auto client =
-                datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                         {.discovery = sockeye::path_mtu_discovery::on}, echo)
-                    .value();
+            auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
+            auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
+                                                   {.discovery = sockeye::path_mtu_discovery::on},
+                                                   echo_datagrams)
+                              .value();
             CHECK(client.path_mtu().value() >= 1280);
             CHECK_FALSE(
                 client.on_error([&](auto&, const datagram_error& one) { told.push_back(one); }));

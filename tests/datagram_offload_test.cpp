@@ -1,4 +1,5 @@
 #include "net/segments.hpp"
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/raw_datagrams.hpp"
 
@@ -11,14 +12,13 @@
 
 using sockeye::datagram;
 using sockeye::datagram_socket;
+using support::ignore_datagrams;
 using support::network;
 using support::raw_datagrams;
 
 namespace {
 
 using batch = std::span<const datagram>;
-
-void ignore(datagram_socket&, batch) {}
 
 std::vector<datagram> views_of(const std::vector<std::string>& words) {
     std::vector<datagram> made;
@@ -159,7 +159,7 @@ TEST_CASE("datagrams: what leaves merged arrives merged, where the system can") 
                                                 })
                               .value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.offload = true}, ignore)
+                                                   {.offload = true}, ignore_datagrams)
                               .value();
             const auto words = numbered(200, 50);
             CHECK(client.send(views_of(words)) == 200);
@@ -181,9 +181,9 @@ TEST_CASE("datagrams: one that is to be cut leaves as several, also without offl
                               heard += sockeye::as_text(one.data);
                           }
                       }).value();
-        auto client =
-            datagram_socket::connect(on.loop(), server.local_endpoint().value(), {}, ignore)
-                .value();
+        auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
+                                               ignore_datagrams)
+                          .value();
         const auto text = support::pattern(2500);
         const datagram one = {.data = sockeye::as_bytes(text), .segment_size = 1000};
         CHECK(client.send({&one, 1}) == 1);
@@ -203,7 +203,7 @@ TEST_CASE("[163] datagrams: trains that the system refuses go one by one, and no
                               }
                           }).value();
             auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
-                                                   {.offload = true}, ignore)
+                                                   {.offload = true}, ignore_datagrams)
                               .value();
             const auto words = numbered(80, 50);
             const auto say = [&] {

@@ -1,4 +1,6 @@
+#include "support/handlers.hpp"
 #include "support/raw_datagrams.hpp"
+#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,20 +14,17 @@
 using sockeye::datagram;
 using sockeye::datagram_options;
 using sockeye::datagram_socket;
+using support::echo_datagrams;
+using support::ignore_datagrams;
 using support::network;
 using support::raw_datagrams;
+using support::with_port;
 
 namespace {
 
 using batch = std::span<const datagram>;
 
-void ignore(datagram_socket&, batch) {}
-
-void echo(datagram_socket& socket, batch in) {
-    socket.send(in);
-}
-
-const auto word = sockeye::as_bytes("x");
+const auto letter = sockeye::as_bytes("x");
 
 /// Keeps what it hears.
 struct listener {
@@ -40,12 +39,6 @@ struct listener {
     }
 };
 
-sockeye::endpoint with_port(const char* address, std::uint16_t port) {
-    auto made = sockeye::endpoint::parse(address).value();
-    made.set_port(port);
-    return made;
-}
-
 /// A second name like `local`.
 sockeye::endpoint client_side(const sockeye::endpoint& local) {
     return local.is_local() ? sockeye::endpoint::parse("unix-dgram:@").value() : local;
@@ -58,7 +51,7 @@ std::uint32_t loopback_index(network& on) {
                       on.loop(), "udp://127.0.0.1:0", {.tells_local = true},
                       [&](datagram_socket&, batch in) { index = in.front().interface_index; })
                       .value();
-    socket.send(word, socket.local_endpoint().value());
+    socket.send(letter, socket.local_endpoint().value());
     CHECK(on.until([&] { return index != 0; }));
     return index;
 }
@@ -85,7 +78,7 @@ TEST_CASE("[156] datagrams: connected twice is refused; disconnected it hears al
         CHECK(subject.connect(where) == std::errc::already_connected);
         CHECK(subject.connect(elsewhere) == std::errc::already_connected);
         CHECK(subject.send(sockeye::as_bytes("to the first")));
-        CHECK_FALSE(subject.send(word, elsewhere));
+        CHECK_FALSE(subject.send(letter, elsewhere));
         if (!on.is_unix()) { // which refuses where a stranger sends: EPERM
             two.send(sockeye::as_bytes("from a stranger"), own);
         }
@@ -95,7 +88,7 @@ TEST_CASE("[156] datagrams: connected twice is refused; disconnected it hears al
 
         CHECK_FALSE(subject.disconnect());
         CHECK(subject.disconnect() == std::errc::not_connected);
-        CHECK_FALSE(subject.send(word)); // to nobody
+        CHECK_FALSE(subject.send(letter)); // to nobody
         two.send(sockeye::as_bytes("from the second"), own);
         CHECK(on.until([&] { return client.heard.size() == 2; }));
         CHECK_FALSE(subject.connect(elsewhere));
@@ -111,16 +104,17 @@ TEST_CASE("[156] datagrams: connected twice is refused; disconnected it hears al
 TEST_CASE("[170] datagrams: an address in use is shared only where both say so") {
     support::on_every_network({170}, {"udp://127.0.0.1:0"}, [](network& on) {
         const datagram_options shared = {.reuse_address = true};
-        auto alone = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
-        CHECK(datagram_socket::open(on.loop(), alone.local_endpoint().value(), shared, ignore)
+        auto alone = datagram_socket::open(on.loop(), on.local(), {}, ignore_datagrams).value();
+        CHECK(datagram_socket::open(on.loop(), alone.local_endpoint().value(), shared,
+                                    ignore_datagrams)
                   .error() == std::errc::address_in_use);
         listener heard;
         auto first = datagram_socket::open(on.loop(), on.local(), shared, heard.handler()).value();
         const auto where = first.local_endpoint().value();
-        CHECK(datagram_socket::open(on.loop(), where, {}, ignore).error() ==
+        CHECK(datagram_socket::open(on.loop(), where, {}, ignore_datagrams).error() ==
               std::errc::address_in_use);
         auto second = datagram_socket::open(on.loop(), where, shared, heard.handler()).value();
-        alone.send(word, where);
+        alone.send(letter, where);
         CHECK(on.until([&] { return !heard.heard.empty(); }));
         on.settle();
         CHECK(heard.heard.size() == 1);
@@ -138,12 +132,13 @@ TEST_CASE("[171] datagrams: one port over several sockets: each peer has one, no
                 datagram_socket::open(on.loop(), where, shared, ear.handler()).value());
             where = servers.front().local_endpoint().value();
         }
-        CHECK(datagram_socket::open(on.loop(), where, {}, ignore).error() ==
+        CHECK(datagram_socket::open(on.loop(), where, {}, ignore_datagrams).error() ==
               std::errc::address_in_use);
         constexpr std::size_t peers = 40;
         std::vector<datagram_socket> clients;
         for (std::size_t i = 0; i < peers; ++i) {
-            clients.push_back(datagram_socket::connect(on.loop(), where, {}, ignore).value());
+            clients.push_back(
+                datagram_socket::connect(on.loop(), where, {}, ignore_datagrams).value());
             for (int times = 0; times < 3; ++times) {
                 CHECK(clients.back().send(sockeye::as_bytes(std::to_string(i))));
             }
@@ -174,21 +169,24 @@ TEST_CASE("[172] datagrams: a TTL is from 1 to 255, that of multicast from 0") {
                 datagram_socket::open(on.loop(), on.local(), {.tells_ttl = true},
                                       [&](auto&, batch in) { seen.push_back(in.front().seen_ttl); })
                     .value();
-            auto mouth = datagram_socket::open(on.loop(), on.local(), {.ttl = ttl}, ignore).value();
-            CHECK(mouth.send(word, ear.local_endpoint().value()));
+            auto mouth =
+                datagram_socket::open(on.loop(), on.local(), {.ttl = ttl}, ignore_datagrams)
+                    .value();
+            CHECK(mouth.send(letter, ear.local_endpoint().value()));
             CHECK(on.until([&] { return !seen.empty(); }));
             CHECK(seen.front() == ttl);
         }
         for (const int ttl : {0, -1, 256}) {
-            CHECK(datagram_socket::open(on.loop(), on.local(), {.ttl = ttl}, ignore).error() ==
-                  std::errc::invalid_argument);
+            CHECK(datagram_socket::open(on.loop(), on.local(), {.ttl = ttl}, ignore_datagrams)
+                      .error() == std::errc::invalid_argument);
             if (ttl != 0) {
-                CHECK(datagram_socket::open(on.loop(), on.local(), {.multicast_ttl = ttl}, ignore)
+                CHECK(datagram_socket::open(on.loop(), on.local(), {.multicast_ttl = ttl},
+                                            ignore_datagrams)
                           .error() == std::errc::invalid_argument);
             }
         }
         const auto scoped =
-            datagram_socket::open(on.loop(), on.local(), {.multicast_ttl = 0}, ignore);
+            datagram_socket::open(on.loop(), on.local(), {.multicast_ttl = 0}, ignore_datagrams);
         CHECK(scoped.has_value() != on.on().is_simulated());
         if (!scoped) {
             CHECK(scoped.error() == std::errc::not_supported);
@@ -210,7 +208,7 @@ TEST_CASE("[172] datagrams: a group is heard once it is joined, and no more when
                 datagram_socket::open(
                     on.loop(), "udp://127.0.0.1:0",
                     {.multicast_ttl = 0, .multicast_loop = true, .multicast_interface = loopback},
-                    ignore)
+                    ignore_datagrams)
                     .value();
             const auto say = [&](std::string_view text) {
                 CHECK(says.send(sockeye::as_bytes(text), group));
@@ -252,7 +250,8 @@ TEST_CASE(
             const bool is_ip4 = on.local() == "udp://*:0";
             const sockeye::group_options here = {.source = {},
                                                  .interface_index = loopback_index(on)};
-            auto socket = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
+            auto socket =
+                datagram_socket::open(on.loop(), on.local(), {}, ignore_datagrams).value();
             const std::string ip4 = "udp://239.255.77.7:0";
             const std::string ip6 = "udp://[ff11::7707]:0";
             const auto group = is_ip4 ? ip4 : ip6;
@@ -273,11 +272,12 @@ TEST_CASE("[166] datagrams: to broadcast addresses only with permission") {
         {166}, {"udp://127.0.0.1:0"},
         [](network& on) {
             const auto everybody = sockeye::endpoint::parse("udp://127.255.255.255:9").value();
-            auto plain = datagram_socket::open(on.loop(), on.local(), {}, ignore).value();
-            CHECK_FALSE(plain.send(word, everybody));
+            auto plain = datagram_socket::open(on.loop(), on.local(), {}, ignore_datagrams).value();
+            CHECK_FALSE(plain.send(letter, everybody));
             auto permitted =
-                datagram_socket::open(on.loop(), on.local(), {.broadcast = true}, ignore).value();
-            CHECK(permitted.send(word, everybody));
+                datagram_socket::open(on.loop(), on.local(), {.broadcast = true}, ignore_datagrams)
+                    .value();
+            CHECK(permitted.send(letter, everybody));
         },
         support::needs_real_system{"the simulation broadcasts to nobody"});
 }
@@ -293,14 +293,14 @@ TEST_CASE("[173] datagrams: verbs of one that is closed, or never was, say so") 
             CHECK(gone.path_mtu().error() == bad);
             CHECK(gone.local_endpoint().error() == bad);
             CHECK(gone.on_error([](auto&, const sockeye::datagram_error&) {}) == bad);
-            CHECK_FALSE(gone.send(word));
+            CHECK_FALSE(gone.send(letter));
             CHECK(gone.counters().sent == 0);
             CHECK(gone.queued_bytes() == 0);
             gone.pause();
             gone.resume();
             gone.close();
         };
-        auto closed = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        auto closed = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
         closed.close();
         check(closed);
         datagram_socket never;
@@ -315,7 +315,7 @@ TEST_CASE("[173] datagrams: what is no option of a transport is refused with the
               datagram_options{.tells_ttl = true}, datagram_options{.ttl = 9},
               datagram_options{.discovery = sockeye::path_mtu_discovery::off},
               datagram_options{.multicast_ttl = 1}}) {
-            CHECK(datagram_socket::open(on.loop(), on.local(), options, echo).error() ==
+            CHECK(datagram_socket::open(on.loop(), on.local(), options, echo_datagrams).error() ==
                   std::errc::not_supported);
         }
         CHECK_FALSE(on.has_file(on.path()));
@@ -324,7 +324,8 @@ TEST_CASE("[173] datagrams: what is no option of a transport is refused with the
         auto server =
             datagram_socket::open(on.loop(), on.local(), {.offload = true}, ear.handler()).value();
         auto client =
-            datagram_socket::connect(on.loop(), on.local(), {.offload = true}, echo).value();
+            datagram_socket::connect(on.loop(), on.local(), {.offload = true}, echo_datagrams)
+                .value();
         const std::array several = {datagram{.data = sockeye::as_bytes("one")},
                                     datagram{.data = sockeye::as_bytes("cut"), .segment_size = 1},
                                     datagram{.data = sockeye::as_bytes("two")},
@@ -342,9 +343,9 @@ TEST_CASE("[174] datagrams: a socket from elsewhere, bound or connected; twice i
         [](network& on) {
             const auto any = sockeye::endpoint::parse(on.local()).value();
             auto raw = support::make_bound(on.system(), any);
-            auto adopted =
-                datagram_socket::adopt(on.loop(), sockeye::unique_fd(raw.release()), {}, echo)
-                    .value();
+            auto adopted = datagram_socket::adopt(on.loop(), sockeye::unique_fd(raw.release()), {},
+                                                  echo_datagrams)
+                               .value();
             raw_datagrams client(on, adopted.local_endpoint().value());
             client.say("hello");
             CHECK(on.until([&] {
@@ -356,10 +357,11 @@ TEST_CASE("[174] datagrams: a socket from elsewhere, bound or connected; twice i
                 on.loop()
                     .watch(other.get(), sockeye::interest::readable, [](sockeye::readiness) {})
                     .value();
-            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(other.release()), {}, echo)
+            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(other.release()), {},
+                                         echo_datagrams)
                       .error() == std::errc::file_exists);
-            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(), {}, echo).error() ==
-                  std::errc::bad_file_descriptor);
+            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(), {}, echo_datagrams)
+                      .error() == std::errc::bad_file_descriptor);
         },
         support::needs_real_system{"its descriptors are nobody else's"});
 }
@@ -369,7 +371,7 @@ TEST_CASE("[174] datagrams: an adopted socket that is connected talks to its pee
         {174}, {"udp://127.0.0.1:0"},
         [](network& on) {
             listener ear;
-            auto server = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+            auto server = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
             auto raw =
                 support::make_bound(on.system(), sockeye::endpoint::parse(on.local()).value());
             REQUIRE_FALSE(on.system().connect(raw.get(), server.local_endpoint().value()));
@@ -381,10 +383,12 @@ TEST_CASE("[174] datagrams: an adopted socket that is connected talks to its pee
             CHECK(on.until([&] { return ear.heard.size() == 1; }));
             // What is none is refused, and closed.
             auto stream = on.system().socket(sockeye::transport::tcp, AF_INET).value();
-            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(stream.release()), {}, echo)
+            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(stream.release()), {},
+                                         echo_datagrams)
                       .error() == sockeye::errc::service_mismatch);
             auto file = on.system().reserve().value();
-            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(file.release()), {}, echo)
+            CHECK(datagram_socket::adopt(on.loop(), sockeye::unique_fd(file.release()), {},
+                                         echo_datagrams)
                       .error() == std::errc::not_a_socket);
         },
         support::needs_real_system{"its descriptors are nobody else's"});

@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 
@@ -15,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-void ignore(datagram_socket&, std::span<const datagram>) {}
+constexpr auto* ignore = support::ignore_datagrams;
 
 /// Says that the system is full, as no loopback ever does.
 class moody_kernel final : public support::forwarding_kernel {

@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -13,6 +14,7 @@
 using namespace std::chrono_literals;
 using sockeye::datagram;
 using sockeye::datagram_socket;
+using support::echo_datagrams;
 using support::network;
 using support::raw_datagrams;
 using support::refusing_port;
@@ -20,10 +22,6 @@ using support::refusing_port;
 namespace {
 
 using batch = std::span<const datagram>;
-
-void echo(datagram_socket& socket, batch in) {
-    socket.send(in);
-}
 
 void on_every_datagram(std::initializer_list<int> numbers,
                        const std::function<void(network&)>& body) {
@@ -92,7 +90,7 @@ TEST_CASE("[179] datagrams: an unbound sender has no name, and cannot be answere
 
 TEST_CASE("[154] datagrams: 65 507 bytes pass; one more is dropped, counted and harms nobody") {
     on_every_udp({154}, [](network& on) {
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         std::vector<std::size_t> sizes;
         auto client = datagram_socket::connect(on.loop(), server.local_endpoint().value(),
                                                {.receive_buffer = 1 << 20},
@@ -170,7 +168,7 @@ TEST_CASE("[157] [163] [166] datagrams: those that the system refuses do not hol
         auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket&, batch in) {
                           heard += static_cast<int>(in.size());
                       }).value();
-        auto client = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
+        auto client = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
         const auto good = server.local_endpoint().value();
         auto no_port = good;
         no_port.set_port(0);
@@ -191,10 +189,10 @@ TEST_CASE("[157] [163] [166] datagrams: those that the system refuses do not hol
 TEST_CASE("[167] datagrams: a thousand to nobody, and the loop goes on") {
     on_every_udp({167}, [](network& on) {
         const refusing_port nobody(on);
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         raw_datagrams client(on, server.local_endpoint().value());
-        auto lost = datagram_socket::open(on.loop(), on.local(), {}, echo).value();
-        auto refused = datagram_socket::connect(on.loop(), nobody.name, {}, echo).value();
+        auto lost = datagram_socket::open(on.loop(), on.local(), {}, echo_datagrams).value();
+        auto refused = datagram_socket::connect(on.loop(), nobody.name, {}, echo_datagrams).value();
         for (int i = 0; i < 1000; ++i) {
             lost.send(sockeye::as_bytes("x"), nobody.name);
             refused.send(sockeye::as_bytes("x"));
@@ -241,7 +239,7 @@ TEST_CASE("[158] [159] [176] datagrams: a refusal by the network is counted, and
 
         // The peer comes up at the same port: nothing that is sent now may be lost.
         refused.fd.reset();
-        auto server = sockeye::serve(on.loop(), where, echo).value();
+        auto server = sockeye::serve(on.loop(), where, echo_datagrams).value();
         CHECK(client.send(sockeye::as_bytes("first")));
         CHECK(client.send(sockeye::as_bytes("second")));
         CHECK(on.until([&] { return heard.size() == 2; }));
@@ -254,7 +252,7 @@ TEST_CASE("[158] datagrams: the answer to an earlier one does not lose the next"
         refusing_port refused(on);
         const auto where = refused.name;
         std::vector<std::string> heard;
-        auto client = datagram_socket::connect(on.loop(), where, {}, echo).value();
+        auto client = datagram_socket::connect(on.loop(), where, {}, echo_datagrams).value();
         CHECK(client.send(sockeye::as_bytes("to nobody")));
         refused.fd.reset();
         auto server = sockeye::serve(on.loop(), where, [&](datagram_socket&, batch in) {
@@ -272,7 +270,7 @@ TEST_CASE("[158] datagrams: the answer to an earlier one does not lose the next"
 
 TEST_CASE("[155] datagrams: a connected socket hears its peer only") {
     on_every_udp({155}, [](network& on) {
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         std::vector<std::string> heard;
         auto client =
             datagram_socket::connect(on.loop(), server.local_endpoint().value(), {},
@@ -332,10 +330,10 @@ TEST_CASE("[88] datagrams: on IPv6 alone, so that the same port of IPv4 stays fr
         // Somebody else may have the one of IPv4: a few are tried.
         bool is_free = false;
         for (int tries = 0; tries < 10 && !is_free; ++tries) {
-            auto six = sockeye::serve(on.loop(), on.local(), echo).value();
+            auto six = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
             auto name = sockeye::endpoint::parse("udp://127.0.0.1:0").value();
             name.set_port(six.local_endpoint().value().port());
-            is_free = sockeye::serve(on.loop(), name, echo).has_value();
+            is_free = sockeye::serve(on.loop(), name, echo_datagrams).has_value();
         }
         CHECK(is_free);
     });
@@ -380,7 +378,7 @@ TEST_CASE("[160] datagrams: closed inside its handler, and another opened there"
             server.reset();
             CHECK_FALSE(s.is_open());
             another = datagram_socket::open(on.loop(), on.is_unix() ? on.local() + "2" : on.local(),
-                                            {}, echo)
+                                            {}, echo_datagrams)
                           .value();
             // The reference must not have become the new one.
             CHECK_FALSE(s.is_open());
@@ -408,7 +406,7 @@ TEST_CASE("datagrams: a handler that throws closes its socket and no other") {
         auto bad = datagram_socket::open(on.loop(), on.local(), {}, [](datagram_socket&, batch) {
                        throw std::runtime_error("on purpose");
                    }).value();
-        auto good = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto good = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         raw_datagrams first(on, bad.local_endpoint().value());
         raw_datagrams second(on, good.local_endpoint().value());
         first.say("x");
@@ -458,7 +456,7 @@ TEST_CASE(
     "[164] [165] datagrams: a Unix peer that does not read costs bounded memory and no spin") {
     support::on_every_network({164, 165}, {"unix-dgram:"}, [](network& on) {
         auto server = sockeye::serve(on.loop(), on.local(),
-                                     sockeye::datagram_options{.queue_max = 20'000}, echo)
+                                     sockeye::datagram_options{.queue_max = 20'000}, echo_datagrams)
                           .value();
         raw_datagrams client(on, server.local_endpoint().value());
         const auto own = client.name();
@@ -497,7 +495,7 @@ TEST_CASE(
 
 TEST_CASE("datagrams: a Unix peer that never reads does not lock out the others") {
     support::on_every_network({165}, {"unix-dgram:"}, [](network& on) {
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         // Not connected: what waits in the queue of a connected peer uses up the send buffer of the
         // server, and then the system lets it send to nobody.
         auto deaf =
@@ -520,7 +518,7 @@ TEST_CASE("datagrams: a Unix peer that never reads does not lock out the others"
 
 TEST_CASE("datagrams: a Unix client without a name of its own gets its answer") {
     support::on_every_network({182}, {"unix-dgram:"}, [](network& on) {
-        auto server = sockeye::serve(on.loop(), on.local(), echo).value();
+        auto server = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
         std::string heard;
         auto client =
             datagram_socket::connect(on.loop(), on.local(), {}, [&](datagram_socket&, batch in) {
@@ -533,10 +531,10 @@ TEST_CASE("datagrams: a Unix client without a name of its own gets its answer") 
 
 TEST_CASE("[170] datagrams: endpoints that cannot be bound, and sockets that live on in the loop") {
     on_every_datagram({170}, [](network& on) {
-        auto first = sockeye::serve(on.loop(), on.local(), echo).value();
-        CHECK(sockeye::serve(on.loop(), first.local_endpoint().value(), echo).error() ==
+        auto first = sockeye::serve(on.loop(), on.local(), echo_datagrams).value();
+        CHECK(sockeye::serve(on.loop(), first.local_endpoint().value(), echo_datagrams).error() ==
               std::errc::address_in_use);
-        CHECK(datagram_socket::open(on.loop(), "tcp://127.0.0.1:0", {}, echo).error() ==
+        CHECK(datagram_socket::open(on.loop(), "tcp://127.0.0.1:0", {}, echo_datagrams).error() ==
               sockeye::errc::service_mismatch);
         raw_datagrams client(on, first.local_endpoint().value());
         first.detach();

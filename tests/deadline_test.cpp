@@ -17,9 +17,9 @@ using support::script;
 
 // Time limits of streams: each ends its connection, never early, and says which one it was.
 
-namespace {
+using support::mebibyte;
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
+namespace {
 
 /// How late one may be where the loop has nothing else to do; a real machine has.
 constexpr auto lateness_max = 13ms;

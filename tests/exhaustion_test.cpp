@@ -1,4 +1,5 @@
 #include "support/allocations.hpp"
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
@@ -20,11 +21,9 @@ using support::script;
 
 // What happens when there is no more of something: descriptors, memory, patience.
 
-namespace {
+using support::echo;
 
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
+namespace {
 
 /// As if another thread took each descriptor that becomes free.
 class greedy_kernel final : public support::forwarding_kernel {

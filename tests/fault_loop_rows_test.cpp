@@ -1,4 +1,5 @@
 #include "support/fault_rows.hpp"
+#include "support/misuse.hpp"
 
 #include <sockeye/error.hpp>
 
@@ -291,6 +292,7 @@ TEST_CASE("[F105] [F106] faults: events of nobody, and of who is gone, are dropp
 
 TEST_CASE("[F107] [F109] [F110] faults: a descriptor that is closed behind our back is no spin") {
     on_every_real_loop({107, 109, 110}, [](faulty_loop& at, ground& on) {
+        const support::tolerated_misuse tolerated;
         conversation talk(at, on);
         auto readable = make_readable(on);
         int told = 0;

@@ -1,4 +1,5 @@
 #include "support/fault_rows.hpp"
+#include "support/handlers.hpp"
 #include "support/support.hpp"
 
 #include <sockeye/error.hpp>
@@ -13,6 +14,9 @@
 #include <doctest/doctest.h>
 
 // Rows of the fault matrix: set-up, accept and connect.
+
+using support::echo;
+using support::ignore_datagrams;
 
 namespace {
 
@@ -44,12 +48,6 @@ const support::exemption inside_getaddrinfo({fault_row(130), fault_row(132)},
                                             "what getaddrinfo allocates and lists is its own");
 const support::exemption accepts_in_one_way({fault_row(36)},
                                             "accept4 is there wherever it is called");
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
-
-void ignore(sockeye::datagram_socket&, std::span<const sockeye::datagram>) {}
 
 /// A listening socket of the ground, which nobody accepts from.
 struct silent_listener {
@@ -99,7 +97,7 @@ void check_all_refused(faulty_loop& at, std::errc error) {
     CAPTURE(make_error_code(error).message());
     CHECK(sockeye::serve(at.loop, tcp, echo).error() == error);
     CHECK(sockeye::listener::open(at.loop, tcp, {}, [](sockeye::stream) {}).error() == error);
-    CHECK(sockeye::datagram_socket::open(at.loop, udp, {}, ignore).error() == error);
+    CHECK(sockeye::datagram_socket::open(at.loop, udp, {}, ignore_datagrams).error() == error);
 }
 
 } // namespace
@@ -114,7 +112,8 @@ TEST_CASE("[F1] [F2] [F3] [F4] faults: a socket that cannot be made is an error 
             at.system.plan.clear();
             at.inject(failing(seam_call::socket, error, 1, no_limit));
             check_all_refused(at, error);
-            CHECK(sockeye::datagram_socket::connect(at.loop, "udp://127.0.0.1:1", {}, ignore)
+            CHECK(sockeye::datagram_socket::connect(at.loop, "udp://127.0.0.1:1", {},
+                                                    ignore_datagrams)
                       .error() == error);
             CHECK(support::failure_of_connect(at, "tcp://127.0.0.1:1") == error);
         }
@@ -134,7 +133,8 @@ TEST_CASE("[F6] faults: an option that is only better is ignored, one asked for 
                 at.loop, talk.server.local_endpoint().value(), {}, std::ref(told));
             CHECK(at.until([&] { return told.count("open") == 1; }));
             CHECK(sockeye::serve(at.loop, tcp, {.reuse_port = true}, echo).error() == error);
-            CHECK(sockeye::datagram_socket::open(at.loop, udp, {.receive_buffer = 4096}, ignore)
+            CHECK(sockeye::datagram_socket::open(at.loop, udp, {.receive_buffer = 4096},
+                                                 ignore_datagrams)
                       .error() == error);
         }
     });

@@ -214,7 +214,7 @@ std::string shown(const fault& one) {
 }
 
 /// What a run came to.
-struct run_report {
+struct fault_report {
     bool was_made = false; ///< the loop was
     bool went_well = false;
     bool has_stalled = false;
@@ -222,8 +222,8 @@ struct run_report {
     std::vector<std::string> wrongs;
 };
 
-run_report run(ground& on, const scenario& played, const std::vector<fault>& planned) {
-    run_report report;
+fault_report run(ground& on, const scenario& played, const std::vector<fault>& planned) {
+    fault_report report;
     const auto before = on.descriptors();
     try {
         support::stage stage(on, planned);
@@ -264,7 +264,7 @@ fault any_fault(std::mt19937& random, const support::fault_plan& plain) {
 }
 
 /// How many runs there were, for the one line that the sweep says.
-struct tally {
+struct fault_tally {
     std::map<std::string, int> by_call;
     std::map<std::string, int> by_result;
     int runs = 0;
@@ -278,7 +278,7 @@ struct tally {
     }
 };
 
-std::string shown(const tally& of) {
+std::string shown(const fault_tally& of) {
     std::ostringstream text;
     text << of.runs << " runs, in " << of.unmet << " of them the call was not made;";
     for (const auto* const counts : {&of.by_call, &of.by_result}) {
@@ -290,7 +290,7 @@ std::string shown(const tally& of) {
     return text.str();
 }
 
-void check(const run_report& report, const scenario& played, const fault& one, cost most) {
+void check(const fault_report& report, const scenario& played, const fault& one, cost most) {
     auto wrongs = report.wrongs;
     if (report.was_made && most == cost::nothing && !report.went_well) {
         wrongs.emplace_back("it did not bring about what it should");
@@ -313,7 +313,7 @@ cost cost_of(const answer& what, const scenario& played) {
     return is_refused || is_told ? cost::its_end : what.most;
 }
 
-void sweep(ground& on, const scenario& played, tally& counted) {
+void sweep(ground& on, const scenario& played, fault_tally& counted) {
     const auto plain = run(on, played, {});
     check(plain, played, {}, cost::nothing);
     REQUIRE(plain.went_well);
@@ -373,7 +373,7 @@ TEST_CASE("fault sweep: every call of the seams is swept, or it is said why not"
 
 TEST_CASE("fault sweep: whatever call fails in whatever way, all ends as it should") {
     support::on_every_ground({}, [](ground& on, support::rows&) {
-        tally counted;
+        fault_tally counted;
         for (const auto& played : support::scenarios()) {
             if (!played.needs_real_system || !on.is_simulated()) {
                 sweep(on, played, counted);

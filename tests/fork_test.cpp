@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/loops.hpp"
 #include "support/support.hpp"
 
@@ -25,15 +26,12 @@ using sockeye::readiness;
 using sockeye::signal_set;
 using support::ground;
 using support::on_every_loop;
+using support::silent_session;
 using support::turn_until;
 
 namespace {
 
 const support::needs_real_system fork_and_exec = {"there is no fork and no exec"};
-
-struct silent_session {
-    void on_data(sockeye::stream&, sockeye::bytes) {}
-};
 
 /// What a program that this one executes finds open: its own descriptors and what it inherited.
 std::string inherited_descriptors() {

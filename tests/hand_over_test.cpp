@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -30,13 +31,11 @@ using support::script;
 
 // Listening sockets that come from elsewhere, and go elsewhere.
 
+using support::echo;
+
 namespace {
 
-const support::needs_real_system real_descriptors = {"its descriptors are its own"};
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
+const support::needs_real_system own_descriptors = {"its descriptors are its own"};
 
 sockeye::unique_fd make_listening_tcp() {
     auto fd = support::make_bound_tcp_socket();
@@ -193,7 +192,7 @@ TEST_CASE("[106] [107] server: a listening socket goes to another loop, and nobo
                 REQUIRE_FALSE(on.system().remove_file(on.path()));
             }
         },
-        real_descriptors);
+        own_descriptors);
 }
 
 TEST_CASE("[106] listener: gives its socket away, and takes none that does not listen") {
@@ -228,7 +227,7 @@ TEST_CASE("[106] listener: gives its socket away, and takes none that does not l
             CHECK(refused(make_listening_tcp(), {.reuse_port = true}) ==
                   std::errc::invalid_argument);
         },
-        real_descriptors);
+        own_descriptors);
 }
 
 TEST_CASE("serve: small writes leave at once through a socket that was adopted, too") {
@@ -245,7 +244,7 @@ TEST_CASE("serve: small writes leave at once through a socket that was adopted, 
                       .get_option(on.fd_of(*told.link), sockeye::socket_option::no_delay)
                       .value() != 0);
         },
-        real_descriptors);
+        own_descriptors);
 }
 
 TEST_CASE("serve: a simulation has no descriptors to give or to take") {

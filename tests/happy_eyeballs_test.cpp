@@ -18,6 +18,7 @@ using sockeye::errc;
 using support::naming_kernel;
 using support::network;
 using support::script;
+using support::with_names;
 
 namespace {
 
@@ -35,13 +36,6 @@ struct report {
         }
     }
 };
-
-/// On every ground over a kernel whose names the test chooses.
-template <typename Body>
-void with_names(std::initializer_list<int> numbers, Body&& body) {
-    support::on_every_altered_network<naming_kernel>(numbers, {"tcp://127.0.0.1:0"},
-                                                     std::forward<Body>(body));
-}
 
 /// A server on 127.0.0.1 and its port; other addresses of this machine have nobody there.
 struct one_server {

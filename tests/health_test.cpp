@@ -274,7 +274,9 @@ TEST_CASE("health: [78] the metrics are in the text format of Prometheus") {
         CHECK_FALSE(on.loop.run());
         const auto families = parse_metrics(sockeye::prometheus(on.loop));
         CHECK(families.size() == 26);
-        for (const auto& [name, content] : families) {
+        for (const auto& entry : families) {
+            const auto& name = entry.first;
+            const auto& content = entry.second;
             CAPTURE(name);
             CHECK(name.starts_with("sockeye_"));
             CHECK(name.ends_with("_total") == (content.type == "counter"));

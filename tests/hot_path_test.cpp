@@ -108,7 +108,7 @@ private:
 };
 
 /// In two writes, which leave as one.
-void echo(sockeye::stream& link, sockeye::bytes in) {
+void echo_in_halves(sockeye::stream& link, sockeye::bytes in) {
     link.write(in.first(in.size() / 2));
     link.write(in.subspan(in.size() / 2));
 }
@@ -181,7 +181,7 @@ TEST_CASE(
         SUBCASE(std::string(entry.name).c_str()) {
             counting_kernel system;
             auto loop = support::make_loop(system, entry);
-            auto server = sockeye::serve(loop, "tcp://127.0.0.1:0", echo).value();
+            auto server = sockeye::serve(loop, "tcp://127.0.0.1:0", echo_in_halves).value();
             chorus clients(support::local_of(server));
             const auto round = [&] {
                 clients.say_all();
@@ -243,9 +243,10 @@ TEST_CASE("hot path: an idle connection holds at most 160 bytes of ours, with a 
             sockeye::loop_options options;
             options.backend = entry.kind;
             sockeye::loop loop(std::move(options));
-            auto server = sockeye::serve(loop, "tcp://127.0.0.1:0",
-                                         {.connections_max = count, .limits = {.idle = 1h}}, echo)
-                              .value();
+            auto server =
+                sockeye::serve(loop, "tcp://127.0.0.1:0",
+                               {.connections_max = count, .limits = {.idle = 1h}}, echo_in_halves)
+                    .value();
             silent_crowd crowd(support::local_of(server));
             const auto accept_until = [&](std::size_t number) {
                 while (server.connection_count() < number) {

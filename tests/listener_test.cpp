@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/kernels.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
@@ -18,15 +19,12 @@
 #include <unistd.h>
 
 using namespace std::chrono_literals;
+using support::echo;
 using support::network;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 const support::exemption
     always_bound({84},

@@ -1,5 +1,6 @@
 #include "base/platform.hpp"
 #include "kernel/threads.hpp"
+#include "support/handlers.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -21,6 +22,7 @@
 using namespace std::chrono_literals;
 using sockeye::loop_group;
 using sockeye::spread;
+using support::echo;
 using support::ground;
 using support::network;
 using support::raw_peer;
@@ -120,10 +122,6 @@ private:
     notes& all_;
     std::thread::id home_ = std::this_thread::get_id();
 };
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 /// By_cpu needs one CPU for each thread.
 std::size_t threads_for(spread how) {
@@ -294,6 +292,180 @@ TEST_CASE("loop_group: a connection goes to the loop of the CPU it arrives on") 
         CHECK(there == 50);
         CHECK(eventually([&] { return group->connection_count() == 0; }));
     }
+}
+
+namespace {
+
+/// Where the datagrams of a group arrived.
+struct arrivals {
+    explicit arrivals(std::size_t loops) : at(loops) {}
+
+    std::vector<std::atomic<int>> at; ///< by the index of the loop
+    std::atomic<int> alive = 0;
+    std::atomic<int> strange = 0; ///< handled on another thread than it was made on
+    std::atomic<std::size_t> made = 0;
+};
+
+/// Echoes, and notes on which loop.
+class noting_datagrams {
+public:
+    explicit noting_datagrams(arrivals& all) : all_(all), index_(all.made++) { ++all_.alive; }
+    noting_datagrams(const noting_datagrams&) = delete;
+    noting_datagrams& operator=(const noting_datagrams&) = delete;
+    ~noting_datagrams() {
+        check();
+        --all_.alive;
+    }
+    void on_datagrams(sockeye::datagram_socket& socket, std::span<const sockeye::datagram> in) {
+        check();
+        all_.at[index_] += static_cast<int>(in.size());
+        socket.send(in);
+    }
+
+private:
+    void check() {
+        if (home_ != std::this_thread::get_id()) {
+            ++all_.strange;
+        }
+    }
+
+    arrivals& all_;
+    std::size_t index_;
+    std::thread::id home_ = std::this_thread::get_id();
+};
+
+/// Each of `count` new sockets asks, and is answered.
+bool new_sockets_are_answered(const sockeye::endpoint& server, std::size_t count) {
+    sockeye::loop owner;
+    std::size_t answers = 0;
+    std::vector<sockeye::datagram_socket> sockets;
+    for (std::size_t made = 0; made < count; ++made) {
+        sockets.push_back(sockeye::datagram_socket::connect(owner, server, {}, [&](auto&, auto in) {
+                              answers += in.size();
+                          }).value());
+        sockets.back().send(sockeye::as_bytes("?"));
+    }
+    return support::turn_until([&] { return answers == count; },
+                               [&] { static_cast<void>(owner.run_once(1ms)); });
+}
+
+} // namespace
+
+TEST_CASE("loop_group: datagrams are shared out among the loops, each with a socket of its own") {
+    support::on_every_ground(
+        {},
+        [](ground& on, support::rows&) {
+            constexpr std::size_t loops = 3;
+            arrivals all(loops);
+            std::optional<loop_group> group(loop_group(loops_of(on, loops)));
+            const auto where = group->serve<noting_datagrams>("udp://127.0.0.1:0", std::ref(all));
+            if (!where) {
+                CHECK(where.error() == std::errc::not_supported);
+                return;
+            }
+            CHECK(all.made == loops);
+            CHECK(where->port() != 0);
+            CHECK(new_sockets_are_answered(where.value(), 64));
+            int sum = 0;
+            int busy = 0;
+            for (const auto& count : all.at) {
+                sum += count;
+                busy += count != 0;
+            }
+            CHECK(sum == 64);
+            CHECK(busy > 1);
+            CHECK(all.alive == static_cast<int>(loops));
+            SUBCASE("closed") {
+                group->close();
+                CHECK_FALSE(group->join());
+            }
+            SUBCASE("drained") {
+                group->drain(5s);
+                CHECK_FALSE(group->join());
+            }
+            SUBCASE("at once") {
+                group.reset();
+            }
+            CHECK(all.alive == 0);
+            CHECK(all.strange == 0);
+        },
+        threads);
+}
+
+TEST_CASE("loop_group: a datagram goes to the loop of the CPU it arrives on") {
+    const auto grounds = support::make_real_grounds();
+    const auto count = threads_for(spread::reuse_port_by_cpu);
+    auto group = loop_group::open(loops_of(*grounds.front(), count, true));
+    if (!group) {
+        CHECK(group.error() == std::errc::not_supported);
+        return;
+    }
+    arrivals all(count);
+    const auto where = group->serve<noting_datagrams>(
+        "udp://127.0.0.1:0", {.spread = spread::reuse_port_by_cpu}, std::ref(all));
+    if (!where) {
+        CHECK(where.error() == std::errc::not_supported);
+        return;
+    }
+    const auto cpus = sockeye::usable_cpus();
+    for (std::size_t index = 0; index < count; ++index) {
+        bool are_answered = false;
+        std::thread([&] {
+            static_cast<void>(sockeye::pin_thread(cpus[index]));
+            are_answered = new_sockets_are_answered(where.value(), 30);
+        }).join();
+        CHECK(are_answered);
+        CHECK(all.at[index] == 30);
+    }
+}
+
+TEST_CASE("loop_group: how datagrams cannot be spread is refused, and leaves nothing behind") {
+    support::on_every_ground(
+        {},
+        [](ground& on, support::rows&) {
+            loop_group group(loops_of(on, 2));
+            const auto echo_all = [](sockeye::datagram_socket& socket,
+                                     std::span<const sockeye::datagram> in) { socket.send(in); };
+            for (const auto how :
+                 {spread::least_connections, spread::round_robin, spread::exclusive}) {
+                CHECK(group.serve("udp://127.0.0.1:0", {.spread = how}, echo_all).error() ==
+                      std::errc::not_supported);
+            }
+            CHECK(group.serve("udp://127.0.0.1:0", {.spread = spread::reuse_port_by_cpu}, echo_all)
+                      .error() == std::errc::invalid_argument);
+            CHECK(group.serve("unix-dgram:" + on.path("none"), echo_all).error() ==
+                  std::errc::not_supported);
+            CHECK(group.serve("tcp://127.0.0.1:0", echo_all).error() ==
+                  sockeye::errc::service_mismatch);
+            CHECK(group.serve("nonsense", echo_all).error());
+            CHECK(group.serve("udp://192.0.2.1:0", echo_all).error());
+            const auto where = group.serve("udp://127.0.0.1:0", echo_all);
+            if (where) {
+                CHECK(new_sockets_are_answered(where.value(), 4));
+                // Whoever does not share the port does not get it.
+                sockeye::loop own;
+                CHECK(sockeye::serve(own, where.value(), echo_all).error() ==
+                      std::errc::address_in_use);
+            }
+            // The first loop's socket would be made, and the second one's not.
+            std::size_t made = 0;
+            struct second_throws {
+                explicit second_throws(std::size_t& count) {
+                    if (++count == 2) {
+                        throw std::bad_alloc();
+                    }
+                }
+                void on_datagrams(sockeye::datagram_socket&, std::span<const sockeye::datagram>) {}
+            };
+            const auto refused = group.serve<second_throws>("udp://127.0.0.1:0", std::ref(made));
+            CHECK(refused.error() ==
+                  (where ? std::errc::not_enough_memory : std::errc::not_supported));
+            group.close();
+            CHECK(group.serve("udp://127.0.0.1:0", echo_all).error() ==
+                  std::errc::operation_canceled);
+            CHECK_FALSE(group.join());
+        },
+        threads);
 }
 
 TEST_CASE("loop_group: what it cannot do is refused, and leaves nothing behind") {

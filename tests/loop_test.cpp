@@ -6,6 +6,7 @@
 #include <sockeye/timer.hpp>
 
 #include "loop/loop_core.hpp"
+#include "support/handlers.hpp"
 #include "support/loops.hpp"
 #include "support/support.hpp"
 
@@ -39,14 +40,10 @@ using support::on_every_clocked_loop;
 using support::on_every_ground;
 using support::on_every_loop;
 using support::rows;
+using support::silent_session;
 using support::turn_until;
 
 namespace {
-
-/// Does nothing with what it reads.
-struct silent_session {
-    void on_data(sockeye::stream&, sockeye::bytes) {}
-};
 
 bool is_readable(int fd) {
     pollfd question = {fd, POLLIN, 0};
@@ -70,7 +67,7 @@ std::size_t resident_pages() {
 }
 
 /// Threads of this process; 0 where the system does not say.
-std::size_t thread_count() {
+std::size_t running_threads() {
     std::size_t count = 0;
     std::error_code unknown;
     for (const auto& one : std::filesystem::directory_iterator("/proc/self/task", unknown)) {
@@ -631,7 +628,7 @@ TEST_CASE("loop: [265] a numeric address is known at once and starts no thread")
             void on_data(sockeye::stream&, sockeye::bytes) {}
             std::thread::id& opened_on;
         };
-        const auto before = thread_count();
+        const auto before = running_threads();
         for (const char* where : {"tcp://127.0.0.1:0", "tcp://[::1]:0"}) {
             auto server = sockeye::serve(owner, where, [](sockeye::stream&, sockeye::bytes) {});
             REQUIRE(server);
@@ -640,7 +637,7 @@ TEST_CASE("loop: [265] a numeric address is known at once and starts no thread")
                 owner, server->local_endpoint().value().to_string(), {}, std::ref(opened_on));
             CHECK(turn_until(owner, [&] { return opened_on == std::this_thread::get_id(); }));
         }
-        CHECK(thread_count() == before);
+        CHECK(running_threads() == before);
     });
 }
 

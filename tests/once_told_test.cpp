@@ -71,8 +71,8 @@ struct client {
 };
 
 /// Echoes; what the peer has ended is closed once all is sent.
-struct echo {
-    explicit echo(tally& all) : told(all) {}
+struct echo_session {
+    explicit echo_session(tally& all) : told(all) {}
 
     void on_data(stream& link, bytes in) {
         told.empty_reads += in.empty() ? 1 : 0;
@@ -101,7 +101,7 @@ void echo_on(sockeye::loop& owner, const char* where) {
     constexpr std::size_t count = 8;
     tally served;
     tally answered;
-    auto server = sockeye::serve<echo>(owner, where, std::ref(served));
+    auto server = sockeye::serve<echo_session>(owner, where, std::ref(served));
     REQUIRE(server);
     std::vector<stream> clients;
     for (std::size_t i = 0; i < count; ++i) {
@@ -163,7 +163,7 @@ void all_scenarios(ground& on, sockeye::loop& owner) {
     }
     SUBCASE("foreign TCP") {
         tally served;
-        support::joined<echo> ends(on, owner, std::ref(served));
+        support::joined<echo_session> ends(on, owner, std::ref(served));
         echo_to_foreigner(on, owner, ends.far.get(), served);
     }
     if (!on.is_simulated()) { // which adopts nothing
@@ -171,7 +171,7 @@ void all_scenarios(ground& on, sockeye::loop& owner) {
             tally served;
             auto pair = support::make_stream_pair(on.system(), sockeye::transport::unix_stream);
             auto link = sockeye::adopt(owner, sockeye::unique_fd(pair.first.release())).value();
-            link.attach<echo>(std::ref(served));
+            link.attach<echo_session>(std::ref(served));
             echo_to_foreigner(on, owner, pair.second.get(), served);
         }
     }

@@ -1,4 +1,5 @@
 #include "support/network.hpp"
+#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,9 +18,9 @@ using support::script;
 
 // What a stream is asked to tell of once, and the close that waits for the peer's.
 
-namespace {
+using support::mebibyte;
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
+namespace {
 
 /// A server with one connection, whose peer reads nothing at first.
 struct talk {
@@ -178,8 +179,8 @@ TEST_CASE("when_sent: of a stream that connects, and of one whose owner goes") {
         int calls = 0;
         std::error_code outcome;
         {
-            auto client = sockeye::connect<support::hooked>(
-                on.loop(), support::local_of(server), {}, std::ref(connected));
+            auto client = sockeye::connect<support::hooked>(on.loop(), support::local_of(server),
+                                                            {}, std::ref(connected));
             client.write("early");
             CHECK(client.when_sent([&](std::error_code error) {
                 ++calls;

@@ -57,11 +57,10 @@ void check_ends(sockeye::loop& owner) {
         int code;
         int signal;
     };
-    for (const auto& [command, code, signal] :
-         {row{"exit 0", 0, 0}, row{"exit 7", 7, 0}, row{"kill -KILL $$", 0, SIGKILL},
-          row{"sleep 0.05; exit 3", 3, 0}}) {
-        CAPTURE(command);
-        const auto child = spawn(command);
+    for (const auto& wanted : {row{"exit 0", 0, 0}, row{"exit 7", 7, 0},
+                               row{"kill -KILL $$", 0, SIGKILL}, row{"sleep 0.05; exit 3", 3, 0}}) {
+        CAPTURE(wanted.command);
+        const auto child = spawn(wanted.command);
         std::vector<process_end> heard;
         auto watching =
             process_watch::open(owner, child, [&](process_end end) { heard.push_back(end); });
@@ -71,8 +70,8 @@ void check_ends(sockeye::loop& owner) {
         CHECK_FALSE(owner.run());
         REQUIRE(heard.size() == 1);
         CHECK(heard[0].is_known);
-        CHECK(heard[0].code == code);
-        CHECK(heard[0].signal == signal);
+        CHECK(heard[0].code == wanted.code);
+        CHECK(heard[0].signal == wanted.signal);
         CHECK_FALSE(watching->is_waiting());
         CHECK_FALSE(is_ours(child));
     }

@@ -41,12 +41,12 @@ void add_checksum(std::string& message) {
     message[3] = static_cast<char>(sum & 0xff);
 }
 
-struct kept {
+struct heard_message {
     std::string text;
     endpoint peer;
 };
 
-auto keep(std::vector<kept>& heard) {
+auto keep(std::vector<heard_message>& heard) {
     return [&heard](datagram_socket&, batch in) {
         for (const auto& one : in) {
             heard.push_back({std::string(sockeye::as_text(one.data)), *one.peer});
@@ -99,7 +99,7 @@ TEST_CASE("datagrams: an echo socket hears the answers to its own requests") {
         {}, {"icmp://127.0.0.1", "icmp://[::1]"},
         [](network& on) {
             const bool is_ip4 = on.local() == "icmp://127.0.0.1";
-            std::vector<kept> heard;
+            std::vector<heard_message> heard;
             const auto target = endpoint::parse(on.local()).value();
             SUBCASE("to whom it names") {
                 auto socket =
@@ -138,7 +138,7 @@ TEST_CASE("datagrams: a raw socket hears the packets of its protocol, on IPv4 wi
         [](network& on) {
             const bool is_ip4 = on.local() == "raw://127.0.0.1/1";
             const auto target = endpoint::parse(on.local()).value();
-            std::vector<kept> heard;
+            std::vector<heard_message> heard;
             auto socket =
                 permitted(on, datagram_socket::open(on.loop(), on.local(),
                                                     {.receive_buffer = 1 << 20}, keep(heard)));
@@ -153,7 +153,7 @@ TEST_CASE("datagrams: a raw socket hears the packets of its protocol, on IPv4 wi
                 add_checksum(request);
             }
             CHECK(socket->send(sockeye::as_bytes(request), target));
-            const auto answer = [&]() -> const kept* {
+            const auto answer = [&]() -> const heard_message* {
                 const std::size_t header = is_ip4 ? 20 : 0;
                 for (const auto& one : heard) {
                     const bool is_ours =

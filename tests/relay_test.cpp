@@ -11,13 +11,13 @@
 
 using namespace std::chrono_literals;
 using sockeye::relay_end;
+using support::stream_places;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// Waits until the stream to the far side is up, then hands it over.
 struct joiner {
@@ -86,12 +86,10 @@ struct joined_peers {
     bool destroys_itself = false;
 };
 
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
-
 } // namespace
 
 TEST_CASE("[130] relay: what one side says the other hears, and each end is passed on") {
-    support::on_every_network({130}, locals, [](network& on) {
+    support::on_every_network({130}, stream_places, [](network& on) {
         joined_peers all(on);
         const auto request = pattern(3 * mebibyte, 1);
         const auto answer = pattern(5 * mebibyte, 2);
@@ -117,7 +115,7 @@ TEST_CASE("[130] relay: what one side says the other hears, and each end is pass
 }
 
 TEST_CASE("relay: the far side may end first, and both may talk at once") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         joined_peers all(on);
         const auto one = pattern(4 * mebibyte, 3);
         const auto two = pattern(4 * mebibyte, 4);
@@ -140,7 +138,7 @@ TEST_CASE("relay: the far side may end first, and both may talk at once") {
 }
 
 TEST_CASE("[120] relay: who does not read keeps the other from being read, in bounded memory") {
-    support::on_every_network({120}, locals, [](network& on) {
+    support::on_every_network({120}, stream_places, [](network& on) {
         joined_peers all(on);
         const auto request = pattern(32 * mebibyte, 5);
         all.near.say(request);
@@ -167,7 +165,7 @@ TEST_CASE("[120] relay: who does not read keeps the other from being read, in bo
 }
 
 TEST_CASE("relay: where one side breaks the other is reset, and the error is told") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         joined_peers all(on);
         all.near.say("hello");
         REQUIRE(all.until([&] { return all.far.heard() == "hello"; }));
@@ -202,7 +200,7 @@ TEST_CASE("relay: where one side breaks the other is reset, and the error is tol
 }
 
 TEST_CASE("relay: closed here by a handle, both close in good order") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         joined_peers all(on);
         on.loop().find(all.first_ref)->close();
         CHECK(all.until([&] { return all.near.has_ended() && all.far.has_ended(); }));
@@ -212,7 +210,7 @@ TEST_CASE("relay: closed here by a handle, both close in good order") {
 }
 
 TEST_CASE("[142] relay: its destructor closes both in silence; it may go in its own handler") {
-    support::on_every_network({142}, locals, [](network& on) {
+    support::on_every_network({142}, stream_places, [](network& on) {
         joined_peers all(on);
         all.near.say("sent before");
         REQUIRE(all.until([&] { return all.far.heard() == "sent before"; }));
@@ -258,7 +256,7 @@ TEST_CASE("[142] relay: its destructor closes both in silence; it may go in its 
 }
 
 TEST_CASE("[146] relay: a stream that is idle for too long ends both, and not before") {
-    support::on_every_network({146}, locals, [](network& on) {
+    support::on_every_network({146}, stream_places, [](network& on) {
         joined_peers all(on, {.idle = 300ms});
         const auto start = on.now();
         auto heard_at = start;

@@ -2,6 +2,7 @@
 
 #include "base/keyed_hash.hpp"
 #include "net/bounded_table.hpp"
+#include "support/kernels.hpp"
 #include "support/raw_datagrams.hpp"
 
 #include <doctest/doctest.h>
@@ -314,6 +315,31 @@ TEST_CASE(
         }
     }
     CHECK(policy.count(reply_verdict::allowed) + policy.refused() == 15'000);
+}
+
+TEST_CASE("reply policy: its chance is that of the loop it is made with") {
+    support::on_every_network({}, {"udp://127.0.0.1:0"}, [](network& on) {
+        reply_policy policy(on.loop(), {.replies_per_source = 1});
+        const auto sender = parse("udp://198.51.100.1:40000");
+        const auto say = [&] {
+            return policy.judge({.data = payload, .peer = &sender}, anywhere, payload, on.now());
+        };
+        CHECK(say() == reply_verdict::allowed);
+        CHECK(say() == reply_verdict::rate_limited);
+    });
+}
+
+TEST_CASE("reply policy: without randomness there is none") {
+    class numb_kernel final : public support::forwarding_kernel {
+    public:
+        explicit numb_kernel(sockeye::kernel& inner) : forwarding_kernel(inner) {}
+        sockeye::result<std::uint64_t> random_bits() override { return std::errc::io_error; }
+    };
+    support::on_every_altered_network<numb_kernel>(
+        {}, {"udp://127.0.0.1:0"}, [](network& on, numb_kernel&) {
+            CHECK_THROWS_AS(reply_policy(on.loop()), std::system_error);
+            CHECK_NOTHROW(reply_policy(on.loop(), steady()));
+        });
 }
 
 TEST_CASE("bounded_table: entries are found again, and the place of a new one is left to chance") {

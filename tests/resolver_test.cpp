@@ -21,6 +21,7 @@ using sockeye::look_up_options;
 using sockeye::look_up_queue;
 using support::naming_kernel;
 using support::network;
+using support::with_names;
 
 namespace {
 
@@ -65,13 +66,6 @@ std::string text_of(const found& all) {
         text += one.to_string() + ' ';
     }
     return text;
-}
-
-/// On every ground over a kernel whose names the test chooses.
-template <typename Body>
-void with_names(std::initializer_list<int> numbers, Body&& body) {
-    support::on_every_altered_network<naming_kernel>(numbers, {"tcp://127.0.0.1:0"},
-                                                     std::forward<Body>(body));
 }
 
 /// The same where look-ups are calls that may hang; a simulation has none.

@@ -15,14 +15,15 @@
 using namespace std::chrono_literals;
 using sockeye::unique_fd;
 using sockeye::write_status;
+using support::stream_places;
+using support::mebibyte;
 using support::network;
+using support::pair_of_streams;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// A file of its own, that goes with its last descriptor.
 class file_without_name {
@@ -66,28 +67,6 @@ public:
     std::size_t read_max = 0;
 };
 
-struct pair_of_streams {
-    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {})
-        : on_(on), server(support::serve_script(on, told, options)),
-          peer(on.system(), support::local_of(server)) {
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-    }
-    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
-    [[nodiscard]] bool is_heard(std::size_t size) {
-        return on_.until([&] {
-            peer.pump();
-            return peer.heard().size() >= size || peer.is_over();
-        });
-    }
-
-    network& on_;
-    script told;
-    sockeye::server server;
-    raw_peer peer;
-};
-
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
-
 /// Two parts of a file between copied writes and a buffer that is given away.
 void send_mixture(network& on) {
     const auto content = pattern(5 * mebibyte);
@@ -122,7 +101,7 @@ TEST_CASE("[121] send_file: parts of files arrive in order with other writes") {
 
 TEST_CASE("[121] send_file: the same where the system sends no file by itself") {
     support::on_every_altered_network<without_sendfile>(
-        {121}, locals, [](network& on, without_sendfile& altered) {
+        {121}, stream_places, [](network& on, without_sendfile& altered) {
             send_mixture(on);
             CHECK(altered.refused == 3); // asked once for each file
             CHECK(altered.read_max == 65536);
@@ -130,7 +109,7 @@ TEST_CASE("[121] send_file: the same where the system sends no file by itself") 
 }
 
 TEST_CASE("send_file: a file that became shorter ends the stream with an error") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         const file_without_name file(pattern(8 * mebibyte));
         pair_of_streams both(on);
         CHECK(both.link().send_file(file.open(), {.length = 8 * mebibyte}) ==
@@ -153,7 +132,7 @@ TEST_CASE("send_file: a file that became shorter ends the stream with an error")
 }
 
 TEST_CASE("send_file: what cannot be read at a place ends the stream with what the system says") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         pair_of_streams both(on);
         auto& link = both.link();
         SUBCASE("a pipe") {
@@ -177,7 +156,7 @@ TEST_CASE("send_file: what cannot be read at a place ends the stream with what t
 }
 
 TEST_CASE("[121] [122] send_file: counts little towards the marks, so that many are refused") {
-    support::on_every_network({121, 122}, locals, [](network& on) {
+    support::on_every_network({121, 122}, stream_places, [](network& on) {
         const file_without_name file(pattern(mebibyte));
         script remote;
         auto server = support::serve_script(on, remote);
@@ -213,7 +192,7 @@ TEST_CASE("[121] [122] send_file: counts little towards the marks, so that many 
 }
 
 TEST_CASE("[117] send_file: a peer that goes in the middle is an error and no signal") {
-    support::on_every_network({117}, locals, [](network& on) {
+    support::on_every_network({117}, stream_places, [](network& on) {
         const file_without_name file(pattern(16 * mebibyte));
         pair_of_streams both(on);
         CHECK(both.link().send_file(file.open(), {.length = 16 * mebibyte}) ==
@@ -232,7 +211,7 @@ TEST_CASE("[117] send_file: a peer that goes in the middle is an error and no si
 }
 
 TEST_CASE("send_file: close sends it to its end; others are served meanwhile") {
-    support::on_every_network({}, locals, [](network& on) {
+    support::on_every_network({}, stream_places, [](network& on) {
         const auto content = pattern(20 * mebibyte);
         const file_without_name file(content);
         pair_of_streams both(on);

@@ -1,4 +1,6 @@
+#include "support/handlers.hpp"
 #include "support/network.hpp"
+#include "support/support.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,18 +18,15 @@ using support::script;
 
 // How a server ends: what it had taken, what it still takes, and how long that may last.
 
+using support::echo;
+using support::mebibyte;
+
 namespace {
 
 const support::exemption
     second_signal({243},
                   "signals are the program's: cli_serve_test, \"a second signal does not wait\"");
 const support::exemption exit_code({246}, "exit codes are the program's: cli_serve_test");
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 } // namespace
 

@@ -7,14 +7,13 @@
 
 using namespace std::chrono_literals;
 using sockeye::close_reason;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// A session without on_end: its connection closes when the peer has ended and all is sent.
 struct answering {
@@ -253,8 +252,8 @@ TEST_CASE("[111] [137] stream: close drops what is unsent when its linger time i
         REQUIRE(on.until([&] { return told.link != nullptr; }));
         const auto whole = pattern(30 * mebibyte);
         told.link->write(whole);
-        told.link->close();
         const auto start = on.now();
+        told.link->close();
         CHECK(on.until([&] { return told.is_closed(); }));
         CHECK(on.now() - start >= 30ms);
         CHECK(told.info.reason == close_reason::failed);

@@ -14,14 +14,13 @@
 
 using namespace std::chrono_literals;
 using sockeye::close_reason;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// Which handler of a script shall do something.
 using deed = std::function<void(sockeye::stream&)>;

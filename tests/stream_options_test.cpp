@@ -14,24 +14,11 @@ using namespace std::chrono_literals;
 using sockeye::stream_options;
 using support::fault_row;
 using support::network;
+using support::pair_of_streams;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-/// A server's side of a connection, and the peer.
-struct pair_of_streams {
-    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {})
-        : server(support::serve_script(on, told, options)),
-          peer(on.system(), support::local_of(server)) {
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-    }
-    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
-
-    script told;
-    sockeye::server server;
-    raw_peer peer;
-};
 
 bool is_there(const std::error_code& error) {
     return error != std::errc::not_supported;

@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -13,18 +14,14 @@
 
 using namespace std::chrono_literals;
 using sockeye::write_status;
+using support::echo;
+using support::mebibyte;
 using support::network;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 /// Says `whole` in pieces of random sizes and turns until the answer is as long, or it is over.
 void converse(network& on, raw_peer& peer, const std::string& whole, std::size_t piece_max) {

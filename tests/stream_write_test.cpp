@@ -15,14 +15,15 @@
 using namespace std::chrono_literals;
 using sockeye::owned_bytes;
 using sockeye::write_status;
+using support::stream_places;
+using support::mebibyte;
 using support::network;
+using support::pair_of_streams;
 using support::pattern;
 using support::raw_peer;
 using support::script;
 
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 /// Counts the send calls, and notes where the bytes that they were given lie.
 class watched_sends final : public support::forwarding_kernel {
@@ -59,28 +60,6 @@ private:
     std::vector<const std::byte*> places_;
 };
 
-/// The server's side of a connection, and its peer.
-struct pair_of_streams {
-    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {})
-        : on_(on), server(support::serve_script(on, told, options)),
-          peer(on.system(), support::local_of(server)) {
-        REQUIRE(on.until([&] { return told.link != nullptr; }));
-    }
-    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
-    /// Turns until the peer has heard that much.
-    [[nodiscard]] bool is_heard(std::size_t size) {
-        return on_.until([&] {
-            peer.pump();
-            return peer.heard().size() >= size || peer.is_over();
-        });
-    }
-
-    network& on_;
-    script told;
-    sockeye::server server;
-    raw_peer peer;
-};
-
 std::vector<sockeye::bytes> parts_of(const std::vector<std::string>& texts) {
     std::vector<sockeye::bytes> parts;
     for (const auto& text : texts) {
@@ -95,13 +74,11 @@ owned_bytes lent(const std::string& content, int& released) {
             &released};
 }
 
-const std::initializer_list<std::string_view> locals = {"tcp://127.0.0.1:0", "unix:"};
-
 } // namespace
 
 TEST_CASE("[111] writes: many small ones of one handler leave as one send") {
     support::on_every_altered_network<watched_sends>(
-        {111}, locals, [](network& on, watched_sends& watched) {
+        {111}, stream_places, [](network& on, watched_sends& watched) {
             pair_of_streams both(on);
             both.told.on_data = [](sockeye::stream& link, sockeye::bytes) {
                 for (int i = 0; i < 1000; ++i) {
@@ -117,7 +94,7 @@ TEST_CASE("[111] writes: many small ones of one handler leave as one send") {
 
 TEST_CASE("[112] [113] gather: parts leave as one write, whatever their sizes") {
     support::on_every_altered_network<watched_sends>(
-        {112, 113}, locals, [](network& on, watched_sends& watched) {
+        {112, 113}, stream_places, [](network& on, watched_sends& watched) {
             pair_of_streams both(on);
             SUBCASE("small ones wait for the end of the turn, behind what was written before") {
                 both.link().write("head ");
@@ -149,7 +126,7 @@ TEST_CASE("[112] [113] gather: parts leave as one write, whatever their sizes") 
 
 TEST_CASE("[114] [F93] gather: more parts than one call takes leave in several") {
     support::on_every_altered_network<watched_sends>(
-        {114, support::fault_row(93)}, locals, [](network& on, watched_sends& watched) {
+        {114, support::fault_row(93)}, stream_places, [](network& on, watched_sends& watched) {
             pair_of_streams both(on);
             std::vector<std::string> texts;
             std::string whole;
@@ -166,7 +143,7 @@ TEST_CASE("[114] [F93] gather: more parts than one call takes leave in several")
 }
 
 TEST_CASE("[121] gather: what the kernel does not take is queued in order, and counts") {
-    support::on_every_network({121, 122}, locals, [](network& on) {
+    support::on_every_network({121, 122}, stream_places, [](network& on) {
         pair_of_streams both(on);
         const auto big = pattern(9 * mebibyte);
         const std::vector<std::string> texts = {big, "|", big.substr(0, 77'777), "|"};
@@ -192,7 +169,7 @@ TEST_CASE("[121] gather: what the kernel does not take is queued in order, and c
 }
 
 TEST_CASE("[115] try_write: sends what fits now, and queues nothing") {
-    support::on_every_network({115}, locals, [](network& on) {
+    support::on_every_network({115}, stream_places, [](network& on) {
         pair_of_streams both(on);
         CHECK(both.link().try_write("").value() == 0);
         CHECK(both.link().try_write("first").value() == 5);
@@ -219,7 +196,7 @@ TEST_CASE("[115] try_write: sends what fits now, and queues nothing") {
 }
 
 TEST_CASE("[115] try_write: older bytes go first; behind a queue it would block") {
-    support::on_every_network({115}, locals, [](network& on) {
+    support::on_every_network({115}, stream_places, [](network& on) {
         pair_of_streams both(on);
         both.link().write("written, ");
         CHECK(both.link().try_write("tried").value() == 5);
@@ -236,7 +213,7 @@ TEST_CASE("[115] try_write: older bytes go first; behind a queue it would block"
 }
 
 TEST_CASE("[115] [116] [118] try_write: on a dead or closed stream it is an error") {
-    support::on_every_network({115, 116, 118}, locals, [](network& on) {
+    support::on_every_network({115, 116, 118}, stream_places, [](network& on) {
         script told;
         {
             auto early =
@@ -276,7 +253,7 @@ TEST_CASE("[115] [116] [118] try_write: on a dead or closed stream it is an erro
 
 TEST_CASE("[121] owned buffers: are sent from where they lie, and given back when they are sent") {
     support::on_every_altered_network<watched_sends>(
-        {121}, locals, [](network& on, watched_sends& watched) {
+        {121}, stream_places, [](network& on, watched_sends& watched) {
             pair_of_streams both(on);
             const auto big = pattern(8 * mebibyte);
             int released = 0;
@@ -298,7 +275,7 @@ TEST_CASE("[121] owned buffers: are sent from where they lie, and given back whe
 }
 
 TEST_CASE("[111] owned buffers: copied and given away, in the order of the writes") {
-    support::on_every_network({111, 121}, locals, [](network& on) {
+    support::on_every_network({111, 121}, stream_places, [](network& on) {
         pair_of_streams both(on, {.limits = {.queue_max = 64 * mebibyte}});
         std::string whole;
         const auto say = [&](std::size_t size, bool is_given) {
@@ -328,7 +305,7 @@ TEST_CASE("[111] owned buffers: copied and given away, in the order of the write
 }
 
 TEST_CASE("[121] [122] owned buffers: count in full, and go when they are dropped or refused") {
-    support::on_every_network({121, 122}, locals, [](network& on) {
+    support::on_every_network({121, 122}, stream_places, [](network& on) {
         script told;
         script remote;
         auto server = support::serve_script(on, remote);

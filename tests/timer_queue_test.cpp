@@ -43,7 +43,7 @@ struct record_of_fires : listener {
     std::vector<std::uint64_t> fired;
 };
 
-using keys = std::vector<std::uint64_t>;
+using key_list = std::vector<std::uint64_t>;
 
 constexpr time_point at(std::int64_t nanoseconds) {
     return time_point(sockeye::duration(nanoseconds));
@@ -72,11 +72,11 @@ TEST_CASE("timer_queue: [200] fires what is due, in the order of deadlines") {
     CHECK(queue.next() == at(10));
     CHECK(queue.fire_due(at(9), all) == 0);
     CHECK(queue.fire_due(at(20), all) == 2);
-    CHECK(heard.fired == keys{1, 2});
+    CHECK(heard.fired == key_list{1, 2});
     CHECK(queue.next() == at(30));
     CHECK(queue.fire_due(at(30), all) == 1);
     CHECK(queue.fire_due(at(1000), all) == 0);
-    CHECK(heard.fired == keys{1, 2, 3});
+    CHECK(heard.fired == key_list{1, 2, 3});
 }
 
 TEST_CASE("timer_queue: [200] equal deadlines fire in the order of their starts") {
@@ -86,7 +86,7 @@ TEST_CASE("timer_queue: [200] equal deadlines fire in the order of their starts"
     SUBCASE("while the counter of starts wraps round") {
         order_of(queue) = 0xffff'ff00;
     }
-    keys expected;
+    key_list expected;
     for (std::uint64_t key = 0; key < 1000; ++key) {
         queue.start(at(5), heard.target(key));
         expected.push_back(key);
@@ -114,7 +114,7 @@ TEST_CASE("timer_queue: cancel is told once, and stale names are harmless") {
     CHECK_FALSE(queue.cancel(0));
     CHECK_FALSE(queue.is_armed(0));
     CHECK_FALSE(queue.cancel(~timer_id{0}));
-    CHECK(heard.fired == keys{2});
+    CHECK(heard.fired == key_list{2});
 }
 
 TEST_CASE("timer_queue: [203] one cancelled by another of the same call does not fire") {
@@ -133,7 +133,7 @@ TEST_CASE("timer_queue: [203] one cancelled by another of the same call does not
     ids[2] = queue.start(at(3), heard.target(2));
     ids[3] = queue.start(at(4), heard.target(3));
     CHECK(queue.fire_due(at(9), all) == 3);
-    CHECK(heard.fired == keys{0, 3});
+    CHECK(heard.fired == key_list{0, 3});
     CHECK(queue.size() == 0);
 }
 
@@ -167,14 +167,14 @@ TEST_CASE("timer_queue: [201] one started by a handler waits for the next call, 
     queue.start(at(1), starter.target(0));
     queue.start(at(2), heard.target(0));
     CHECK(queue.fire_due(at(9), all) == 2);
-    CHECK(heard.fired == keys{0});
+    CHECK(heard.fired == key_list{0});
     CHECK(queue.fire_due(at(9), all) == 99);
 }
 
 TEST_CASE("timer_queue: a call fires no more than its budget, and forgets nobody") {
     timer_queue queue;
     record_of_fires heard;
-    keys expected;
+    key_list expected;
     for (std::uint64_t key = 0; key < 10; ++key) {
         queue.start(at(1), heard.target(key));
         expected.push_back(key);
@@ -197,7 +197,7 @@ TEST_CASE("timer_queue: [207] deadlines at both ends of time stay in order") {
     CHECK(queue.fire_due(at(0), all) == 2);
     CHECK(queue.fire_due(time_point::max() - 1ns, all) == 0);
     CHECK(queue.fire_due(time_point::max(), all) == 1);
-    CHECK(heard.fired == keys{0, 1, 2});
+    CHECK(heard.fired == key_list{0, 1, 2});
 }
 
 TEST_CASE("timer_queue: [251] without memory nothing starts, but what was armed starts again") {
@@ -254,12 +254,12 @@ TEST_CASE("timer_queue: a handler that throws does not take the others' timers w
     queue.start(at(3), heard.target(3));
     const auto last = queue.start(at(4), heard.target(4));
     CHECK_THROWS_AS(queue.fire_due(at(9), all), std::bad_alloc);
-    CHECK(heard.fired == keys{1});
+    CHECK(heard.fired == key_list{1});
     // Those that were on their way are due now, whatever the time.
     CHECK(queue.next() <= at(9));
     CHECK(queue.is_armed(last));
     CHECK(queue.fire_due(at(9), all) == 2);
-    CHECK(heard.fired == keys{1, 3, 4});
+    CHECK(heard.fired == key_list{1, 3, 4});
     CHECK_FALSE(queue.next());
 }
 
@@ -289,10 +289,10 @@ TEST_CASE("timer_queue: no allocation in steady state") {
 namespace {
 
 /// Takes random steps, also inside handlers, and compares with a std::multimap.
-class model_run {
+class timer_model_run {
 public:
     /// Deadlines and steps of time reach up to `range` nanoseconds.
-    model_run(std::uint64_t seed, std::uint64_t range) : random_(seed), range_(range) {
+    timer_model_run(std::uint64_t seed, std::uint64_t range) : random_(seed), range_(range) {
         heard_.hear = [this](std::uint64_t key) { on_fire(key); };
     }
 
@@ -330,14 +330,14 @@ private:
     std::uint64_t range_;
     timer_queue queue_;
     listener heard_;
-    model waiting_; ///< equal keys stay in the order of insertion
+    model waiting_; ///< equal key_list stay in the order of insertion
     std::deque<entry> due_;
     std::vector<timer_id> past_;
     time_point now_ = at(1'000);
     std::uint64_t last_key_ = 0;
 };
 
-void model_run::start() {
+void timer_model_run::start() {
     const auto deadline = any_deadline();
     const auto key = ++last_key_;
     const auto id = queue_.start(deadline, heard_.target(key));
@@ -345,7 +345,7 @@ void model_run::start() {
     waiting_.emplace(deadline, entry{key, id});
 }
 
-void model_run::cancel() {
+void timer_model_run::cancel() {
     if (!past_.empty() && below(4) == 0) {
         REQUIRE_FALSE(queue_.cancel(past_[below(past_.size())]));
     }
@@ -362,7 +362,7 @@ void model_run::cancel() {
     }
 }
 
-void model_run::restart() {
+void timer_model_run::restart() {
     if (!past_.empty() && below(4) == 0) {
         REQUIRE_FALSE(queue_.restart(past_[below(past_.size())], now_));
     }
@@ -380,7 +380,7 @@ void model_run::restart() {
     }
 }
 
-void model_run::fire() {
+void timer_model_run::fire() {
     now_ += sockeye::duration(length_below(range_ / 4));
     const auto budget = 1 + below(10);
     while (due_.size() < budget && !waiting_.empty() && waiting_.begin()->first <= now_) {
@@ -393,7 +393,7 @@ void model_run::fire() {
     REQUIRE(due_.empty());
 }
 
-void model_run::on_fire(std::uint64_t key) {
+void timer_model_run::on_fire(std::uint64_t key) {
     REQUIRE_FALSE(due_.empty());
     REQUIRE(due_.front().key == key);
     REQUIRE_FALSE(queue_.is_armed(due_.front().id));
@@ -406,7 +406,7 @@ void model_run::on_fire(std::uint64_t key) {
     }
 }
 
-void model_run::compare() {
+void timer_model_run::compare() {
     REQUIRE(queue_.size() == waiting_.size());
     // Being asked brings order into the queue: not always.
     if (below(2) == 0) {
@@ -419,7 +419,7 @@ void model_run::compare() {
     }
 }
 
-void model_run::step() {
+void timer_model_run::step() {
     switch (below(6)) {
     case 0:
     case 1:
@@ -584,7 +584,7 @@ TEST_CASE("timer_queue: [210] random use agrees with a model") {
         for (std::uint64_t seed = 1; seed <= 3; ++seed) {
             CAPTURE(bits);
             CAPTURE(seed);
-            model_run run(seed, std::uint64_t{1} << bits);
+            timer_model_run run(seed, std::uint64_t{1} << bits);
             for (int step = 0; step < 50'000; ++step) {
                 run.step();
             }
@@ -603,7 +603,7 @@ TEST_CASE("timer_queue: a restart moves a deadline, as a start after all others"
     CHECK(queue.next() == at(20'000'000));
     CHECK(queue.size() == 2);
     CHECK(queue.fire_due(at(20'000'000), all) == 2);
-    CHECK(heard.fired == keys{2, 1});
+    CHECK(heard.fired == key_list{2, 1});
     CHECK_FALSE(queue.restart(first, at(30'000'000)));
     CHECK_FALSE(queue.restart(0, at(30'000'000)));
 }

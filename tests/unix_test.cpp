@@ -1,3 +1,4 @@
+#include "support/handlers.hpp"
 #include "support/network.hpp"
 
 #include <sockeye/error.hpp>
@@ -17,6 +18,8 @@ using support::raw_peer;
 using support::script;
 
 // What is special about Unix sockets: their names.
+
+using support::echo;
 
 namespace {
 
@@ -118,10 +121,6 @@ TEST_CASE("[183] unix: a client has no name, and what it connected to has the se
 }
 
 namespace {
-
-void echo(sockeye::stream& link, sockeye::bytes in) {
-    link.write(in);
-}
 
 /// What a server that crashed leaves behind at on.path().
 void leave_stale(network& on) {

@@ -38,7 +38,8 @@ struct datagram_options {
 
     /// Others may bind the same address; each datagram goes to one of them. See: SO_REUSEADDR.
     bool reuse_address = false;
-    /// Others of this user may too, and the system spreads the peers over them. See: SO_REUSEPORT.
+    /// Others of this user may too, and the system spreads the peers over them where it can.
+    /// See: SO_REUSEPORT.
     bool reuse_port = false;
     /// An IPv6 socket has to do with IPv4 as well, whose addresses look like ::ffff:127.0.0.1.
     bool dual_stack = false;
@@ -58,11 +59,11 @@ struct datagram_options {
     /// so goes one by one.
     bool offload = false;
 
-    std::optional<int> ttl; ///< 1 to 255 (IPv6: hop limit)
-    std::optional<path_mtu_discovery> discovery;
-    std::optional<int> multicast_ttl; ///< 0 (this machine) to 255
+    std::optional<int> ttl = {}; ///< 1 to 255 (IPv6: hop limit)
+    std::optional<path_mtu_discovery> discovery = {};
+    std::optional<int> multicast_ttl = {}; ///< 0 (this machine) to 255
     /// Whether this machine hears what it sends to groups it has joined.
-    std::optional<bool> multicast_loop;
+    std::optional<bool> multicast_loop = {};
     std::uint32_t multicast_interface = 0; ///< its index; 0: as the system chooses
 };
 

@@ -34,7 +34,7 @@ struct listen_options {
     /// cannot connect. They hold before anybody can connect, and whatever the umask is. Without
     /// them it has what the umask leaves of 0777. Errors: invalid_argument where there is no file,
     /// not_supported in a simulation.
-    std::optional<unsigned> mode;
+    std::optional<unsigned> mode = {};
     /// Replaces the file of a Unix server that is gone: a socket, and connecting to it is refused.
     /// Whatever else is there stays, links are not followed, and of two servers that try it at once
     /// one has address_in_use. One that is bound and does not listen yet counts as gone; who is

@@ -37,10 +37,10 @@ struct loop_options {
     backend_kind backend = backend_kind::automatic;
     /// Hears of exceptions that left a handler. Without it they leave run(), which may be called
     /// again; of several in one turn the first.
-    unique_function<void(std::exception_ptr)> on_exception;
+    unique_function<void(std::exception_ptr)> on_exception = {};
     /// Hears of each handler that took longer than slow_handler_time, right after it: all that was
     /// ready had to wait for that. Costs a read of the clock for each handler.
-    unique_function<void(const slow_handler&)> on_slow_handler;
+    unique_function<void(const slow_handler&)> on_slow_handler = {};
     duration slow_handler_time = std::chrono::milliseconds(10);
     /// Posted tasks that wait; above it post() says false.
     std::size_t posted_tasks_max = std::size_t{1} << 21;
@@ -141,6 +141,9 @@ private:
 /// throw, and then nothing has changed.
 /// Threads: all calls from one thread, the loop thread; remote() is for the others.
 /// Lifetime: outlives everything made with it. Its destructor closes what is left and is silent.
+/// Where the library was built with asserts (without NDEBUG), breaking one of these two rules ends
+/// the process, and so do closing a descriptor under its watch, and sending or starting a timer in
+/// a forked child: one line on stderr says what was wrong with which object.
 class loop {
 public:
     /// Errors: throws std::system_error where open() gives an error.
@@ -158,7 +161,7 @@ public:
     /// does not. Errors: errc::loop_running inside a handler, errc::loop_forked in a forked
     /// child, io_error when somebody else closed the loop's own descriptors, and what the
     /// backend's wait reports. Throws what a handler threw, where there is no on_exception.
-    std::error_code run();
+    [[nodiscard]] std::error_code run();
 
     /// Waits for events once, at most for `timeout`, and returns how many handlers ran.
     ///

@@ -39,7 +39,7 @@ struct loop_group_options {
     std::string name = "sockeye";
     /// What the loop of that index is made with. Called once for each loop, on the caller's thread;
     /// without it all are made with the defaults.
-    unique_function<loop_options(std::size_t index)> make_loop_options;
+    unique_function<loop_options(std::size_t index)> make_loop_options = {};
 };
 
 /// How a loop_group serves.
@@ -48,6 +48,16 @@ struct group_serve_options {
     /// Of these, connections_max is shared out evenly among the loops, connections_per_source_max
     /// is for all of them together, and reuse_port is set where `spread` wants it.
     serve_options listen = {};
+};
+
+/// How a loop_group serves datagrams.
+struct group_datagram_options {
+    /// Each loop has a socket of its own: reuse_port and reuse_port_by_cpu only. All datagrams of
+    /// one peer go to the same loop with the first, and to that of the CPU on which they arrive
+    /// with the second.
+    sockeye::spread spread = sockeye::spread::reuse_port;
+    /// Of each of the sockets; reuse_port is set.
+    datagram_options socket = {};
 };
 
 /// Moves a connection to the loop of `target`, of a group or not.
@@ -94,16 +104,16 @@ public:
     /// invalid_argument where the group is not made for it, errc::loop_running on a thread of the
     /// group, operation_canceled once it is ending. Then nothing is served.
     template <typename Session, typename... Args>
-    requires(std::is_class_v<Session>) result<endpoint> serve(listen_argument local,
-                                                              const group_serve_options& options,
-                                                              const Args&... args) {
+    requires(stream_session<Session>) result<endpoint> serve(listen_argument local,
+                                                             const group_serve_options& options,
+                                                             const Args&... args) {
         return start(std::move(local), options,
                      [&] { return detail::source_of_sessions<Session>(args...); });
     }
     template <typename Session, typename... Args>
-    requires(std::is_class_v<Session> && !(std::is_same_v<Args, group_serve_options> ||
-                                           ...)) result<endpoint> serve(listen_argument local,
-                                                                        const Args&... args) {
+    requires(stream_session<Session> && !(std::is_same_v<Args, group_serve_options> ||
+                                          ...)) result<endpoint> serve(listen_argument local,
+                                                                       const Args&... args) {
         return serve<Session>(std::move(local), group_serve_options{}, args...);
     }
 
@@ -120,12 +130,47 @@ public:
         return serve(std::move(local), group_serve_options{}, callable);
     }
 
+    /// Serves the datagrams that come to `local`, each loop with a socket and a copy of `callable`
+    /// of its own, and says where. Errors: as datagram_socket::open, and as above; not_supported
+    /// for other spreads, other sockets than UDP, and where the system does not share a port out.
+    template <typename Callable>
+    requires(datagram_service<Callable> && !stream_service<Callable>) result<endpoint> serve(
+        const endpoint_argument& local, const group_datagram_options& options,
+        const Callable& callable) {
+        return start(local, options,
+                     [&](loop& owner, const endpoint& where, const datagram_options& each) {
+                         return sockeye::serve(owner, where, each, callable);
+                     });
+    }
+    template <typename Callable>
+    requires(datagram_service<Callable> &&
+             !stream_service<Callable>) result<endpoint> serve(const endpoint_argument& local,
+                                                               const Callable& callable) {
+        return serve(local, group_datagram_options{}, callable);
+    }
+
+    /// The same with a Session for each loop, made on its thread with `args`, and destroyed there.
+    template <typename Session, typename... Args>
+    requires(datagram_session<Session>) result<endpoint> serve(
+        const endpoint_argument& local, const group_datagram_options& options,
+        const Args&... args) {
+        return start(local, options,
+                     [&](loop& owner, const endpoint& where, const datagram_options& each) {
+                         return sockeye::serve<Session>(owner, where, each, args...);
+                     });
+    }
+    template <typename Session, typename... Args>
+    requires(datagram_session<Session> &&
+             !(std::is_same_v<Args, group_datagram_options> ||
+               ...)) result<endpoint> serve(const endpoint_argument& local, const Args&... args) {
+        return serve<Session>(local, group_datagram_options{}, args...);
+    }
+
     // Three ways to end it; join() waits for the end.
-    /// Nothing more is accepted, connections close once their output is sent, and the loops end
-    /// when nothing is left on them.
+    /// Nothing more is accepted, sockets of datagrams close, connections close once their output is
+    /// sent, and the loops end when nothing is left on them.
     void close();
-    /// Nothing more is accepted; connections that are still open after `deadline` are aborted, and
-    /// the loops end when nothing is left on them.
+    /// The same, but connections go on, and are aborted where they are still open after `deadline`.
     void drain(duration deadline);
     /// The loops end after their current turn; what is open closes in silence. Threads: any.
     void stop() noexcept;
@@ -147,6 +192,10 @@ private:
     explicit loop_group(std::unique_ptr<loop_group_core> core) noexcept;
     result<endpoint> start(listen_argument local, const group_serve_options& options,
                            unique_function<session_source()> make);
+    using socket_maker =
+        unique_function<result<datagram_socket>(loop&, const endpoint&, const datagram_options&)>;
+    result<endpoint> start(const endpoint_argument& local, const group_datagram_options& options,
+                           socket_maker make);
 
     std::unique_ptr<loop_group_core> core_;
 };

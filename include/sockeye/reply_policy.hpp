@@ -13,6 +13,8 @@
 
 namespace sockeye {
 
+class loop;
+
 /// The rules of a reply_policy that can be chosen.
 struct reply_options {
     /// Ports above 1023 that are never answered: NFS, SSDP, WS-Discovery, mDNS, memcached, which
@@ -31,9 +33,9 @@ struct reply_options {
     /// that answers answers: it hears nothing more for quiet_time.
     std::uint32_t repeats_per_second = 100;
     duration quiet_time = std::chrono::seconds(60);
-    /// Keys the hash of addresses, so that nobody can choose his neighbours in the table. None
-    /// draws one by chance; simulations want one that stays the same.
-    std::optional<std::uint64_t> secret;
+    /// Keys the hash of addresses, so that nobody can choose his neighbours in the table. Without
+    /// one it is drawn by chance.
+    std::optional<std::uint64_t> secret = {};
 };
 
 /// What a reply_policy says of one answer.
@@ -58,6 +60,9 @@ inline constexpr std::size_t reply_verdicts = 6;
 class reply_policy {
 public:
     explicit reply_policy(reply_options options = {});
+    /// The same with the chance of that loop: in a simulation each seed has its own.
+    /// Errors: throws std::system_error where there is none.
+    explicit reply_policy(loop& owner, reply_options options = {});
     reply_policy(reply_policy&&) noexcept;
     reply_policy& operator=(reply_policy&&) noexcept;
     ~reply_policy();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sockeye/datagram_socket.hpp>
+#include <sockeye/error.hpp>
 #include <sockeye/listener.hpp>
 #include <sockeye/session.hpp>
 #include <sockeye/stream.hpp>
@@ -107,8 +108,6 @@ session_source shared_source(Callable&& callable) {
 /// A Session for each connection, made with what is kept of `args`.
 template <typename Session, typename... Args>
 session_source source_of_sessions(Args&&... args) {
-    static_assert(has_on_data<Session>,
-                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     using kept = std::tuple<std::decay_t<Args>...>;
     static_assert(std::is_constructible_v<Session, const std::decay_t<Args>&...>,
                   "the session cannot be made from const lvalues of these arguments");
@@ -121,7 +120,63 @@ session_source source_of_sessions(Args&&... args) {
             erase(std::make_unique<kept>(std::forward<Args>(args)...))};
 }
 
+template <typename S>
+concept has_on_datagrams = requires(S& s, datagram_socket& socket, std::span<const datagram> in) {
+    s.on_datagrams(socket, in);
+};
+template <typename S>
+concept has_on_error = requires(S& s, datagram_socket& socket, const datagram_error& error) {
+    s.on_error(socket, error);
+};
+
+/// As checked_session, for a class with on_datagrams.
+template <typename Session>
+struct checked_datagram_session {
+    static_assert(has_on_datagrams<Session>,
+                  "on_datagrams of a session must be public: "
+                  "void on_datagrams(sockeye::datagram_socket&, std::span<const "
+                  "sockeye::datagram>)");
+    static_assert(has_on_error<Session> || !names_on_error<Session>,
+                  "on_error of a session must be public: "
+                  "void on_error(sockeye::datagram_socket&, const sockeye::datagram_error&)");
+    static_assert(!names_on_data<Session>,
+                  "a session serves streams (on_data) or datagrams (on_datagrams), not both");
+    static constexpr bool can_receive = has_on_datagrams<Session>;
+};
+
+/// A socket whose datagrams go to `session`, which goes with it.
+template <typename Session>
+result<datagram_socket> open_for(loop& owner, const endpoint_argument& local,
+                                 const datagram_options& options,
+                                 std::unique_ptr<Session> session) {
+    auto* const told = session.get();
+    auto made = datagram_socket::open(
+        owner, local, options,
+        [session = std::move(session)](datagram_socket& socket, std::span<const datagram> in) {
+            session->on_datagrams(socket, in);
+        });
+    if constexpr (has_on_error<Session>) {
+        if (made) {
+            const auto error =
+                made->on_error([told](datagram_socket& socket, const datagram_error& reported) {
+                    told->on_error(socket, reported);
+                });
+            if (error) {
+                return error;
+            }
+        }
+    }
+    return made;
+}
+
 } // namespace detail
+
+/// Sessions of streams, by their on_data.
+template <typename Session>
+concept stream_session = std::is_class_v<Session> && !detail::names_on_datagrams<Session>;
+/// Classes that serve a socket of datagrams, by their on_datagrams.
+template <typename Session>
+concept datagram_session = detail::names_on_datagrams<Session>;
 
 /// Serves every connection to `local` with one callable; what it reads comes in pieces of any
 /// size. When the peer has ended its side, the connection closes once all output is sent.
@@ -166,18 +221,44 @@ requires(datagram_service<std::decay_t<Callable>> && !stream_service<std::decay_
 /// session there is no memory is closed, and counts as an accept error. A Session has on_data and
 /// whichever it wants of on_open, on_end, on_writable and on_close. See: session.hpp.
 template <typename Session, typename... Args>
-requires(std::is_class_v<Session>) result<server> serve(loop& owner, listen_argument local,
-                                                        const serve_options& options,
-                                                        Args&&... args) {
+requires(stream_session<Session>) result<server> serve(loop& owner, listen_argument local,
+                                                       const serve_options& options,
+                                                       Args&&... args) {
     return start_server(owner, std::move(local), options,
                         detail::source_of_sessions<Session>(std::forward<Args>(args)...));
 }
 
 template <typename Session, typename... Args>
-requires(std::is_class_v<Session> &&
-         !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> ||
-           ...)) result<server> serve(loop& owner, listen_argument local, Args&&... args) {
+requires(stream_session<Session> && !(std::is_same_v<std::remove_cvref_t<Args>, serve_options> ||
+                                      ...)) result<server> serve(loop& owner, listen_argument local,
+                                                                 Args&&... args) {
     return serve<Session>(owner, std::move(local), serve_options{}, std::forward<Args>(args)...);
+}
+
+/// Serves the datagrams that come to `local` with one Session, made with `args`; it goes with the
+/// socket. It has `on_datagrams(datagram_socket&, std::span<const datagram>)`, and where it wants
+/// `on_error(datagram_socket&, const datagram_error&)`: see datagram_socket::on_error, whose errors
+/// are told here.
+/// Errors: as datagram_socket::open. Throws bad_alloc, and what its constructor throws.
+template <typename Session, typename... Args>
+requires(datagram_session<Session>) result<datagram_socket> serve(loop& owner,
+                                                                  const endpoint_argument& local,
+                                                                  const datagram_options& options,
+                                                                  Args&&... args) {
+    if constexpr (detail::checked_datagram_session<Session>::can_receive) {
+        return detail::open_for(owner, local, options,
+                                std::make_unique<Session>(std::forward<Args>(args)...));
+    } else {
+        return errc::service_mismatch; // it does not compile
+    }
+}
+
+template <typename Session, typename... Args>
+requires(datagram_session<Session> &&
+         !(std::is_same_v<std::remove_cvref_t<Args>, datagram_options> ||
+           ...)) result<datagram_socket> serve(loop& owner, const endpoint_argument& local,
+                                               Args&&... args) {
+    return serve<Session>(owner, local, datagram_options{}, std::forward<Args>(args)...);
 }
 
 } // namespace sockeye

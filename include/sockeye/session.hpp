@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -100,11 +101,101 @@ concept has_on_data = takes_descriptors<Session> || requires(Session& s, stream&
 
 namespace detail {
 
+/// With these beside its own members, whatever a class calls so has two meanings.
+struct session_names {
+    int on_data, on_open, on_end, on_writable, on_close, on_datagrams, on_error;
+};
+template <typename Session, bool can_be_a_base = !std::is_final_v<Session>>
+struct named_twice : Session, session_names {};
 template <typename Session>
-consteval session_table make_session_table() {
-    session_table table = {};
-    table.size = sizeof table;
-    table.destroy = [](void* s) noexcept { delete static_cast<Session*>(s); };
+struct named_twice<Session, false> : session_names {};
+
+/// True where the class has a member of that name, whatever it is; of a final class only one that
+/// is public and has no other of its name beside it.
+template <typename S>
+concept names_on_data = requires {
+    &S::on_data;
+}
+|| !requires {
+    &named_twice<S>::on_data;
+};
+template <typename S>
+concept names_on_open = requires {
+    &S::on_open;
+}
+|| !requires {
+    &named_twice<S>::on_open;
+};
+template <typename S>
+concept names_on_end = requires {
+    &S::on_end;
+}
+|| !requires {
+    &named_twice<S>::on_end;
+};
+template <typename S>
+concept names_on_writable = requires {
+    &S::on_writable;
+}
+|| !requires {
+    &named_twice<S>::on_writable;
+};
+template <typename S>
+concept names_on_close = requires {
+    &S::on_close;
+}
+|| !requires {
+    &named_twice<S>::on_close;
+};
+template <typename S>
+concept names_on_datagrams = std::is_class_v<S> &&(
+    requires { &S::on_datagrams; } || !requires { &named_twice<S>::on_datagrams; });
+template <typename S>
+concept names_on_error = requires {
+    &S::on_error;
+}
+|| !requires {
+    &named_twice<S>::on_error;
+};
+
+template <typename S>
+concept has_on_open = requires(S& s, stream& link) {
+    s.on_open(link);
+};
+template <typename S>
+concept has_on_end = requires(S& s, stream& link) {
+    s.on_end(link);
+};
+template <typename S>
+concept has_on_writable = requires(S& s, stream& link) {
+    s.on_writable(link);
+};
+template <typename S>
+concept has_on_close = requires(S& s, stream& link, const close_info& info) {
+    s.on_close(link, info);
+};
+
+/// What is called is found by its name and its arguments: one that has the name and cannot be
+/// called would never be, in silence.
+template <typename Session>
+struct checked_session {
+    static_assert(
+        has_on_data<Session>,
+        "a session needs a public member: void on_data(sockeye::stream&, sockeye::bytes)");
+    static_assert(has_on_open<Session> || !names_on_open<Session>,
+                  "on_open of a session must be public: void on_open(sockeye::stream&)");
+    static_assert(has_on_end<Session> || !names_on_end<Session>,
+                  "on_end of a session must be public: void on_end(sockeye::stream&)");
+    static_assert(has_on_writable<Session> || !names_on_writable<Session>,
+                  "on_writable of a session must be public: void on_writable(sockeye::stream&)");
+    static_assert(has_on_close<Session> || !names_on_close<Session>,
+                  "on_close of a session must be public: "
+                  "void on_close(sockeye::stream&, const sockeye::close_info&)");
+    static constexpr bool can_read = has_on_data<Session>;
+};
+
+template <typename Session>
+consteval void add_on_data(session_table& table) {
     if constexpr (takes_descriptors<Session>) {
         table.on_data_with_descriptors = [](void* s, stream& link, bytes in,
                                             std::vector<unique_fd> descriptors) {
@@ -118,18 +209,28 @@ consteval session_table make_session_table() {
             static_cast<Session*>(s)->on_data(link, in);
         };
     }
-    if constexpr (requires(Session & s, stream & link) { s.on_open(link); }) {
+}
+
+template <typename Session, bool can_read>
+consteval session_table make_session_table() {
+    session_table table = {};
+    table.size = sizeof table;
+    table.destroy = [](void* s) noexcept { delete static_cast<Session*>(s); };
+    if constexpr (can_read) {
+        add_on_data<Session>(table);
+    }
+    if constexpr (has_on_open<Session>) {
         table.on_open = [](void* s, stream& link) { static_cast<Session*>(s)->on_open(link); };
     }
-    if constexpr (requires(Session & s, stream & link) { s.on_end(link); }) {
+    if constexpr (has_on_end<Session>) {
         table.on_end = [](void* s, stream& link) { static_cast<Session*>(s)->on_end(link); };
     }
-    if constexpr (requires(Session & s, stream & link) { s.on_writable(link); }) {
+    if constexpr (has_on_writable<Session>) {
         table.on_writable = [](void* s, stream& link) {
             static_cast<Session*>(s)->on_writable(link);
         };
     }
-    if constexpr (requires(Session & s, stream & link, close_info i) { s.on_close(link, i); }) {
+    if constexpr (has_on_close<Session>) {
         table.on_close = [](void* s, stream& link, const close_info& info) {
             static_cast<Session*>(s)->on_close(link, info);
         };
@@ -140,8 +241,10 @@ consteval session_table make_session_table() {
 } // namespace detail
 
 /// The table of a session class: which of on_open, on_data, on_end, on_writable and on_close it
-/// has is found out here, at compile time.
+/// has is found out here, at compile time. One that has the name and cannot be called so is an
+/// error of the compiler.
 template <typename Session>
-inline constexpr session_table session_table_of = detail::make_session_table<Session>();
+inline constexpr session_table session_table_of =
+    detail::make_session_table<Session, detail::checked_session<Session>::can_read>();
 
 } // namespace sockeye

@@ -14,8 +14,10 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -310,8 +312,6 @@ result<stream> adopt(loop& owner, unique_fd fd, const stream_limits& limits = {}
 template <typename Session, typename... Args>
 [[nodiscard]] stream connect(loop& owner, const endpoint_argument& peer,
                              const connect_options& options, Args&&... args) {
-    static_assert(has_on_data<Session>,
-                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     auto session = std::make_unique<Session>(std::forward<Args>(args)...);
     auto made = start_connect(owner, peer, options, session_table_of<Session>, session.get());
     static_cast<void>(session.release());
@@ -319,9 +319,13 @@ template <typename Session, typename... Args>
 }
 
 template <typename Session, typename... Args>
+requires(!(std::is_same_v<std::remove_cvref_t<Args>, connect_options> || ...)) [[nodiscard]] stream
+    connect(loop& owner, const endpoint_argument& peer, Args&&... args) {
+    return connect<Session>(owner, peer, connect_options{}, std::forward<Args>(args)...);
+}
+
+template <typename Session, typename... Args>
 void stream::attach(Args&&... args) {
-    static_assert(has_on_data<Session>,
-                  "a session needs: void on_data(sockeye::stream&, sockeye::bytes)");
     auto session = std::make_unique<Session>(std::forward<Args>(args)...);
     attach_session(session_table_of<Session>, session.get());
     static_cast<void>(session.release());

@@ -41,6 +41,20 @@
 #include <sys/random.h>
 #endif
 
+// The probes of base/probes.hpp. The build says whether there is what they are made of.
+#if defined(SOCKEYE_HAVE_PROBES)
+#include <sys/sdt.h>
+#define SOCKEYE_PROBE1(name, a) STAP_PROBE1(sockeye, name, a)
+#define SOCKEYE_PROBE2(name, a, b) STAP_PROBE2(sockeye, name, a, b)
+#define SOCKEYE_PROBE3(name, a, b, c) STAP_PROBE3(sockeye, name, a, b, c)
+#define SOCKEYE_PROBE4(name, a, b, c, d) STAP_PROBE4(sockeye, name, a, b, c, d)
+#else
+#define SOCKEYE_PROBE1(name, a) static_cast<void>(a)
+#define SOCKEYE_PROBE2(name, a, b) static_cast<void>(a), static_cast<void>(b)
+#define SOCKEYE_PROBE3(name, a, b, c) SOCKEYE_PROBE2(name, a, b), static_cast<void>(c)
+#define SOCKEYE_PROBE4(name, a, b, c, d) SOCKEYE_PROBE3(name, a, b, c), static_cast<void>(d)
+#endif
+
 namespace sockeye::platform {
 
 #if defined(__linux__)

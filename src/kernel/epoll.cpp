@@ -1,4 +1,5 @@
 #include "kernel/backend.hpp"
+#include "kernel/last_error.hpp"
 #include "kernel/watch_table.hpp"
 
 #include <sockeye/error.hpp>
@@ -14,10 +15,6 @@
 
 namespace sockeye {
 namespace {
-
-std::error_code last_error() noexcept {
-    return {errno, std::system_category()};
-}
 
 class epoll_backend final : public backend {
 public:

@@ -281,6 +281,9 @@ public:
     /// Of the file at a path that fits into an endpoint, as remove_file: needs no memory. Follows
     /// no symbolic link.
     virtual result<file_identity> identify(std::string_view path) = 0;
+    /// Of the file that a descriptor leads to: what has no name has an identity as well, most
+    /// often one of its own. See: fstat(2).
+    virtual result<file_identity> identify_descriptor(int) { return std::errc::not_supported; }
     [[nodiscard]] virtual std::error_code remove_file(std::string_view path) = 0;
     /// Removes the file. address_in_use where another one is there by now, which stays.
     [[nodiscard]] virtual std::error_code remove_same_file(std::string_view path,

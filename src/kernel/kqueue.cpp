@@ -1,4 +1,5 @@
 #include "kernel/backend.hpp"
+#include "kernel/last_error.hpp"
 #include "kernel/watch_table.hpp"
 
 #include <sockeye/error.hpp>
@@ -26,10 +27,6 @@ using count = std::uint16_t;
 
 constexpr std::size_t batch_max = 512; // libkqueue gives no more
 constexpr timespec at_once = {};
-
-std::error_code last_error() noexcept {
-    return {errno, std::system_category()};
-}
 
 /// Every field has another type on some system, so each is set by assignment and cast.
 note make_note(int fd, interest direction, unsigned flags, std::uint32_t serial) noexcept {

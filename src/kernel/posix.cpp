@@ -322,6 +322,14 @@ result<file_identity> posix_kernel::identify(std::string_view path) {
     return identity_of(facts);
 }
 
+result<file_identity> posix_kernel::identify_descriptor(int fd) {
+    struct stat facts = {};
+    if (::fstat(fd, &facts) != 0) {
+        return last_error();
+    }
+    return identity_of(facts);
+}
+
 std::error_code posix_kernel::remove_file(std::string_view path) {
     const socket_path named(path);
     return named.fits() ? error_if(::unlink(named.get()) != 0)
@@ -336,8 +344,9 @@ result<std::uint64_t> posix_kernel::random_bits() {
     return bits;
 }
 
-/// Between a look and an unlink another server may bind to the path. So the file is moved aside
-/// first, which nobody can come between, and looked at there; one that should stay goes back.
+/// Between a look and an unlink another server may bind to the path. So what looks like the file is
+/// moved aside first, which nobody can come between, and looked at there; one that should stay goes
+/// back.
 std::error_code posix_kernel::remove_same_file(std::string_view path, const file_identity& file) {
     std::array<char, sizeof(sockaddr_un::sun_path) + 32> aside = {};
     const socket_path named(path);
@@ -348,6 +357,12 @@ std::error_code posix_kernel::remove_same_file(std::string_view path, const file
     std::snprintf(aside.data(), aside.size(), "%.*s.stale-%016llx", folder, named.get(),
                   static_cast<unsigned long long>(file.number));
     struct stat facts = {};
+    if (::lstat(named.get(), &facts) != 0) {
+        return last_error();
+    }
+    if (identity_of(facts) != file) {
+        return make_error_code(std::errc::address_in_use);
+    }
     if (::lstat(aside.data(), &facts) == 0) {
         return make_error_code(std::errc::file_exists);
     }

@@ -4,16 +4,13 @@
 
 #include "base/platform.hpp"
 #include "kernel/kernel.hpp"
+#include "kernel/last_error.hpp"
 
 #include <cerrno>
 
 #include <sys/uio.h>
 
 namespace sockeye {
-
-inline std::error_code last_error() noexcept {
-    return {errno, std::system_category()};
-}
 
 inline std::error_code error_if(bool failed) noexcept {
     return failed ? last_error() : std::error_code();
@@ -115,6 +112,7 @@ public:
     std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
 
     result<file_identity> identify(std::string_view path) override;
+    result<file_identity> identify_descriptor(int fd) override;
     std::error_code remove_file(std::string_view path) override;
     result<std::uint64_t> random_bits() override;
     std::error_code remove_same_file(std::string_view path, const file_identity& file) override;

@@ -11,7 +11,7 @@ namespace {
 using platform::option_name;
 
 /// Room for all control messages that one datagram can have, in either direction.
-struct alignas(cmsghdr) control_room {
+struct alignas(cmsghdr) ancillary_room {
     std::array<std::byte, 256> memory;
 };
 /// What one call may gather from many datagrams.
@@ -24,7 +24,7 @@ bool is_same(const endpoint* one, const endpoint* other) noexcept {
 /// Writes the control messages of one datagram.
 class control_writer {
 public:
-    control_writer(msghdr& header, control_room& room) noexcept : header_(header), room_(room) {}
+    control_writer(msghdr& header, ancillary_room& room) noexcept : header_(header), room_(room) {}
 
     template <typename Value>
     void add(option_name name, const Value& value) noexcept {
@@ -55,7 +55,7 @@ public:
 
 private:
     msghdr& header_;
-    control_room& room_;
+    ancillary_room& room_;
     std::size_t used_ = 0;
 };
 
@@ -85,7 +85,7 @@ int option_family(const endpoint* peer) noexcept {
 }
 
 /// False where the system cannot send it so.
-bool add_control(msghdr& header, control_room& room, const datagram& source,
+bool add_control(msghdr& header, ancillary_room& room, const datagram& source,
                  std::uint16_t segment_size) noexcept {
     control_writer writer(header, room);
     if (source.local != nullptr) {
@@ -123,7 +123,7 @@ msghdr header_to(const endpoint* peer, iovec* buffers, std::size_t count) noexce
 /// What one call sends.
 struct outgoing {
     std::array<platform::message_header, datagrams_per_call> messages;
-    std::array<control_room, datagrams_per_call> controls;
+    std::array<ancillary_room, datagrams_per_call> controls;
     std::size_t count = 0;
 
     /// Adds one, with the buffers from `first` on; false where the system cannot send it so.
@@ -245,7 +245,7 @@ std::size_t train_length(std::span<const datagram> sources) noexcept {
 struct datagram_batch::headers {
     std::array<platform::message_header, datagrams_per_call> messages = {};
     std::array<iovec, datagrams_per_call> buffers = {};
-    std::array<control_room, datagrams_per_call> controls;
+    std::array<ancillary_room, datagrams_per_call> controls;
 
     void offer_control(std::size_t index, bool is_wanted) noexcept {
         auto& header = messages[index].msg_hdr;

@@ -14,7 +14,7 @@ namespace sockeye {
 namespace {
 
 /// The longest name that the DNS knows, and the dot behind it. See: RFC 1035 section 2.3.4.
-constexpr std::size_t name_bytes_max = 254;
+constexpr std::size_t host_name_bytes_max = 254;
 
 /// What getaddrinfo(3) said, by name. Some systems have two numbers for one meaning, or none.
 std::error_code error_of_look_up(int said) noexcept {
@@ -39,8 +39,8 @@ std::error_code why_no_name(const std::string& name) noexcept {
     if (name.empty() || name.find('\0') != std::string::npos) {
         return make_error_code(errc::endpoint_host_invalid);
     }
-    return name.size() > name_bytes_max ? make_error_code(errc::endpoint_name_too_long)
-                                        : std::error_code();
+    return name.size() > host_name_bytes_max ? make_error_code(errc::endpoint_name_too_long)
+                                             : std::error_code();
 }
 
 std::vector<endpoint> endpoints_in(const addrinfo* list, transport kind) {

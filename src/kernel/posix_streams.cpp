@@ -6,7 +6,7 @@
 namespace sockeye {
 namespace {
 
-duration microseconds(std::uint32_t count) noexcept {
+duration of_microseconds(std::uint32_t count) noexcept {
     return std::chrono::microseconds(count);
 }
 
@@ -40,10 +40,10 @@ result<stream_info> posix_kernel::info(int fd) {
         return last_error();
     }
     stream_info said;
-    said.round_trip = microseconds(facts.rtt);
-    said.round_trip_variance = microseconds(facts.rttvar);
+    said.round_trip = of_microseconds(facts.rtt);
+    said.round_trip_variance = of_microseconds(facts.rttvar);
     // Until something is measured it is the greatest number there is.
-    said.round_trip_min = microseconds(facts.min_rtt == UINT32_MAX ? 0 : facts.min_rtt);
+    said.round_trip_min = of_microseconds(facts.min_rtt == UINT32_MAX ? 0 : facts.min_rtt);
     said.congestion_window = std::size_t{facts.snd_cwnd} * facts.snd_mss;
     said.segment_size_max = facts.snd_mss;
     said.unacknowledged_bytes = static_cast<std::size_t>(unacknowledged);

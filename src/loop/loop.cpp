@@ -3,13 +3,23 @@
 #include "base/memory.hpp"
 #include "loop/loop_core.hpp"
 
+#include <cassert>
 #include <new>
 #include <utility>
 
 namespace sockeye {
+namespace {
+
+loop_core& used(const std::unique_ptr<loop_core>& core) noexcept {
+    assert(core || misuse("a loop", "is used after it was moved from"));
+    assert(may_use(*core, "a loop"));
+    return *core;
+}
+
+} // namespace
 
 loop_core& core_of(loop& owner) noexcept {
-    return loop_access::core(owner);
+    return used(loop_access::owned(owner));
 }
 
 loop::loop(loop_options options) : loop(open(std::move(options)).value()) {}
@@ -35,15 +45,15 @@ result<loop> loop::open(loop_options options) {
 }
 
 std::error_code loop::run() {
-    return core_->run();
+    return used(core_).run();
 }
 
 result<std::size_t> loop::run_once(std::optional<duration> timeout) {
-    return core_->run_once(timeout);
+    return used(core_).run_once(timeout);
 }
 
 void loop::stop() noexcept {
-    core_->stop();
+    used(core_).stop();
 }
 
 remote loop::remote() const {
@@ -51,11 +61,11 @@ remote loop::remote() const {
 }
 
 hold_guard loop::hold() {
-    return hold_guard(*core_);
+    return hold_guard(used(core_));
 }
 
 time_point loop::now() const noexcept {
-    return core_->io().now();
+    return used(core_).io().now();
 }
 
 backend_kind loop::backend() const noexcept {
@@ -63,11 +73,11 @@ backend_kind loop::backend() const noexcept {
 }
 
 const loop_counters& loop::counters() const noexcept {
-    return core_->io().counters();
+    return used(core_).io().counters();
 }
 
 std::string loop::dump() const {
-    return core_->dump();
+    return used(core_).dump();
 }
 
 int loop::native_handle() const noexcept {
@@ -75,7 +85,7 @@ int loop::native_handle() const noexcept {
 }
 
 std::optional<time_point> loop::next_deadline() const noexcept {
-    return core_->next_deadline();
+    return used(core_).next_deadline();
 }
 
 hold_guard::hold_guard(loop_core& core) noexcept : core_(&core) {
@@ -84,6 +94,7 @@ hold_guard::hold_guard(loop_core& core) noexcept : core_(&core) {
 
 hold_guard::~hold_guard() {
     if (core_ != nullptr) {
+        assert(may_use(*core_, "a hold_guard"));
         core_->drop_guard();
     }
 }

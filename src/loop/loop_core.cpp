@@ -1,5 +1,6 @@
 #include "loop/loop_core.hpp"
 
+#include "base/probes.hpp"
 #include "loop/clock_timers.hpp"
 #include "loop/signal_state.hpp"
 
@@ -193,6 +194,7 @@ std::error_code loop_core::turn(std::optional<duration> timeout) {
 
 std::error_code loop_core::work(std::optional<duration> timeout) {
     ++reactor_.counters().turns;
+    probes::turn_begins(&reactor_);
     reactor_.flush_early();
     auto error = reactor_.dispatch(time_to_wait(timeout));
     if (!error) {
@@ -211,6 +213,7 @@ std::error_code loop_core::work(std::optional<duration> timeout) {
         relief_at_.reset();
         reactor_.relieve_memory();
     }
+    probes::turn_ends(&reactor_, reactor_.counters().events);
     return error;
 }
 
@@ -364,6 +367,22 @@ void loop_core::caught(std::exception_ptr problem) {
     } else if (!kept_) {
         kept_ = std::move(problem);
     }
+}
+
+bool may_use(const loop_core& core, const char* object) noexcept {
+    if (!life_mark::is_at(&core)) {
+        return misuse(object, "is used after its loop has gone: it must go before its loop");
+    }
+    return core.io().is_own_thread() ||
+           misuse(object, "is used on another thread than that of its loop, which runs: "
+                          "only loop::remote() is for that");
+}
+
+bool may_begin(loop_core& core, const char* object) noexcept {
+    return may_use(core, object) &&
+           (!core.io().is_forked() ||
+            misuse(object, "of the parent is used in a forked child, which needs a loop of its "
+                           "own"));
 }
 
 void loop_core::rethrow_kept() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/misuse.hpp"
 #include "loop/mailbox.hpp"
 #include "loop/timer_queue.hpp"
 #include "reactor/reactor.hpp"
@@ -45,6 +46,7 @@ public:
     void stop() noexcept { is_stopping_ = true; }
 
     [[nodiscard]] reactor& io() noexcept { return reactor_; }
+    [[nodiscard]] const reactor& io() const noexcept { return reactor_; }
     [[nodiscard]] kernel& system() noexcept { return reactor_.system(); }
     [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
     [[nodiscard]] const std::shared_ptr<mailbox>& box() const noexcept { return box_; }
@@ -138,6 +140,7 @@ private:
     static void on_wake(slot& place, const event& told);
     static void free_wake(slot& place) noexcept;
 
+    life_mark life_{this};
     loop* handle_ = nullptr;
     backend_kind kind_;
     reactor reactor_;
@@ -167,9 +170,18 @@ private:
 /// The way from the public object to what is inside.
 struct loop_access {
     static loop_core& core(loop& owner) noexcept { return *owner.core_; }
+    /// Null where it was moved from.
+    static const std::unique_ptr<loop_core>& owned(loop& owner) noexcept { return owner.core_; }
     static loop make(std::unique_ptr<loop_core> core) noexcept { return loop(std::move(core)); }
 };
 
 [[nodiscard]] loop_core& core_of(loop& owner) noexcept;
+
+/// For asserts where verbs of users come in: true where this thread may use an object of that loop
+/// now. Else it is misuse(), of what `object` calls it. The loop may be gone.
+bool may_use(const loop_core& core, const char* object) noexcept;
+/// The same for what would only begin: in a forked child no turn of that loop ever comes, and what
+/// is sent there mixes with what the parent sends.
+bool may_begin(loop_core& core, const char* object) noexcept;
 
 } // namespace sockeye

@@ -5,6 +5,7 @@
 
 #include <sockeye/signal_set.hpp>
 
+#include <cassert>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ void leave(process_watch_state& state) noexcept {
 
 void destroy(process_watch_state* state) noexcept {
     if (state != nullptr) {
+        assert(may_use(state->core, "a process_watch"));
         leave(*state);
         state->core.retire(std::unique_ptr<process_watch_state>(state));
     }
@@ -61,7 +63,7 @@ void look(process_watch_state& state) {
     state.core.call([&] { state.handler(told); });
 }
 
-void on_ready(slot& place, const event&) {
+void on_exit_ready(slot& place, const event&) {
     look(*place.as<process_watch_state*>());
 }
 
@@ -69,23 +71,23 @@ void on_resume(slot& place) {
     look(*place.as<process_watch_state*>());
 }
 
-void on_loop_end(slot& place) noexcept {
+void end_with_loop(slot& place) noexcept {
     leave(*place.as<process_watch_state*>());
 }
 
-void describe(slot& place, std::string& text) {
+void describe_process(slot& place, std::string& text) {
     text += " pid " + std::to_string(place.as<process_watch_state*>()->pid);
 }
 
-constexpr slot_operations operations = {.ready = on_ready,
-                                        .resume = on_resume,
-                                        .flush = {},
-                                        .finish = {},
-                                        .destroy = on_loop_end,
-                                        .relieve = {},
-                                        .look = {},
-                                        .kind = "process",
-                                        .describe = describe};
+constexpr slot_operations process_operations = {.ready = on_exit_ready,
+                                                .resume = on_resume,
+                                                .flush = {},
+                                                .finish = {},
+                                                .destroy = end_with_loop,
+                                                .relieve = {},
+                                                .look = {},
+                                                .kind = "process",
+                                                .describe = describe_process};
 
 /// It may have ended before SIGCHLD was watched: the first look comes in the next turn.
 std::error_code wait_by_signal(loop& owner, process_watch_state& state, slot& place) {
@@ -106,7 +108,7 @@ result<std::unique_ptr<process_watch_state>> start(loop& owner, int pid,
         return process.error();
     }
     auto state = std::make_unique<process_watch_state>(core, pid, std::move(handler));
-    auto& place = core.io().allocate(operations);
+    auto& place = core.io().allocate(process_operations);
     place.emplace<process_watch_state*>(state.get());
     std::error_code error;
     if (process) {

@@ -58,7 +58,7 @@ void add_value(std::string& text, std::string_view name, std::string_view value)
     text += '\n';
 }
 
-std::string seconds_text(duration length) {
+std::string number_of_seconds(duration length) {
     std::array<char, 40> text;
     const auto size = std::snprintf(text.data(), text.size(), "%.9g",
                                     std::chrono::duration<double>(length).count());
@@ -72,10 +72,10 @@ void add_histogram(std::string& text, const std::string& name, std::string_view 
     for (std::size_t bucket = 0; bucket < lag_histogram::bucket_count; ++bucket) {
         below += of.count(bucket);
         const bool is_last = bucket + 1 == lag_histogram::bucket_count;
-        const auto limit = is_last ? "+Inf" : seconds_text(lag_histogram::limit(bucket));
+        const auto limit = is_last ? "+Inf" : number_of_seconds(lag_histogram::limit(bucket));
         add_value(text, name + "_bucket{le=\"" + limit + "\"}", std::to_string(below));
     }
-    add_value(text, name + "_sum", seconds_text(of.sum()));
+    add_value(text, name + "_sum", number_of_seconds(of.sum()));
     add_value(text, name + "_count", std::to_string(below));
 }
 
@@ -92,7 +92,7 @@ std::string prometheus(const loop& of) {
     add_head(text, "sockeye_queued_bytes", "Bytes in all send queues now.", "gauge");
     add_value(text, "sockeye_queued_bytes", std::to_string(counters.queued_bytes));
     add_head(text, "sockeye_longest_handler_seconds", "The longest that a handler took.", "gauge");
-    add_value(text, "sockeye_longest_handler_seconds", seconds_text(counters.longest_handler));
+    add_value(text, "sockeye_longest_handler_seconds", number_of_seconds(counters.longest_handler));
     add_histogram(text, "sockeye_timer_lag_seconds", "How long after their deadlines timers fired.",
                   counters.timer_lag);
     add_histogram(text, "sockeye_turn_seconds", "How long the handlers of a turn took together.",

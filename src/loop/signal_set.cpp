@@ -6,6 +6,7 @@
 #include "loop/signal_state.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -26,6 +27,7 @@ void stop_listening(signal_state& state) noexcept {
 
 void cancel(signal_state* state) noexcept {
     if (state != nullptr) {
+        assert(may_use(state->core, "a signal_set"));
         stop_listening(*state);
         state->core.retire(std::unique_ptr<signal_state>(state));
     }

@@ -76,8 +76,16 @@ void after_handler(timer_state& state, unique_function<void()> ran, bool threw) 
     }
 }
 
+/// Where a verb comes in that makes it wait.
+timer_state& begun(timer_state* state) noexcept {
+    assert(state != nullptr || misuse("a timer", "is used after it was moved from"));
+    assert(may_begin(state->core, "a timer"));
+    return *state;
+}
+
 void destroy(timer_state* state) noexcept {
     if (state != nullptr) {
+        assert(may_use(state->core, "a timer"));
         disarm(*state);
         state->core.retire(std::unique_ptr<timer_state>(state));
     }
@@ -158,25 +166,24 @@ timer::~timer() {
 }
 
 void timer::begin(time_point when, duration period, unique_function<void()> handler) {
-    assert(handler);
-    assert(state_->core.io().is_own_thread());
-    arm(*state_, when);
+    assert(handler || misuse("a timer", "is started without a handler"));
+    arm(begun(state_), when);
     state_->handler = std::move(handler);
     state_->period = period;
     state_->policy = missed_ticks::skip;
 }
 
 void timer::start(duration delay, unique_function<void()> handler) {
-    begin(later(clock_now(*state_), delay), {}, std::move(handler));
+    begin(later(clock_now(begun(state_)), delay), {}, std::move(handler));
 }
 
 void timer::start_at(time_point when, unique_function<void()> handler) {
-    assert(state_->clock == nullptr);
+    assert(begun(state_).clock == nullptr);
     begin(when, {}, std::move(handler));
 }
 
 void timer::start_at(std::chrono::system_clock::time_point when, unique_function<void()> handler) {
-    assert(state_->clock != nullptr && state_->clock->kind() == clock_kind::wall);
+    assert(begun(state_).clock != nullptr && state_->clock->kind() == clock_kind::wall);
     begin(point_of(when), {}, std::move(handler));
 }
 
@@ -186,32 +193,34 @@ void timer::start_every(duration period, unique_function<void()> handler) {
 
 void timer::start_every(duration period, missed_ticks policy, unique_function<void()> handler) {
     assert(period > duration::zero());
-    begin(later(clock_now(*state_), period), period, std::move(handler));
+    begin(later(clock_now(begun(state_)), period), period, std::move(handler));
     state_->policy = policy;
 }
 
 void timer::restart(duration delay) {
-    again(later(turn_now(*state_), delay));
+    again(later(turn_now(begun(state_)), delay));
 }
 
 void timer::restart_at(time_point when) {
-    assert(state_->clock == nullptr);
+    assert(begun(state_).clock == nullptr);
     again(when);
 }
 
 void timer::again(time_point when) {
-    assert(state_->handler || state_->is_running);
-    assert(state_->core.io().is_own_thread());
-    arm(*state_, when);
+    assert(state_->handler || state_->is_running ||
+           misuse("a timer", "is restarted that was never started"));
+    arm(begun(state_), when);
 }
 
 void timer::cancel() noexcept {
     if (state_ != nullptr) {
+        assert(may_use(state_->core, "a timer"));
         disarm(*state_);
     }
 }
 
 bool timer::is_armed() const noexcept {
+    assert(state_ == nullptr || may_use(state_->core, "a timer"));
     return state_ != nullptr && state_->queue.is_armed(state_->name);
 }
 

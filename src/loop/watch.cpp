@@ -3,7 +3,9 @@
 
 #include <sockeye/error.hpp>
 
+#include <cassert>
 #include <memory>
+#include <string>
 
 namespace sockeye {
 
@@ -12,17 +14,38 @@ struct watch_state : retirable {
     loop_core& core;
     unique_function<void(readiness)> handler;
     slot_key key = 0;
-    bool is_alive = true; ///< false once its handler threw
+    bool is_alive = true;                   ///< false once its handler threw
+    std::optional<file_identity> file = {}; ///< what is watched; known where there are asserts
 };
 
 namespace {
+
+[[maybe_unused]] bool note_file(watch_state& state, int fd) noexcept {
+    if (const auto found = state.core.system().identify_descriptor(fd)) {
+        state.file = *found;
+    }
+    return true;
+}
+
+/// For asserts: true where the descriptor still leads to what was watched.
+[[maybe_unused]] bool leads_there_still(const watch_state& state, int fd) noexcept {
+    const auto found = state.core.system().identify_descriptor(fd);
+    if (!state.file || (found && *found == *state.file)) {
+        return true;
+    }
+    const auto name = "a watch of descriptor " + std::to_string(fd);
+    return misuse(name, found ? "outlived it: the number is another file's by now"
+                              : "outlived it: somebody has closed it");
+}
 
 void cancel_watch(watch_state* state) noexcept {
     if (state == nullptr) {
         return;
     }
     auto& core = state->core;
+    assert(may_use(core, "a watch"));
     if (auto* place = core.io().find(state->key)) {
+        assert(!place->has(slot_mark::watched) || leads_there_still(*state, place->fd));
         core.io().unwatch(*place);
         core.io().release(*place);
     }
@@ -77,6 +100,7 @@ result<std::unique_ptr<watch_state>> start_watch(loop_core& core, int fd, intere
         io.release(place);
         return error;
     }
+    assert(note_file(*state, fd));
     core.add_life();
     return state;
 }
@@ -84,8 +108,8 @@ result<std::unique_ptr<watch_state>> start_watch(loop_core& core, int fd, intere
 } // namespace
 
 result<watch> loop::watch(int fd, interest wanted, unique_function<void(readiness)> handler) {
-    auto state =
-        without_throwing([&] { return start_watch(*core_, fd, wanted, std::move(handler)); });
+    auto state = without_throwing(
+        [&] { return start_watch(core_of(*this), fd, wanted, std::move(handler)); });
     if (!state) {
         return state.error();
     }
@@ -93,10 +117,12 @@ result<watch> loop::watch(int fd, interest wanted, unique_function<void(readines
 }
 
 std::error_code watch::modify(interest wanted) {
+    assert(state_ == nullptr || may_use(state_->core, "a watch"));
     auto* place = state_ == nullptr ? nullptr : state_->core.io().find(state_->key);
     if (place == nullptr || !place->has(slot_mark::watched)) {
         return make_error_code(std::errc::no_such_file_or_directory);
     }
+    assert(leads_there_still(*state_, place->fd));
     return state_->core.io().change(*place, wanted);
 }
 

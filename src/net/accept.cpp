@@ -1,4 +1,5 @@
 #include "base/memory.hpp"
+#include "base/probes.hpp"
 #include "net/server_core.hpp"
 #include "net/shortage.hpp"
 #include "net/spreader.hpp"
@@ -145,6 +146,7 @@ void server_core::welcome(owned_fd fd, source_id from) {
         return;
     }
     ++counters.accepted;
+    probes::accepted(&core.io(), (*made)->fd);
     connection link(**made);
     if (on_accept) {
         if (!core.call([&] { on_accept(stream_access::make(core, **made)); })) {
@@ -235,6 +237,7 @@ void server_core::shed_one() {
     endpoint peer;
     if (core.system().accept(place()->fd, carrier, peer)) {
         ++core.io().counters().shed;
+        probes::shed(&core.io(), place()->fd);
     }
     core.hold_reserve();
 }

@@ -13,7 +13,7 @@
 namespace sockeye {
 namespace {
 
-constexpr duration retry_delay_max = std::chrono::milliseconds(100);
+constexpr duration connect_retry_delay_max = std::chrono::milliseconds(100);
 
 /// Without memory for it connecting has failed; gives 0 then.
 timer_id start_timer(slot& place, duration delay, void (*fire)(void*, std::uint64_t)) noexcept {
@@ -41,7 +41,7 @@ void try_again_later(slot& place, connecting_state& state) {
     if (!start_timer(place, state.retry_delay, on_retry)) {
         return;
     }
-    state.retry_delay = std::min(state.retry_delay * 2, retry_delay_max);
+    state.retry_delay = std::min(state.retry_delay * 2, connect_retry_delay_max);
 }
 
 transport carrier_of(const endpoint_argument& peer) noexcept {

@@ -1,5 +1,6 @@
 #include "net/connection.hpp"
 
+#include "base/probes.hpp"
 #include "net/shortage.hpp"
 #include "net/stream_extra.hpp"
 
@@ -123,7 +124,7 @@ result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd f
     auto& place = make(kind, carrier);
     connection link(place);
     place.fd = fd.release();
-    ++kind.core.io().counters().opened;
+    link.note_opened();
     if (const auto error = kind.core.io().watch(place, link.wanted())) {
         link.set(flag_terminal);
         link.free();
@@ -131,6 +132,11 @@ result<slot*> connection::begin(stream_kind& kind, transport carrier, owned_fd f
     }
     link.begin_time();
     return &place;
+}
+
+void connection::note_opened() noexcept {
+    ++core_.io().counters().opened;
+    probes::opened(&core_.io(), place_.fd);
 }
 
 void connection::open() {
@@ -151,7 +157,7 @@ void connection::come_up() {
     } else {
         drop_idle_extra();
     }
-    ++core_.io().counters().opened;
+    note_opened();
     update_interest();
     open();
     if (is(flag_terminal)) {
@@ -346,14 +352,13 @@ void connection::on_finish(slot& place) {
         !link.is(flag_silent)) {
         const auto* const rest = state.extra;
         const bool has_tried = rest != nullptr && rest->connecting != nullptr;
-        const close_info info = {
-            .reason = state.reason,
-            .error = state.failure(),
-            .deadline = state.passed,
-            .dropped_bytes = state.dropped_bytes,
-            .discarded_bytes = link.is_discarding() ? rest->discard->bytes : 0,
-            .attempts = has_tried ? rest->connecting->report(state.failure())
-                                  : std::span<const connect_attempt>()};
+        const close_info info = {.reason = state.reason,
+                                 .error = state.failure(),
+                                 .deadline = state.passed,
+                                 .dropped_bytes = state.dropped_bytes,
+                                 .discarded_bytes = link.is_discarding() ? rest->discard->bytes : 0,
+                                 .attempts = has_tried ? rest->connecting->report(state.failure())
+                                                       : std::span<const connect_attempt>()};
         link.set(flag_in_handler);
         link.core_.call([&] { table->on_close(state.session, state.self, info); });
         link.clear(flag_in_handler);
@@ -372,6 +377,7 @@ void connection::on_loop_end(slot& place) noexcept {
 void connection::free() noexcept {
     auto& io = core_.io();
     restore_file();
+    probes::closed(&io, place_.fd, static_cast<int>(state_.reason), state_.failure_value);
     io.close(place_);
     io.counters().closed += is(flag_connecting) ? 0 : 1;
     destroy_session();

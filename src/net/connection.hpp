@@ -6,6 +6,7 @@
 #include <sockeye/error.hpp>
 #include <sockeye/stream.hpp>
 
+#include <cassert>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -141,6 +142,7 @@ public:
     static void identify(stream& view, loop_core& core) noexcept { view.core_ = &core; }
     static loop_core* core(const stream& handle) noexcept { return handle.core_; }
     static slot* place(const stream& handle) noexcept {
+        assert(handle.core_ == nullptr || may_use(*handle.core_, "a stream"));
         return handle.core_ == nullptr
                    ? nullptr
                    : handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
@@ -291,6 +293,8 @@ private:
     void read_chunk();
     void queue_sent(const result<std::size_t>& sent, std::size_t asked);
     void take_from_queue(std::size_t count) noexcept;
+    void note_opened() noexcept;
+    void note_sent(std::size_t count) noexcept;
     /// What became of one or more send calls.
     struct sending {
         std::size_t taken = 0;    ///< by the kernel, of the parts given

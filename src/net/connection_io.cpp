@@ -1,3 +1,4 @@
+#include "base/probes.hpp"
 #include "net/connecting.hpp"
 #include "net/connection.hpp"
 #include "net/sending.hpp"
@@ -157,6 +158,7 @@ void connection::read_once() {
         return;
     }
     counters.bytes_read += *got;
+    probes::received(&io, place_.fd, *got);
     state_.activity.heard(io.tick_now());
     if (*got < buffer.size() && !is(flag_end_hinted | flag_write_dead)) {
         clear(flag_readable);
@@ -237,6 +239,7 @@ bool connection::is_queue_full() noexcept {
     if (weight() <= kind_.limits.queue_max) {
         return false;
     }
+    probes::queue_full(&core_.io(), place_.fd, weight());
     end(close_reason::failed, make_error_code(errc::send_queue_full));
     return true;
 }
@@ -302,10 +305,7 @@ void connection::send_now(bytes data) {
         return;
     }
     const auto count = sent ? *sent : 0;
-    io.counters().bytes_written += count;
-    if (count != 0) {
-        state_.activity.said(io.tick_now());
-    }
+    note_sent(count);
     if (count == pending.size() + data.size()) {
         output_sent();
         return;
@@ -328,15 +328,24 @@ bool connection::queue_rest(bytes data) noexcept {
     return data.empty() || queue_piece(data);
 }
 
+/// The kernel took that many bytes, or none.
+void connection::note_sent(std::size_t count) noexcept {
+    if (count != 0) {
+        auto& io = core_.io();
+        io.counters().bytes_written += count;
+        state_.activity.said(io.tick_now());
+        probes::sent(&io, place_.fd, count);
+    }
+}
+
 /// The kernel took that many bytes of the queue, which goes with its last one.
 void connection::take_from_queue(std::size_t count) noexcept {
     auto& queue = *state_.queue;
     const auto before = queue.weight();
     queue.consume(count);
     note_drained(count);
-    core_.io().counters().bytes_written += count;
+    note_sent(count);
     core_.io().counters().queued_bytes -= before - queue.weight();
-    state_.activity.said(core_.io().tick_now());
     queue.retry_delay = unsent_output::retry_delay_min;
     queue.waited = duration::zero();
     if (queue.empty()) {

@@ -14,7 +14,7 @@ namespace {
 
 /// A longer one would not fit into the buffer that we read into.
 constexpr std::size_t message_bytes_max = 64 * 1024;
-constexpr std::size_t file_bytes_per_turn = 64 * 1024;
+constexpr std::size_t bytes_per_write = 64 * 1024;
 
 /// Why `carrier` cannot send `descriptors` with `data`; nothing where it can.
 std::error_code obstacle_to(transport carrier, bytes data,
@@ -103,10 +103,7 @@ void connection::send_unit(bytes data, std::vector<unique_fd> descriptors) {
         return;
     }
     const auto count = sent ? *sent : 0;
-    counters.bytes_written += count;
-    if (count != 0) {
-        state_.activity.said(core_.io().tick_now());
-    }
+    note_sent(count);
     if (count == data.size()) {
         output_sent();
         return;
@@ -134,7 +131,7 @@ result<std::size_t> connection::transmit(std::span<const bytes> parts) {
     const bool is_regular = has(trait_always_ready);
     std::size_t all = 0;
     for (const auto part : parts) {
-        const auto most = is_regular ? std::min(part.size(), file_bytes_per_turn) : part.size();
+        const auto most = is_regular ? std::min(part.size(), bytes_per_write) : part.size();
         const auto sent = system.write(place_.fd, part.first(most));
         if (!sent) {
             return all == 0 ? sent : all;
@@ -196,7 +193,7 @@ result<slot*> connection::begin_file(stream_kind& kind, const file_facts& facts,
         link.restore_at_end();
     }
     place.fd = file.fd.release();
-    ++kind.core.io().counters().opened;
+    link.note_opened();
     const auto error = facts.is_regular ? make_error_code(errc::not_pollable) : link.watch();
     if (error == errc::not_pollable) {
         // Files, and devices such as /dev/null: they never wait.

@@ -49,11 +49,8 @@ connection::sending connection::send_parts(std::span<const bytes> parts) {
             return {.taken = 0, .shortage = {}, .has_failed = true};
         }
         counters.would_blocks += sent || shortage ? 0 : 1;
-        counters.bytes_written += sent ? *sent : 0;
+        note_sent(sent ? *sent : 0);
         sent_bytes += sent ? *sent : 0;
-        if (sent) {
-            state_.activity.said(core_.io().tick_now());
-        }
         if (!sent || *sent < asked) {
             break;
         }

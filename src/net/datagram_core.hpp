@@ -7,6 +7,7 @@
 
 #include <sockeye/datagram_socket.hpp>
 
+#include <cassert>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -63,6 +64,7 @@ struct datagram_state {
 class datagram_access {
 public:
     static slot* place(const datagram_socket& handle) noexcept {
+        assert(handle.core_ == nullptr || may_use(*handle.core_, "a datagram_socket"));
         return handle.core_ == nullptr
                    ? nullptr
                    : find(*handle.core_, make_slot_key(handle.index_, handle.generation_));

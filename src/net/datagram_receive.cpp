@@ -1,3 +1,4 @@
+#include "base/probes.hpp"
 #include "net/datagram_core.hpp"
 #include "net/shortage.hpp"
 
@@ -68,6 +69,7 @@ void datagram_access::receive_once(slot& place) {
         receive_failed(place, got.error());
         return;
     }
+    probes::datagrams_received(&io, place.fd, *got);
     self.is_readable = *got == self.wishes.datagrams_max;
     if (batch.overflow() != 0) {
         self.counters.overflowed += batch.overflow() - self.overflow;

@@ -1,3 +1,4 @@
+#include "base/probes.hpp"
 #include "net/datagram_core.hpp"
 #include "net/shortage.hpp"
 
@@ -85,6 +86,7 @@ datagram_access::progress datagram_access::send_now(slot& place, std::span<const
         if (sent) {
             self.counters.sent += *sent;
             counters.datagrams_written += *sent;
+            probes::datagrams_sent(&self.core.io(), place.fd, *sent);
             for (const auto& one : out.first(*sent)) {
                 counters.bytes_written += one.data.size();
                 if (self.deaf && is_deaf(self, one)) {

@@ -11,9 +11,9 @@ namespace sockeye {
 namespace {
 
 /// Sets one option after another, up to the first that the system refuses.
-class option_setter {
+class datagram_option_setter {
 public:
-    option_setter(kernel& system, int fd, int family) noexcept
+    datagram_option_setter(kernel& system, int fd, int family) noexcept
         : system_(system), fd_(fd), family_(family) {}
 
     void set(socket_option option, int value) {
@@ -52,7 +52,8 @@ bool has_details(const datagram_options& options) noexcept {
 }
 
 /// What must be set before a socket is bound.
-void set_before_bind(option_setter& to, const endpoint& where, const datagram_options& options) {
+void set_before_bind(datagram_option_setter& to, const endpoint& where,
+                     const datagram_options& options) {
     const bool is_ip6_alone = where.kind() == transport::raw; // and may not be told so
     if (where.family() == AF_INET6 && !is_ip6_alone) {
         to.set(socket_option::ipv6_only, options.dual_stack ? 0 : 1);
@@ -62,12 +63,16 @@ void set_before_bind(option_setter& to, const endpoint& where, const datagram_op
     if (options.reuse_address) {
         to.set(socket_option::reuse_address, 1);
     }
-    if (options.reuse_port) {
-        to.set(socket_option::reuse_port, 1);
+    if (options.reuse_port && !to.error) {
+        to.set(socket_option::reuse_port_balanced, 1);
+        if (to.error == std::errc::not_supported) {
+            to.error.clear();
+            to.set(socket_option::reuse_port, 1); // then one of them gets all
+        }
     }
 }
 
-void set_at_any_time(option_setter& to, const datagram_options& options) {
+void set_at_any_time(datagram_option_setter& to, const datagram_options& options) {
     if (options.receive_buffer != 0) {
         to.set(socket_option::receive_buffer, options.receive_buffer);
     }
@@ -107,7 +112,7 @@ result<fresh_socket> make_socket(loop_core& core, const endpoint& where,
     if (!fd) {
         return fd.error();
     }
-    option_setter setter(system, fd->get(), where.family());
+    datagram_option_setter setter(system, fd->get(), where.family());
     set_before_bind(setter, where, options);
     set_at_any_time(setter, options);
     if (setter.error) {
@@ -184,7 +189,7 @@ result<fresh_socket> take_over(loop_core& core, unique_fd fd, const datagram_opt
     if (const auto error = system.prepare(fd.get())) {
         return error;
     }
-    option_setter setter(system, fd.get(), local->family());
+    datagram_option_setter setter(system, fd.get(), local->family());
     set_at_any_time(setter, options);
     if (setter.error) {
         return setter.error;

@@ -34,6 +34,7 @@ bool datagram_access::is_handler_view(const datagram_socket& handle) noexcept {
     if (handle.core_ == nullptr) {
         return false;
     }
+    assert(may_use(*handle.core_, "a datagram_socket"));
     auto* const found = handle.core_->io().find(make_slot_key(handle.index_, handle.generation_));
     return found != nullptr && &found->as<datagram_state>().self == &handle;
 }
@@ -171,6 +172,7 @@ std::size_t datagram_socket::send(std::span<const datagram> out) {
     if (place == nullptr) {
         return 0;
     }
+    assert(may_begin(*core_, "a datagram_socket"));
     const bool has_names =
         std::ranges::any_of(out, [](const datagram& one) { return one.peer != nullptr; });
     return has_names && datagram_access::core(*this)->peer

@@ -1,4 +1,5 @@
 #include "base/memory.hpp"
+#include "net/datagram_core.hpp"
 #include "net/loop_group_core.hpp"
 
 #include <sockeye/error.hpp>
@@ -144,13 +145,19 @@ std::error_code make_part(making& made, group_member& on, loop& owner) {
     return {};
 }
 
+/// What arrives on the CPU of a loop goes to the socket of that loop, of those that share the port
+/// of `fd`.
+std::error_code steer_by_cpu(const loop_group_core& group, kernel& system, int fd) {
+    std::vector<unsigned> cpus;
+    for (const auto& each : group.members) {
+        cpus.push_back(*each->cpu);
+    }
+    return system.steer_by_cpu(fd, cpus);
+}
+
 std::error_code begin(making& made, const loop_group_core& group, server_core& first) {
     if (made.how == spread::reuse_port_by_cpu) {
-        std::vector<unsigned> cpus;
-        for (const auto& each : group.members) {
-            cpus.push_back(*each->cpu);
-        }
-        if (const auto error = first.core.system().steer_by_cpu(first.place()->fd, cpus)) {
+        if (const auto error = steer_by_cpu(group, first.core.system(), first.place()->fd)) {
             return error;
         }
     }
@@ -193,6 +200,19 @@ bool unmake_all(loop_group_core& group, spreader& parts) {
     return is_done;
 }
 
+/// Steering by CPU needs a CPU of its own for each loop.
+std::error_code check_cpus(const loop_group_core& group, spread how) {
+    std::vector<unsigned> cpus;
+    for (const auto& each : group.members) {
+        cpus.push_back(each->cpu.value_or(0));
+    }
+    std::ranges::sort(cpus);
+    const bool is_made_for_it = group.is_pinned && std::ranges::adjacent_find(cpus) == cpus.end();
+    return how == spread::reuse_port_by_cpu && !is_made_for_it
+               ? make_error_code(std::errc::invalid_argument)
+               : std::error_code();
+}
+
 std::error_code check(const loop_group_core& group, const listen_argument& local, spread how) {
     const auto* const named = local.local();
     if (named != nullptr && !*named) {
@@ -207,29 +227,101 @@ std::error_code check(const loop_group_core& group, const listen_argument& local
             return make_error_code(std::errc::not_supported);
         }
     }
-    if (how == spread::reuse_port_by_cpu) {
-        std::vector<unsigned> cpus;
-        for (const auto& each : group.members) {
-            cpus.push_back(each->cpu.value_or(0));
-        }
-        std::ranges::sort(cpus);
-        if (!group.is_pinned || std::ranges::adjacent_find(cpus) != cpus.end()) {
-            return make_error_code(std::errc::invalid_argument);
-        }
+    return check_cpus(group, how);
+}
+
+/// The error of a call that comes on a wrong thread, or too late.
+std::error_code check_time(const loop_group_core& group) {
+    if (group.is_own_thread()) {
+        return make_error_code(errc::loop_running);
     }
-    return {};
+    return group.is_ending ? make_error_code(std::errc::operation_canceled) : std::error_code();
+}
+
+std::error_code check(const loop_group_core& group, const endpoint_argument& local, spread how) {
+    if (!local.get()) {
+        return local.get().error();
+    }
+    if (local.get()->is_stream()) {
+        return make_error_code(errc::service_mismatch);
+    }
+    if (!shares_port(how) || local.get()->kind() != transport::udp) {
+        return make_error_code(std::errc::not_supported);
+    }
+    return check_cpus(group, how);
+}
+
+/// Keeps a socket that was made; the first one finds out the port of all.
+std::error_code add_socket(group_member& on, endpoint& where, result<datagram_socket> made) {
+    const auto name = made ? made->local_endpoint() : made.error();
+    if (name) {
+        where = *name;
+        on.sockets.push_back(std::move(made.value()));
+    }
+    return name.error();
+}
+
+/// Whether the system shares a port out among those who share it.
+std::error_code check_sharing(kernel& system, const endpoint& where) {
+    const auto probe = system.socket(where.kind(), where.family());
+    return probe ? system.set_option(probe->get(), socket_option::reuse_port_balanced, 1)
+                 : probe.error();
 }
 
 } // namespace
 
+result<endpoint> loop_group::start(const endpoint_argument& local,
+                                   const group_datagram_options& options, socket_maker make) {
+    auto& group = *core_;
+    if (const auto error = check_time(group)) {
+        return error;
+    }
+    if (const auto error = check(group, local, options.spread)) {
+        return error;
+    }
+    const auto shares = [&](loop& owner) {
+        return check_sharing(core_of(owner).system(), *local.get());
+    };
+    if (const auto error = group.call(*group.members.front(), shares)) {
+        return error;
+    }
+    endpoint where = *local.get();
+    auto each_options = options.socket;
+    each_options.reuse_port = true;
+    std::error_code error;
+    std::size_t count = 0;
+    while (!error && count < group.members.size()) {
+        auto& on = *group.members[count];
+        error = group.call(on, [&](loop& owner) {
+            return add_socket(on, where, make(owner, where, each_options));
+        });
+        count += error ? 0 : 1;
+    }
+    if (!error && options.spread == spread::reuse_port_by_cpu) {
+        auto& first = *group.members.front();
+        error = group.call(first, [&](loop& owner) {
+            const auto& place = *datagram_access::place(first.sockets.back());
+            return steer_by_cpu(group, core_of(owner).system(), place.fd);
+        });
+    }
+    if (!error) {
+        return where;
+    }
+    for (std::size_t index = 0; index < count; ++index) {
+        auto& on = *group.members[index];
+        static_cast<void>(group.call(on, [&](loop&) {
+            on.sockets.pop_back();
+            return std::error_code();
+        }));
+    }
+    return error;
+}
+
 result<endpoint> loop_group::start(listen_argument local, const group_serve_options& options,
                                    unique_function<session_source()> make) {
     auto& group = *core_;
-    if (group.is_own_thread()) {
-        return errc::loop_running;
-    }
-    if (group.is_ending) {
-        return std::errc::operation_canceled;
+    if (const auto error = check_time(group)) {
+        return error;
     }
     if (const auto error = check(group, local, options.spread)) {
         return error;

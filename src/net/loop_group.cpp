@@ -88,6 +88,7 @@ void loop_group_core::run(group_member& self) noexcept {
         server_core::give_up(each);
     }
     self.servers.clear();
+    self.sockets.clear();
 }
 
 /// One that fails takes the others along: a part of a service would be missing.
@@ -161,6 +162,7 @@ void loop_group_core::end_here(group_member& self, const group_ending& how) {
             each->close();
         }
     }
+    self.sockets.clear();
     self.hold.reset();
 }
 

@@ -36,6 +36,7 @@ struct group_member {
     loop* owner = nullptr;
     std::optional<hold_guard> hold; ///< keeps the loop going until it is to end
     std::vector<server_core*> servers;
+    std::vector<datagram_socket> sockets;
 
     // Of its own thread until that has ended.
     std::error_code error;

@@ -2,13 +2,13 @@
 
 #include "base/keyed_hash.hpp"
 #include "base/platform.hpp"
+#include "loop/loop_core.hpp"
 #include "net/bounded_table.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <utility>
 
 namespace sockeye {
@@ -108,11 +108,6 @@ bool repeats_too_often(conversation& with, std::int64_t now, std::uint32_t per_s
     return ++with.repeats > per_second;
 }
 
-std::uint64_t drawn_secret() {
-    std::random_device source;
-    return std::uint64_t{source()} << 32 | source();
-}
-
 } // namespace
 
 struct reply_policy::tables {
@@ -126,6 +121,13 @@ struct reply_policy::tables {
 };
 
 reply_policy::reply_policy(reply_options options) : options_(std::move(options)) {}
+
+reply_policy::reply_policy(loop& owner, reply_options options) : options_(std::move(options)) {
+    if (!options_.secret) {
+        options_.secret = core_of(owner).system().random_bits().value();
+    }
+}
+
 reply_policy::reply_policy(reply_policy&&) noexcept = default;
 reply_policy& reply_policy::operator=(reply_policy&&) noexcept = default;
 reply_policy::~reply_policy() = default;
@@ -175,7 +177,8 @@ reply_verdict reply_policy::judge_public(const datagram& in, bytes reply, time_p
         return reply_verdict::too_long;
     }
     if (!tables_) {
-        const auto secret = options_.secret ? *options_.secret : drawn_secret();
+        const auto secret =
+            options_.secret ? *options_.secret : system_kernel().random_bits().value();
         tables_ = std::make_unique<tables>(options_.sources_max, secret);
     }
     const auto time = now.time_since_epoch().count();

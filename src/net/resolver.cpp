@@ -221,11 +221,13 @@ look_up& look_up::operator=(look_up&& other) noexcept {
 
 look_up::~look_up() {
     if (core_ != nullptr) {
+        assert(may_use(*core_, "a look_up"));
         drop_look_up(*core_, key_);
     }
 }
 
 void look_up::cancel() noexcept {
+    assert(core_ == nullptr || may_use(*core_, "a look_up"));
     auto* const place = core_ == nullptr ? nullptr : core_->io().find(key_);
     if (place != nullptr) {
         finish(*place, std::errc::operation_canceled);
@@ -233,6 +235,7 @@ void look_up::cancel() noexcept {
 }
 
 bool look_up::is_pending() const noexcept {
+    assert(core_ == nullptr || may_use(*core_, "a look_up"));
     return core_ != nullptr && core_->io().find(key_) != nullptr;
 }
 

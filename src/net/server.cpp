@@ -4,8 +4,16 @@
 #include <sockeye/listener.hpp>
 #include <sockeye/serve.hpp>
 
+#include <cassert>
+
 namespace sockeye {
 namespace {
+
+/// Where verbs come in. Null where the handle owns nothing.
+server_core* used(server_core* self) noexcept {
+    assert(self == nullptr || may_use(self->core, self->on_accept ? "a listener" : "a server"));
+    return self;
+}
 
 result<endpoint> endpoint_of(server_core* self) {
     auto* const place = self == nullptr ? nullptr : self->place();
@@ -52,41 +60,41 @@ result<server> start_server(sockeye::loop& owner, listen_argument local,
 
 server& server::operator=(server&& other) noexcept {
     if (this != &other) {
-        server_core::give_up(std::exchange(core_, std::exchange(other.core_, nullptr)));
+        server_core::give_up(used(std::exchange(core_, std::exchange(other.core_, nullptr))));
     }
     return *this;
 }
 
 server::~server() {
-    server_core::give_up(core_);
+    server_core::give_up(used(core_));
 }
 
 void server::close() {
-    if (core_ != nullptr) {
-        core_->close();
+    if (auto* const core = used(core_)) {
+        core->close();
     }
 }
 
 void server::drain(duration deadline, unique_function<void()> on_drained) {
-    if (core_ != nullptr) {
-        core_->start_drain(deadline, std::move(on_drained));
+    if (auto* const core = used(core_)) {
+        core->start_drain(deadline, std::move(on_drained));
     }
 }
 
 result<unique_fd> server::release_listener() {
-    return released(core_);
+    return released(used(core_));
 }
 
 void server::pause() {
-    set_paused(core_, true);
+    set_paused(used(core_), true);
 }
 
 void server::resume() {
-    set_paused(core_, false);
+    set_paused(used(core_), false);
 }
 
 void server::detach() noexcept {
-    if (auto* const core = std::exchange(core_, nullptr)) {
+    if (auto* const core = used(std::exchange(core_, nullptr))) {
         core->is_detached = true;
         if (core->listening == 0 && core->group.count() == 0 && core->drained == 0) {
             server_core::give_up(core);
@@ -95,15 +103,15 @@ void server::detach() noexcept {
 }
 
 std::size_t server::connection_count() const noexcept {
-    return core_ == nullptr ? 0 : core_->group.count();
+    return used(core_) == nullptr ? 0 : core_->group.count();
 }
 
 bool server::is_listening() const noexcept {
-    return core_ != nullptr && core_->listening != 0;
+    return used(core_) != nullptr && core_->listening != 0;
 }
 
 result<endpoint> server::local_endpoint() const {
-    return endpoint_of(core_);
+    return endpoint_of(used(core_));
 }
 
 result<listener> listener::open(sockeye::loop& owner, listen_argument local,
@@ -118,39 +126,39 @@ result<listener> listener::open(sockeye::loop& owner, listen_argument local,
 
 listener& listener::operator=(listener&& other) noexcept {
     if (this != &other) {
-        server_core::let_go(std::exchange(core_, std::exchange(other.core_, nullptr)));
+        server_core::let_go(used(std::exchange(core_, std::exchange(other.core_, nullptr))));
     }
     return *this;
 }
 
 listener::~listener() {
-    server_core::let_go(core_);
+    server_core::let_go(used(core_));
 }
 
 void listener::close() noexcept {
-    if (core_ != nullptr) {
-        core_->stop_listening();
+    if (auto* const core = used(core_)) {
+        core->stop_listening();
     }
 }
 
 result<unique_fd> listener::release() {
-    return released(core_);
+    return released(used(core_));
 }
 
 void listener::pause() {
-    set_paused(core_, true);
+    set_paused(used(core_), true);
 }
 
 void listener::resume() {
-    set_paused(core_, false);
+    set_paused(used(core_), false);
 }
 
 bool listener::is_listening() const noexcept {
-    return core_ != nullptr && core_->listening != 0;
+    return used(core_) != nullptr && core_->listening != 0;
 }
 
 result<endpoint> listener::local_endpoint() const {
-    return endpoint_of(core_);
+    return endpoint_of(used(core_));
 }
 
 } // namespace sockeye

@@ -23,14 +23,10 @@ public:
     }
 
     void remove(kernel& system) noexcept {
-        if (!bound_.is_known()) {
-            return;
+        if (bound_.is_known()) {
+            static_cast<void>(system.remove_same_file(bound_.path(), identity_));
+            bound_ = {};
         }
-        const auto found = system.identify(bound_.path());
-        if (found && *found == identity_) {
-            static_cast<void>(system.remove_file(bound_.path()));
-        }
-        bound_ = {};
     }
 
 private:

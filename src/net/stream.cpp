@@ -22,6 +22,13 @@ void with(const stream& handle, Verb&& verb) {
     }
 }
 
+/// Where what is to be sent comes in; null where the connection is gone.
+slot* place_to_send(const stream& handle) noexcept {
+    auto* const place = stream_access::place(handle);
+    assert(place == nullptr || may_begin(*stream_access::core(handle), "a stream"));
+    return place;
+}
+
 /// True for the object that a session sees; it is the slot's and owns nothing.
 bool is_session_view(const stream& handle) noexcept {
     auto* place = stream_access::place(handle);
@@ -75,28 +82,28 @@ void stream::give_up() noexcept {
 }
 
 write_status stream::write(bytes data) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     return place == nullptr ? write_status::refused : connection(*place).write(data);
 }
 
 write_status stream::write(std::span<const bytes> parts) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     return place == nullptr ? write_status::refused : connection(*place).write(parts);
 }
 
 write_status stream::write(owned_bytes data) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     return place == nullptr ? write_status::refused : connection(*place).write(std::move(data));
 }
 
 write_status stream::send_file(unique_fd file, const file_part& part) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     return place == nullptr ? write_status::refused
                             : connection(*place).send_file(std::move(file), part);
 }
 
 result<std::size_t> stream::try_write(bytes data) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     if (place == nullptr) {
         return std::errc::not_connected;
     }
@@ -104,13 +111,15 @@ result<std::size_t> stream::try_write(bytes data) {
 }
 
 write_status stream::write(bytes data, std::vector<unique_fd> descriptors) {
-    auto* place = stream_access::place(*this);
+    auto* place = place_to_send(*this);
     return place == nullptr ? write_status::refused
                             : connection(*place).write(data, std::move(descriptors));
 }
 
 void stream::shutdown() {
-    with(*this, [](connection link) { link.shutdown(); });
+    if (auto* const place = place_to_send(*this)) {
+        connection(*place).shutdown();
+    }
 }
 
 void stream::close() {
@@ -247,6 +256,8 @@ std::error_code stream::set_options(const stream_options& wanted) {
 }
 
 sockeye::loop& stream::loop() const noexcept {
+    assert(core_ != nullptr || misuse("a stream", "of no loop is asked for it"));
+    assert(may_use(*core_, "a stream"));
     return core_->handle();
 }
 
@@ -345,7 +356,7 @@ std::error_code secure_standard_descriptors() {
 }
 
 stream* loop::find(const stream_ref& ref) noexcept {
-    auto* place = core_->io().find(make_slot_key(ref.index_, ref.generation_));
+    auto* place = core_of(*this).io().find(make_slot_key(ref.index_, ref.generation_));
     const bool is_stream =
         place != nullptr && place->operations->finish == connection::operations().finish;
     return is_stream ? &place->as<stream_state>().self : nullptr;

@@ -1,13 +1,29 @@
 #include "reactor/reactor.hpp"
 
 #include "base/memory.hpp"
+#include "base/misuse.hpp"
+#include "base/probes.hpp"
 
 #include <sockeye/error.hpp>
 
 #include <algorithm>
 #include <cassert>
+#include <string>
 
 namespace sockeye {
+namespace {
+
+/// For asserts: true where a watched descriptor is still open.
+[[maybe_unused]] bool is_still_open(kernel& system, const slot& place) noexcept {
+    if (system.identify_descriptor(place.fd).error() != std::errc::bad_file_descriptor) {
+        return true;
+    }
+    const std::string kind = place.operations->kind == nullptr ? "loop" : place.operations->kind;
+    return misuse("descriptor " + std::to_string(place.fd) + " of a " + kind,
+                  "was closed by somebody else while it was watched");
+}
+
+} // namespace
 
 reactor::reactor(kernel& system, std::unique_ptr<backend> source, backend_features features)
     : system_(system), source_(std::move(source)), features_(features),
@@ -77,7 +93,7 @@ void reactor::handler_ran(const char* kind, slot_key key) {
     }
     const auto before = measured_;
     measure_handlers();
-    if (measured_ - before > slow_limit_) {
+    if (slow_told_ && measured_ - before > slow_limit_) {
         slow_told_(kind, key, measured_ - before);
         measured_ = std::max(measured_, system_.now()); // what the telling took is nobody's
     }
@@ -86,8 +102,12 @@ void reactor::handler_ran(const char* kind, slot_key key) {
 void reactor::measure_handlers() {
     if (std::exchange(unmeasured_, 0) != 0) {
         const auto now = system_.now();
-        counters_.longest_handler = std::max(counters_.longest_handler, now - measured_);
+        const auto took = now - measured_;
+        counters_.longest_handler = std::max(counters_.longest_handler, took);
         measured_ = now;
+        if (took > slow_limit_) {
+            probes::slow_handler(this, took.count());
+        }
     }
 }
 
@@ -153,6 +173,7 @@ std::error_code reactor::change(slot& place, interest wanted) {
     if (is_forked()) {
         return make_error_code(errc::loop_forked);
     }
+    assert(is_still_open(system_, place));
     ++counters_.registrations;
     const auto error =
         without_throwing([&] { return source_->modify(place.fd, wanted, key_of(place)); });
@@ -179,6 +200,7 @@ void reactor::unwatch(slot& place) noexcept {
     // A child shares the parent's epoll set: removing here would make the parent deaf.
     if (!is_forked()) {
         ++counters_.registrations;
+        assert(is_still_open(system_, place));
         static_cast<void>(source_->remove(place.fd));
     }
 }

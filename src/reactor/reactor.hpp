@@ -160,7 +160,7 @@ private:
     slot_wheel wheel_;
     time_point measured_;
     unsigned unmeasured_ = 0;
-    duration slow_limit_ = duration::max();
+    duration slow_limit_ = std::chrono::milliseconds(10);
     unique_function<void(const char*, slot_key, duration)> slow_told_;
     unsigned forks_;
     std::atomic<std::thread::id> thread_;

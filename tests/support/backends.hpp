@@ -14,6 +14,8 @@
 
 namespace support {
 
+inline constexpr auto both = sockeye::interest::readable | sockeye::interest::writable;
+
 /// One backend under test, and the ground that made it.
 class subject {
 public:

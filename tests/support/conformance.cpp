@@ -12,15 +12,15 @@ namespace support {
 namespace {
 
 /// The weightier one stays where a row is tested more than once.
-enum class outcome { not_applicable, passed, failed };
+enum class verdict { not_applicable, passed, failed };
 
-constexpr std::string_view name_of(outcome which) {
+constexpr std::string_view name_of(verdict which) {
     constexpr std::string_view names[] = {"inapplicable", "passed", "failed"};
     return names[static_cast<std::size_t>(which)];
 }
 
 struct finding {
-    outcome is = outcome::not_applicable;
+    verdict is = verdict::not_applicable;
     std::string reason;
 };
 
@@ -52,7 +52,7 @@ void write_book() {
     std::ofstream file(path, std::ios::app);
     for (const auto& [key, found] : book().findings) {
         file << name_of(found.is) << '\t' << key.first << '\t' << key.second << '\t'
-             << (found.is == outcome::not_applicable ? found.reason : "") << '\n';
+             << (found.is == verdict::not_applicable ? found.reason : "") << '\n';
     }
     for (const auto& [number, reason] : book().exempted) {
         file << "inapplicable\t" << number << "\tall\t" << reason << '\n';
@@ -95,11 +95,11 @@ rows::rows(std::vector<int> numbers, std::string_view backend)
 
 rows::~rows() {
     const bool has_failed = book().failures != failures_before_ || std::uncaught_exceptions() > 0;
-    finding found = {outcome::passed, reason_};
+    finding found = {verdict::passed, reason_};
     if (has_failed) {
-        found.is = outcome::failed;
+        found.is = verdict::failed;
     } else if (!reason_.empty()) {
-        found.is = outcome::not_applicable;
+        found.is = verdict::not_applicable;
     }
     for (const int number : numbers_) {
         note(number, backend_, found);

@@ -22,12 +22,12 @@ interruption& of(system_call which) {
 }
 
 bool is_interrupted(system_call which) {
-    auto& plan = of(which);
-    ++plan.calls;
-    if (plan.left == 0) {
+    auto& planned = of(which);
+    ++planned.calls;
+    if (planned.left == 0) {
         return false;
     }
-    --plan.left;
+    --planned.left;
     return true;
 }
 

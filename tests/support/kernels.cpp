@@ -211,6 +211,10 @@ sockeye::result<sockeye::file_identity> forwarding_kernel::identify(std::string_
     return inner_.identify(path);
 }
 
+sockeye::result<sockeye::file_identity> forwarding_kernel::identify_descriptor(int fd) {
+    return inner_.identify_descriptor(fd);
+}
+
 std::error_code forwarding_kernel::remove_file(std::string_view path) {
     return inner_.remove_file(path);
 }

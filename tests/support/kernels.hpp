@@ -71,6 +71,7 @@ public:
     sockeye::result<sockeye::owned_fd> duplicate(int fd) override;
     std::error_code steer_by_cpu(int fd, std::span<const unsigned> cpus) override;
     sockeye::result<sockeye::file_identity> identify(std::string_view path) override;
+    sockeye::result<sockeye::file_identity> identify_descriptor(int fd) override;
     std::error_code remove_file(std::string_view path) override;
     sockeye::result<std::uint64_t> random_bits() override;
     std::error_code remove_same_file(std::string_view path,

@@ -1,13 +1,16 @@
 #pragma once
 
 #include "support/kernels.hpp"
+#include "support/network.hpp"
 
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <initializer_list>
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace support {
@@ -59,5 +62,12 @@ private:
     std::atomic<std::size_t> look_ups_most_ = 0;
     std::atomic<std::size_t> refused_threads_ = 0;
 };
+
+/// Runs `body` with a network and its names, on every ground.
+template <typename Body>
+void with_names(std::initializer_list<int> numbers, Body&& body) {
+    on_every_altered_network<naming_kernel>(numbers, {"tcp://127.0.0.1:0"},
+                                            std::forward<Body>(body));
+}
 
 } // namespace support

@@ -17,8 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds generous_deadline(20);
-
 void throw_if(std::error_code error, const char* call) {
     if (error) {
         throw std::system_error(error, call);
@@ -337,6 +335,18 @@ std::string pattern(std::size_t size, std::uint64_t seed) {
         std::memcpy(made.data() + at, &state, std::min(sizeof state, size - at));
     }
     return made;
+}
+
+pair_of_streams::pair_of_streams(network& on, const sockeye::serve_options& options)
+    : on_(on), server(serve_script(on, told, options)), peer(on.system(), local_of(server)) {
+    REQUIRE(on.until([&] { return told.link != nullptr; }));
+}
+
+bool pair_of_streams::is_heard(std::size_t size) {
+    return on_.until([&] {
+        peer.pump();
+        return peer.heard().size() >= size || peer.is_over();
+    });
 }
 
 } // namespace support

@@ -16,6 +16,9 @@
 
 namespace support {
 
+/// Where streams over a network and streams over a file listen.
+inline const std::initializer_list<std::string_view> stream_places = {"tcp://127.0.0.1:0", "unix:"};
+
 /// A loop under test on some ground, and what carries the bytes in this run of the test case.
 class network {
 public:
@@ -236,6 +239,20 @@ private:
                                            const sockeye::serve_options& options = {});
 
 [[nodiscard]] sockeye::endpoint local_of(const sockeye::server& of);
+
+/// A connection: the server's end as a stream, the peer's as system calls.
+struct pair_of_streams {
+    explicit pair_of_streams(network& on, const sockeye::serve_options& options = {});
+
+    [[nodiscard]] sockeye::stream& link() const { return *told.link; }
+    /// Turns until the peer has heard that much, or it is over.
+    [[nodiscard]] bool is_heard(std::size_t size);
+
+    network& on_;
+    script told;
+    sockeye::server server;
+    raw_peer peer;
+};
 
 /// Bytes that repeat nowhere soon, so that loss, doubling and reordering show.
 [[nodiscard]] std::string pattern(std::size_t size, std::uint64_t seed = 1);

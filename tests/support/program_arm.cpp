@@ -17,14 +17,6 @@ using sockeye::transport;
 /// Well below the smallest mark at which a socket stops being writable.
 constexpr std::size_t sure_to_fit = 16'000;
 
-bool is_stream(transport kind) noexcept {
-    return kind == transport::tcp || kind == transport::unix_stream;
-}
-
-bool is_local(transport kind) noexcept {
-    return kind == transport::unix_stream || kind == transport::unix_datagram;
-}
-
 /// Each byte says whose it is, and nearly where it stands in what that one says.
 std::byte said(unsigned born, std::size_t at) noexcept {
     return static_cast<std::byte>((born & 15U) << 4 | static_cast<unsigned>(at % 13));

@@ -25,14 +25,6 @@ constexpr std::string_view place_names[] = {"of_socket", "any_port",  "anywhere"
                                             "dead_path", "unnamed"};
 constexpr std::string_view kind_names[] = {"tcp", "udp", "unix_stream", "unix_datagram"};
 
-bool is_local(transport kind) noexcept {
-    return kind == transport::unix_stream || kind == transport::unix_datagram;
-}
-
-bool is_stream(transport kind) noexcept {
-    return kind == transport::tcp || kind == transport::unix_stream;
-}
-
 /// What the next program is drawn with. It only guesses what the sockets are.
 class drawing {
 public:

@@ -10,6 +10,14 @@
 
 namespace support {
 
+inline bool is_stream(sockeye::transport kind) noexcept {
+    return kind == sockeye::transport::tcp || kind == sockeye::transport::unix_stream;
+}
+
+inline bool is_local(sockeye::transport kind) noexcept {
+    return kind == sockeye::transport::unix_stream || kind == sockeye::transport::unix_datagram;
+}
+
 /// One call of a socket program.
 enum class verb : std::uint8_t {
     make,

@@ -22,8 +22,6 @@
 namespace support {
 namespace {
 
-constexpr std::chrono::seconds generous_deadline(20);
-
 [[noreturn]] void refuse(const char* call) {
     throw std::system_error(errno, std::system_category(), call);
 }
@@ -72,6 +70,12 @@ bool is_open(int fd) noexcept {
 }
 
 } // namespace
+
+sockeye::endpoint with_port(std::string_view address, std::uint16_t port) {
+    auto made = sockeye::endpoint::parse(address).value();
+    made.set_port(port);
+    return made;
+}
 
 ends make_pipe() {
     int both[2] = {-1, -1};

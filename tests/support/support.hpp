@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sockeye/endpoint.hpp>
 #include <sockeye/unique_fd.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,6 +14,13 @@
 #include <sys/resource.h>
 
 namespace support {
+
+inline constexpr std::size_t mebibyte = std::size_t{1} << 20;
+/// After that long a test says that what it waits for does not come.
+inline constexpr std::chrono::seconds generous_deadline(20);
+
+/// `address` with another port.
+sockeye::endpoint with_port(std::string_view address, std::uint16_t port);
 
 /// Two descriptors that are connected to each other, non-blocking and close-on-exec.
 struct ends {

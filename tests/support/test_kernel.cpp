@@ -5,13 +5,13 @@ namespace support {
 using namespace sockeye;
 
 template <typename T>
-using outcome = sockeye::result<T>;
+using result_of = sockeye::result<T>;
 
 time_point test_kernel::now() {
     return stopped_at_ ? *stopped_at_ : forwarding_kernel::now();
 }
 
-outcome<duration> test_kernel::read_clock(clock_kind which) {
+result_of<duration> test_kernel::read_clock(clock_kind which) {
     if (!stopped_at_) {
         return forwarding_kernel::read_clock(which);
     }
@@ -19,7 +19,7 @@ outcome<duration> test_kernel::read_clock(clock_kind which) {
     return which == clock_kind::wall ? shown + wall_ahead_ : shown;
 }
 
-outcome<owned_fd> test_kernel::make_alarm(clock_kind which) {
+result_of<owned_fd> test_kernel::make_alarm(clock_kind which) {
     if (stopped_at_) {
         return std::errc::not_supported;
     }
@@ -31,17 +31,17 @@ void test_kernel::wake(int write_end) noexcept {
     forwarding_kernel::wake(write_end);
 }
 
-outcome<std::size_t> test_kernel::receive(int fd, std::span<std::byte> target) {
+result_of<std::size_t> test_kernel::receive(int fd, std::span<std::byte> target) {
     auto got = forwarding_kernel::receive(fd, target);
     received_[fd] += got ? *got : 0;
     return got;
 }
 
-outcome<std::size_t> test_kernel::send(int fd, bytes source) {
+result_of<std::size_t> test_kernel::send(int fd, bytes source) {
     return note_sent(fd, source.size(), forwarding_kernel::send(fd, source));
 }
 
-outcome<std::size_t> test_kernel::send_gathered(int fd, std::span<const bytes> sources) {
+result_of<std::size_t> test_kernel::send_gathered(int fd, std::span<const bytes> sources) {
     std::size_t wanted = 0;
     for (const auto& part : sources) {
         wanted += part.size();
@@ -49,7 +49,8 @@ outcome<std::size_t> test_kernel::send_gathered(int fd, std::span<const bytes> s
     return note_sent(fd, wanted, forwarding_kernel::send_gathered(fd, sources));
 }
 
-outcome<std::size_t> test_kernel::note_sent(int fd, std::size_t wanted, outcome<std::size_t> sent) {
+result_of<std::size_t> test_kernel::note_sent(int fd, std::size_t wanted,
+                                              result_of<std::size_t> sent) {
     if (!sent || *sent < wanted) {
         short_.insert(fd);
     }
@@ -62,7 +63,7 @@ void test_kernel::close(int fd) noexcept {
     forwarding_kernel::close(fd);
 }
 
-outcome<wake_channel> test_kernel::make_wake_channel() {
+result_of<wake_channel> test_kernel::make_wake_channel() {
     if (refuses_channel_) {
         return std::errc::too_many_files_open;
     }
