@@ -535,7 +535,7 @@ TEST_CASE(
         CHECK(queue.fire_due(at(reached - 1), all) == 1);
         queue.start(at(reached + 80'000), heard.target(3));
         CHECK(queue.fire_due(at(reached + 90'000), all) == 2);
-        CHECK(heard.fired == keys{1, 2, 3});
+        CHECK(heard.fired == key_list{1, 2, 3});
     }
 }
 
@@ -569,11 +569,11 @@ TEST_CASE("timer_queue: while a list is open its timers are cancelled and moved 
         CHECK(queue.next() == at(begin + span + 1));
         CHECK(queue.fire_due(at(begin + span + 1), all) == count / 4);
         CHECK(queue.size() == 0);
-        keys expected;
+        key_list expected;
         for (std::size_t key = 1; key < count; key += 4) {
             expected.push_back(key);
         }
-        CHECK(keys(heard.fired.end() - count / 4, heard.fired.end()) == expected);
+        CHECK(key_list(heard.fired.end() - count / 4, heard.fired.end()) == expected);
     }
 }
 
