@@ -500,7 +500,7 @@ struct counting_taker {
 
 } // namespace
 
-TEST_CASE("F91: a system that has too many descriptors on their way takes them later") {
+TEST_CASE("[F91] faults: too many descriptors on their way go later, or end the connection") {
     support::on_every_real_loop({91}, [](faulty_loop& at, ground& on) {
         std::size_t bytes = 0;
         std::size_t came = 0;
@@ -509,7 +509,8 @@ TEST_CASE("F91: a system that has too many descriptors on their way takes them l
                           .value();
         const auto before = support::open_descriptors();
         {
-            at.inject(failing(seam_call::send_with_descriptors, std::errc::no_buffer_space, 1, 5));
+            at.inject(
+                failing(seam_call::send_with_descriptors, std::errc::too_many_files_open, 1, 5));
             support::script told;
             auto client = sockeye::connect<support::hooked>(
                 at.loop, server.local_endpoint().value(), {}, std::ref(told));
@@ -522,6 +523,13 @@ TEST_CASE("F91: a system that has too many descriptors on their way takes them l
             CHECK(at.until([&] { return bytes == 18; }));
             CHECK(came == 1);
             CHECK(at.system.plan.met() == 5);
+            at.inject(failing(seam_call::send_with_descriptors, std::errc::too_many_files_open, 1,
+                              support::no_limit));
+            along.clear();
+            along.push_back(support::make_duplicate(0));
+            client.write("never", std::move(along));
+            CHECK(at.until([&] { return told.closes == 1; }));
+            CHECK(told.info.error == std::errc::too_many_files_open);
         }
         at.settle();
         CHECK(support::open_descriptors().size() <= before.size());

@@ -11,6 +11,7 @@
 // What the seam to the kernel costs, to be run under an instruction counter: see seam_cost.sh.
 //
 //     seam_cost echo N      echoes N messages
+//     seam_cost idle N      the same, where each connection has an idle deadline
 //     seam_cost count N     the same, and says how often the loop called its kernel
 //     seam_cost virtual N   calls a kernel N times as the loop does
 //     seam_cost direct N    the same calls, to a class that is known
@@ -76,14 +77,15 @@ std::vector<sockeye::owned_fd> connect_all(sockeye::kernel& system, const sockey
     return made;
 }
 
-void echo(sockeye::kernel& under, std::size_t messages) {
+void echo(sockeye::kernel& under, std::size_t messages, sockeye::duration idle = {}) {
     auto& real = sockeye::system_kernel();
     const auto& entry = *sockeye::choose_backend(sockeye::backend_kind::automatic).value();
     auto loop = support::make_loop(under, entry);
-    auto server =
-        sockeye::serve(loop, "tcp://127.0.0.1:0", [](sockeye::stream& peer, sockeye::bytes in) {
-            peer.write(in);
-        }).value();
+    sockeye::serve_options options;
+    options.limits.idle = idle;
+    auto server = sockeye::serve(loop, "tcp://127.0.0.1:0", options,
+                                 [](sockeye::stream& peer, sockeye::bytes in) { peer.write(in); })
+                      .value();
     const auto peers = connect_all(real, server.local_endpoint().value());
     while (server.connection_count() < connections) {
         static_cast<void>(loop.run_once().value());
@@ -111,7 +113,7 @@ void echo(sockeye::kernel& under, std::size_t messages) {
 
 int main(int argc, char** argv) {
     if (argc != 3) {
-        std::cerr << "seam_cost echo|count|virtual|direct N\n";
+        std::cerr << "seam_cost echo|idle|count|virtual|direct N\n";
         return 2;
     }
     const std::string_view mode = argv[1];
@@ -120,6 +122,8 @@ int main(int argc, char** argv) {
     counting_kernel counting;
     if (mode == "echo") {
         echo(sockeye::system_kernel(), times);
+    } else if (mode == "idle") {
+        echo(sockeye::system_kernel(), times, std::chrono::seconds(30));
     } else if (mode == "count") {
         echo(counting, times);
         std::cout << counting.calls << '\n';

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the seam to the kernel costs of an echoed message, in instructions: it must be less than a
-# hundredth. Argument: the program seam_cost.
+# hundredth; and what an idle deadline costs it: less than twenty. Argument: the program seam_cost.
 set -uo pipefail
 
 if ! command -v valgrind >/dev/null; then
@@ -25,6 +25,7 @@ each() {
 }
 
 message=$(each instructions echo)
+idle=$(($(each instructions idle) - message))
 calls=$(each "$program" count)
 dispatch=$(($(each instructions virtual) - $(each instructions direct)))
 [ "$message" -gt 0 ] && [ "$calls" -gt 0 ] && [ "$dispatch" -ge 0 ] || exit 1
@@ -33,4 +34,5 @@ awk -v m="$message" -v c="$calls" -v d="$dispatch" -v all="$cost" 'BEGIN {
     printf "a message: %.2f instructions, %.2f calls of the kernel; ", m / 100, c / 100
     printf "a virtual call: %.2f more than a direct one; the seam: %.2f %%\n", d / 100, all / 100
 }'
-[ "$cost" -lt 100 ]
+awk -v i="$idle" 'BEGIN { printf "an idle deadline: %.2f instructions of a message\n", i / 100 }'
+[ "$cost" -lt 100 ] && [ "$idle" -lt 2000 ]

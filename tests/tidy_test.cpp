@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <string_view>
@@ -70,6 +71,48 @@ tidy::findings functions(std::string text) {
 }
 
 } // namespace
+
+namespace {
+
+/// The names behind which a class declares `virtual` functions, or overrides them.
+std::set<std::string> functions_marked(const std::string& path, const std::string& mark) {
+    const auto read = tidy::read_file(top + "/" + path);
+    REQUIRE(read);
+    const auto text = tidy::blank_out(*read);
+    std::set<std::string> names;
+    // A declaration is what lies between two semicolons or braces; its name is before the first
+    // parenthesis.
+    for (std::size_t begin = 0; begin < text.size();) {
+        const auto end = std::min(text.find_first_of(";{}", begin), text.size());
+        const auto one = text.substr(begin, end - begin);
+        const auto open = one.find('(');
+        if (one.find(mark) != std::string::npos && open != std::string::npos) {
+            const auto last_blank = one.find_last_of(" \n&*", open);
+            const auto name = one.substr(last_blank + 1, open - last_blank - 1);
+            if (name.front() != '~') {
+                names.insert(name);
+            }
+        }
+        begin = end + 1;
+    }
+    return names;
+}
+
+} // namespace
+
+TEST_CASE("tidy: every call of the kernel is passed on, and can be made to fail") {
+    auto calls = functions_marked("src/kernel/kernel.hpp", "virtual ");
+    REQUIRE(calls.size() > 60);
+    calls.erase("is_real"); // asks nobody
+    for (const std::string path :
+         {"tests/support/kernels.hpp", "tests/support/faulty_kernel.hpp"}) {
+        const auto passed_on = functions_marked(path, " override");
+        for (const auto& call : calls) {
+            const bool cannot_fail = call == "fork_count" && path.ends_with("faulty_kernel.hpp");
+            CHECK_MESSAGE((cannot_fail || passed_on.contains(call)), path << " lacks " << call);
+        }
+    }
+}
 
 TEST_CASE("tidy: the tree is read whole") {
     CHECK(tree().size() > 20);

@@ -13,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -465,6 +466,115 @@ TEST_CASE("timer_queue: [209] a million timers start, are cancelled and fire in 
     CHECK(fired == all / 2);
     CHECK(is_in_order);
     CHECK(queue.size() == 0);
+}
+
+namespace {
+
+/// Fires what was started within `span` from a point far ahead, while time passes in `steps`, as a
+/// loop does; and holds each call to what it may do.
+void fire_in_portions(std::size_t count, std::uint64_t span, std::uint64_t steps) {
+    constexpr std::int64_t begin = 100'000'000'000;
+    constexpr std::size_t budget = 256;
+    constexpr auto moves_max = timer_queue::moves_per_call + budget * timer_queue::moves_per_timer;
+    timer_queue queue;
+    std::mt19937_64 random(span);
+    std::pair<std::uint64_t, std::uint64_t> last;
+    std::int64_t now = 0;
+    std::vector<std::uint64_t> due(count);
+    std::size_t fired = 0;
+    bool is_right = true;
+    listener ear;
+    ear.hear = [&](std::uint64_t key) {
+        const std::pair fresh(due[key], key);
+        is_right = is_right && fresh >= last && begin + static_cast<std::int64_t>(due[key]) <= now;
+        last = fresh;
+        ++fired;
+    };
+    for (std::uint64_t key = 0; key < count; ++key) {
+        due[key] = random() % span;
+        queue.start(at(begin + static_cast<std::int64_t>(due[key])), ear.target(key));
+    }
+    record_of_fires urgent;
+    std::size_t calls = 0;
+    while (fired < count) {
+        now = begin + static_cast<std::int64_t>(span * std::min(calls, steps) / steps);
+        // What has been due for long does not wait until order has been brought into them.
+        queue.start(at(0), urgent.target(calls));
+        const auto before = queue.moves();
+        REQUIRE(queue.next() == at(0));
+        REQUIRE(queue.moves() - before <= timer_queue::moves_per_call);
+        const auto at_first = queue.moves();
+        REQUIRE(queue.fire_due(at(now), budget) <= budget);
+        REQUIRE(queue.moves() - at_first <= moves_max);
+        REQUIRE(urgent.fired.size() == ++calls);
+        REQUIRE(calls < count);
+    }
+    CHECK(is_right);
+    CHECK(calls >= count / budget);
+    CHECK_FALSE(queue.next());
+}
+
+} // namespace
+
+TEST_CASE("timer_queue: [209] a call moves a bounded number of a million that lie together") {
+    fire_in_portions(all, 1'000'000'000, 1000);
+    fire_in_portions(all / 10, 1'000'000'000'000, 100);
+    fire_in_portions(all / 10, 50'000, 10);
+    fire_in_portions(all / 10, 1, 1);
+}
+
+TEST_CASE(
+    "timer_queue: [200] who is started when its part of the wheel is reached overtakes nobody") {
+    for (unsigned bits = 18; bits < 62; ++bits) {
+        CAPTURE(bits);
+        const auto reached = std::int64_t{1} << bits;
+        timer_queue queue;
+        record_of_fires heard;
+        queue.start(at(reached - 1), heard.target(1));
+        queue.start(at(reached + 40'000), heard.target(2));
+        CHECK(queue.fire_due(at(reached - 1), all) == 1);
+        queue.start(at(reached + 80'000), heard.target(3));
+        CHECK(queue.fire_due(at(reached + 90'000), all) == 2);
+        CHECK(heard.fired == key_list{1, 2, 3});
+    }
+}
+
+TEST_CASE("timer_queue: while a list is open its timers are cancelled and moved as ever") {
+    constexpr std::int64_t begin = 100'000'000'000;
+    constexpr std::size_t count = 20'000;
+    for (const std::int64_t span : {1, 10'000, 5'000'000}) {
+        CAPTURE(span);
+        timer_queue queue;
+        record_of_fires heard;
+        std::vector<timer_id> ids;
+        for (std::size_t key = 0; key < count; ++key) {
+            ids.push_back(
+                queue.start(at(begin + static_cast<std::int64_t>(key) % span), heard.target(key)));
+        }
+        CHECK(queue.fire_due(at(begin + span), 0) == 0);
+        CHECK(queue.moves() > 0);
+        CHECK(queue.moves() <= timer_queue::moves_per_call);
+        for (std::size_t key = 0; key < count; key += 2) {
+            CHECK(queue.cancel(ids[key]));
+        }
+        for (std::size_t key = 1; key < count; key += 4) {
+            CHECK(queue.restart(ids[key], at(begin + span + 1)));
+        }
+        CHECK(queue.size() == count / 2);
+        CHECK(queue.next() <= at(begin + span));
+        while (queue.next() <= at(begin + span)) {
+            queue.fire_due(at(begin + span), 100);
+        }
+        CHECK(heard.fired.size() == count / 4);
+        CHECK(queue.next() == at(begin + span + 1));
+        CHECK(queue.fire_due(at(begin + span + 1), all) == count / 4);
+        CHECK(queue.size() == 0);
+        key_list expected;
+        for (std::size_t key = 1; key < count; key += 4) {
+            expected.push_back(key);
+        }
+        CHECK(key_list(heard.fired.end() - count / 4, heard.fired.end()) == expected);
+    }
 }
 
 TEST_CASE("timer_queue: [210] random use agrees with a model") {

@@ -1,6 +1,7 @@
 // What single operations cost: the best of several rounds in which all take turns.
 // micro [ROUNDS [TIMERS]]
 
+#include "messages.hpp"
 #include "posts.hpp"
 #include "timers.hpp"
 
@@ -95,6 +96,40 @@ void print(const std::vector<contender>& all, std::size_t count, std::size_t rou
     }
 }
 
+/// What an idle deadline costs each message. The first one and the last are the same: what they
+/// differ by is what cannot be resolved.
+class idle_deadlines {
+public:
+    bool open() {
+        constexpr std::array<nanoseconds, 3> limits = {0s, 30s, 0s};
+        for (std::size_t i = 0; i < all_.size(); ++i) {
+            all_[i] = messages::open(limits[i]);
+        }
+        return std::ranges::none_of(all_, [](const auto& one) { return one == nullptr; });
+    }
+
+    void take_turns() {
+        constexpr std::size_t turns = 20;
+        constexpr std::size_t count = 5000;
+        for (std::size_t turn = 0; turn < turns; ++turn) {
+            for (std::size_t i = 0; i < all_.size(); ++i) {
+                best_[i] = std::min(best_[i], all_[i]->exchange(count).count());
+            }
+        }
+    }
+
+    void print() const {
+        std::printf(
+            "\nIDLE DEADLINE  64 bytes received and sent, CPU ns per message, best of all\n");
+        std::printf("%-24s%12.1f\n%-24s%12.1f\n%-24s%12.1f\n", "none", best_[0], "30 s", best_[1],
+                    "none, once more", best_[2]);
+    }
+
+private:
+    std::array<std::unique_ptr<messages>, 3> all_;
+    std::array<double, 3> best_ = {unmeasured, unmeasured, unmeasured};
+};
+
 std::size_t argument(int count, char** words, int at, std::size_t otherwise) {
     const auto given = at < count ? std::strtoul(words[at], nullptr, 10) : 0;
     return given > 0 ? given : otherwise;
@@ -111,6 +146,11 @@ int main(int word_count, char** words) {
             all.push_back({std::move(many), make(few_count), {}});
         }
     }
+    idle_deadlines idle;
+    if (!idle.open()) {
+        std::fprintf(stderr, "micro: no connections\n");
+        return 1;
+    }
     double alone = unmeasured;
     double across = unmeasured;
     for (std::size_t round = 0; round < rounds; ++round) {
@@ -120,6 +160,7 @@ int main(int word_count, char** words) {
                 return 1;
             }
         }
+        idle.take_turns();
         alone = std::min(alone, post_and_run(count).count());
         across = std::min(across, post_across(count).count());
     }
@@ -128,5 +169,6 @@ int main(int word_count, char** words) {
         "\nPOSTS  32 bytes captured, ns from post to the end of its run, best of %zu rounds\n",
         rounds);
     std::printf("%-24s%12.1f\n%-24s%12.1f\n", "one thread", alone, "from another thread", across);
+    idle.print();
     return 0;
 }

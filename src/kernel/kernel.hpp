@@ -184,7 +184,7 @@ public:
     virtual result<std::size_t> read_at(int file, std::span<std::byte> target,
                                         std::uint64_t offset);
     /// As send, of a Unix socket: copies of `descriptors` go with the first byte, so that they are
-    /// gone where at least that was taken. no_buffer_space where too many are on their way already.
+    /// gone where at least that was taken. too_many_files_open where too many are on their way.
     /// Requires: at least one byte, at most descriptors_per_message descriptors.
     virtual result<std::size_t> send_with_descriptors(int fd, bytes source,
                                                       std::span<const int> descriptors);

@@ -109,7 +109,7 @@ result<std::size_t> posix_kernel::send_with_descriptors(int fd, bytes source,
     // More on their way than this user may have open: there is room when they have been received.
     const bool is_crowded =
         !sent && sent.error() == std::error_code(ETOOMANYREFS, std::system_category());
-    return is_crowded ? make_error_code(std::errc::no_buffer_space) : sent;
+    return is_crowded ? make_error_code(std::errc::too_many_files_open) : sent;
 }
 
 result<std::size_t> posix_kernel::receive_with_descriptors(int fd, std::span<std::byte> target,

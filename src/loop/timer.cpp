@@ -102,8 +102,8 @@ time_point point_of(std::chrono::system_clock::time_point when) noexcept {
 } // namespace
 
 timer_state::timer_state(loop_core& owner, clock_timers* owned_clock)
-    : core(owner), queue(owned_clock != nullptr ? owned_clock->queue() : owner.timers()),
-      name(queue.keep({fire_timer, this, 0})), clock(owned_clock) {}
+    : queue(owned_clock != nullptr ? owned_clock->queue() : owner.timers()),
+      name(queue.keep({fire_timer, this, 0})), core(owner), clock(owned_clock) {}
 
 timer_state::~timer_state() {
     queue.release(name);

@@ -14,16 +14,17 @@ struct timer_state : retirable {
     timer_state(loop_core& owner, clock_timers* owned_clock);
     ~timer_state();
 
-    loop_core& core;
+    // First what restart and cancel touch.
     timer_queue& queue;
-    unique_function<void()> handler;
     timer_id name; ///< kept: what its timer can do once, it can do again without memory
-    duration period = duration::zero(); ///< zero: once
+    loop_core& core;
     time_point planned;
-    clock_timers* clock; ///< null for the steady one
+    duration period = duration::zero(); ///< zero: once
     missed_ticks policy = missed_ticks::skip;
     bool is_running = false;  ///< its handler
     bool was_started = false; ///< since that began
+    unique_function<void()> handler;
+    clock_timers* clock; ///< null for the steady one
 };
 
 /// The target of all timers of users.

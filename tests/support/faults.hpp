@@ -62,6 +62,19 @@ enum class seam_call : std::uint8_t {
     drain,
     add_signal,
     remove_signal,
+    raw_socket,
+    is_hung_up,
+    make_blocking,
+    fill_standard_descriptors,
+    send_trains,
+    receive_error,
+    disconnect,
+    set_datagram_option,
+    get_datagram_option,
+    change_membership,
+    read_clock,
+    reap_process,
+    start_thread,
     add,
     modify,
     remove,
@@ -80,7 +93,8 @@ struct fault {
     std::size_t nth = 1;     ///< the first call that is met, of those that match
     std::size_t times = 1;   ///< how many in a row
     std::error_code error{}; ///< what the call says; else it is made and falls short:
-    /// Bytes of send and receive, datagrams of send_datagrams, events of wait. With 0 the call is
+    /// Bytes of send and receive, datagrams of send_datagrams and send_trains, events of
+    /// wait. With 0 the call is
     /// not made: a wait that a signal ended, a send that took nothing.
     std::size_t at_most = no_limit;
     int fd = any_descriptor;

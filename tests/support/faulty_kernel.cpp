@@ -78,6 +78,12 @@ result<owned_fd> faulty_kernel::socket(transport kind, int family) {
     return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
 }
 
+result<owned_fd> faulty_kernel::raw_socket(int family, int protocol) {
+    auto made = answer(seam_call::raw_socket, any_descriptor,
+                       [&] { return forwarding_kernel::raw_socket(family, protocol); });
+    return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
 std::error_code faulty_kernel::bind(int fd, const endpoint& local) {
     return answer(seam_call::bind, fd, [&] { return forwarding_kernel::bind(fd, local); });
 }
@@ -257,6 +263,25 @@ result<peer_credentials> faulty_kernel::credentials(int fd) {
     return answer(seam_call::credentials, fd, [&] { return forwarding_kernel::credentials(fd); });
 }
 
+bool faulty_kernel::is_hung_up(int fd) {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::is_hung_up, fd);
+    return (met == nullptr || !met->error) && forwarding_kernel::is_hung_up(fd);
+}
+
+void faulty_kernel::make_blocking(int fd) noexcept {
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::make_blocking, fd);
+    if (met == nullptr || !met->error) {
+        forwarding_kernel::make_blocking(fd);
+    }
+}
+
+std::error_code faulty_kernel::fill_standard_descriptors() {
+    return answer(seam_call::fill_standard_descriptors, any_descriptor,
+                  [&] { return forwarding_kernel::fill_standard_descriptors(); });
+}
+
 result<file_facts> faulty_kernel::describe(int fd) {
     return answer(seam_call::describe, fd, [&] { return forwarding_kernel::describe(fd); });
 }
@@ -285,12 +310,15 @@ result<std::size_t> faulty_kernel::receive_datagrams(int fd, transport kind,
     return said;
 }
 
-result<std::size_t> faulty_kernel::send_datagrams(int fd, std::span<const datagram> sources) {
+/// Sends by `call`, or fewer as planned.
+template <typename Call>
+result<std::size_t> faulty_kernel::datagrams_out(seam_call where, int fd,
+                                                 std::span<const datagram> sources, Call&& call) {
     const spared_allocations spared;
-    const auto* const met = plan.meet(seam_call::send_datagrams, fd);
+    const auto* const met = plan.meet(where, fd);
     if (met == nullptr) {
-        auto said = forwarding_kernel::send_datagrams(fd, sources);
-        note_stray(seam_call::send_datagrams, error_of(said));
+        auto said = call(sources);
+        note_stray(where, error_of(said));
         return said;
     }
     if (!met->error || is_would_block(met->error)) {
@@ -299,8 +327,43 @@ result<std::size_t> faulty_kernel::send_datagrams(int fd, std::span<const datagr
     if (met->error) {
         return met->error;
     }
-    return forwarding_kernel::send_datagrams(fd,
-                                             sources.first(std::min(sources.size(), met->at_most)));
+    return call(sources.first(std::min(sources.size(), met->at_most)));
+}
+
+result<std::size_t> faulty_kernel::send_datagrams(int fd, std::span<const datagram> sources) {
+    return datagrams_out(seam_call::send_datagrams, fd, sources,
+                         [&](auto part) { return forwarding_kernel::send_datagrams(fd, part); });
+}
+
+result<std::size_t> faulty_kernel::send_trains(int fd, std::span<const datagram> sources) {
+    return datagrams_out(seam_call::send_trains, fd, sources,
+                         [&](auto part) { return forwarding_kernel::send_trains(fd, part); });
+}
+
+result<datagram_error> faulty_kernel::receive_error(int fd, transport kind) {
+    return answer(seam_call::receive_error, fd,
+                  [&] { return forwarding_kernel::receive_error(fd, kind); });
+}
+
+std::error_code faulty_kernel::disconnect(int fd) {
+    return answer(seam_call::disconnect, fd, [&] { return forwarding_kernel::disconnect(fd); });
+}
+
+std::error_code faulty_kernel::set_datagram_option(int fd, int family, datagram_option option,
+                                                   int value) {
+    return answer(seam_call::set_datagram_option, fd, [&] {
+        return forwarding_kernel::set_datagram_option(fd, family, option, value);
+    });
+}
+
+result<int> faulty_kernel::get_datagram_option(int fd, int family, datagram_option option) {
+    return answer(seam_call::get_datagram_option, fd,
+                  [&] { return forwarding_kernel::get_datagram_option(fd, family, option); });
+}
+
+std::error_code faulty_kernel::change_membership(int fd, const membership& wanted) {
+    return answer(seam_call::change_membership, fd,
+                  [&] { return forwarding_kernel::change_membership(fd, wanted); });
 }
 
 std::error_code faulty_kernel::set_option(int fd, socket_option option, int value) {
@@ -396,6 +459,11 @@ time_point faulty_kernel::now() {
     return time_ == told_time::inner ? forwarding_kernel::now() : stands_at_;
 }
 
+result<duration> faulty_kernel::read_clock(clock_kind which) {
+    return answer(seam_call::read_clock, any_descriptor,
+                  [&] { return forwarding_kernel::read_clock(which); });
+}
+
 result<owned_fd> faulty_kernel::make_alarm(clock_kind which) {
     auto made = answer(seam_call::make_alarm, any_descriptor,
                        [&] { return forwarding_kernel::make_alarm(which); });
@@ -411,6 +479,16 @@ result<owned_fd> faulty_kernel::watch_process(int pid) {
     auto made = answer(seam_call::watch_process, any_descriptor,
                        [&] { return forwarding_kernel::watch_process(pid); });
     return made ? result<owned_fd>(own(std::move(made.value()))) : made.error();
+}
+
+result<process_status> faulty_kernel::reap_process(int pid) {
+    return answer(seam_call::reap_process, any_descriptor,
+                  [&] { return forwarding_kernel::reap_process(pid); });
+}
+
+std::error_code faulty_kernel::start_thread(unique_function<void()> work) {
+    return answer(seam_call::start_thread, any_descriptor,
+                  [&] { return forwarding_kernel::start_thread(std::move(work)); });
 }
 
 result<wake_channel> faulty_kernel::make_wake_channel() {

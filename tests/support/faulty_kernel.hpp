@@ -51,6 +51,7 @@ public:
     [[nodiscard]] std::set<int>& watched() noexcept { return watched_; }
 
     result<sockeye::owned_fd> socket(sockeye::transport kind, int family) override;
+    result<sockeye::owned_fd> raw_socket(int family, int protocol) override;
     std::error_code bind(int fd, const sockeye::endpoint& local) override;
     std::error_code bind_with_mode(int fd, const sockeye::endpoint& local, unsigned mode) override;
     std::error_code listen(int fd, int backlog) override;
@@ -73,13 +74,24 @@ public:
                              std::vector<sockeye::unique_fd>& descriptors) override;
     result<std::size_t> receive_message(int fd, std::span<std::byte> target) override;
     result<sockeye::peer_credentials> credentials(int fd) override;
+    /// With an error the question fails: it says no.
+    bool is_hung_up(int fd) override;
     result<sockeye::file_facts> describe(int fd) override;
     result<std::size_t> read(int fd, std::span<std::byte> target) override;
     result<std::size_t> write(int fd, sockeye::bytes source) override;
     result<sockeye::reopened_file> reopen(int fd) override;
+    void make_blocking(int fd) noexcept override;
+    std::error_code fill_standard_descriptors() override;
     result<std::size_t> receive_datagrams(int fd, sockeye::transport kind,
                                           sockeye::datagram_batch& batch) override;
     result<std::size_t> send_datagrams(int fd, std::span<const sockeye::datagram> sources) override;
+    result<std::size_t> send_trains(int fd, std::span<const sockeye::datagram> sources) override;
+    result<sockeye::datagram_error> receive_error(int fd, sockeye::transport kind) override;
+    std::error_code disconnect(int fd) override;
+    std::error_code set_datagram_option(int fd, int family, sockeye::datagram_option option,
+                                        int value) override;
+    result<int> get_datagram_option(int fd, int family, sockeye::datagram_option option) override;
+    std::error_code change_membership(int fd, const sockeye::membership& wanted) override;
     std::error_code set_option(int fd, sockeye::socket_option option, int value) override;
     result<int> get_option(int fd, sockeye::socket_option option) override;
     std::error_code set_congestion_control(int fd, std::string_view name) override;
@@ -101,12 +113,15 @@ public:
     result<std::vector<sockeye::endpoint>> resolve(const sockeye::host_query& wanted) override;
     std::optional<sockeye::duration> time_to_resolve() override { return sockeye::duration{}; }
     sockeye::time_point now() override;
+    result<sockeye::duration> read_clock(sockeye::clock_kind which) override;
     result<sockeye::owned_fd> make_alarm(sockeye::clock_kind which) override;
     std::error_code set_alarm(int fd, sockeye::clock_kind which, sockeye::duration when) override;
     result<sockeye::owned_fd> watch_process(int pid) override;
+    result<sockeye::process_status> reap_process(int pid) override;
     result<sockeye::wake_channel> make_wake_channel() override;
     void wake(int write_end) noexcept override;
     void drain(int reader) noexcept override;
+    std::error_code start_thread(sockeye::unique_function<void()> work) override;
     std::error_code add_signal(int signal, std::atomic<std::uint64_t>& pending,
                                int write_end) override;
     void remove_signal(int signal, std::atomic<std::uint64_t>& pending) noexcept override;
@@ -116,6 +131,9 @@ private:
     result<std::size_t> part_in(seam_call where, int fd, std::span<std::byte> target, Call&& call);
     template <typename Call>
     result<std::size_t> part_out(seam_call where, int fd, sockeye::bytes source, Call&& call);
+    template <typename Call>
+    result<std::size_t> datagrams_out(seam_call where, int fd,
+                                      std::span<const sockeye::datagram> sources, Call&& call);
     template <typename Call>
     auto answer(seam_call where, int fd, Call&& call) -> decltype(call());
     void note_stray(seam_call where, std::error_code error);

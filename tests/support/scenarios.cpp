@@ -2,10 +2,12 @@
 
 #include "support/allocations.hpp"
 #include "support/network.hpp"
+#include "support/support.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <new>
@@ -166,6 +168,7 @@ public:
     }
 
     Descriptors* operator->() noexcept { return &*held_; }
+    Descriptors& operator*() noexcept { return *held_; }
 
 private:
     std::optional<Descriptors> held_;
@@ -792,6 +795,193 @@ bool detached(stage& on) {
     return host.heard == "on its own";
 }
 
+bool echo_packets(stage& on) {
+    return play_echo(on, transport::unix_seqpacket);
+}
+
+/// From one end of a pipe to the other; both are described and opened anew.
+bool through_a_pipe(stage& on) {
+    spared<ends> pipe([] { return make_pipe(); });
+    auto reader = adopt(on.loop(), std::move(pipe->first));
+    auto writer = adopt(on.loop(), std::move(pipe->second));
+    if (!reader || !writer) {
+        return false;
+    }
+    party hearing;
+    party saying;
+    attach(on, *reader, hearing);
+    attach(on, *writer, saying);
+    writer->write("through");
+    writer->close();
+    on.until([&] { return hearing.closed == 1 && saying.closed == 1; });
+    return hearing.heard == "through";
+}
+
+/// A file goes between two writes.
+bool file_between(stage& on) {
+    spared<unique_fd> file([] {
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> made(std::tmpfile(), std::fclose);
+        std::fputs("from a file", made.get());
+        std::fflush(made.get());
+        return make_duplicate(::fileno(made.get()));
+    });
+    party host;
+    party guest;
+    guest.on_open = [&](stream& link) {
+        link.write("<");
+        link.send_file(std::move(*file), {.offset = 0, .length = 11});
+        link.write(">");
+        link.shutdown();
+    };
+    return meet(on, host, guest) && host.heard == "<from a file>";
+}
+
+/// Takes the descriptors that come along, and says nothing.
+struct porter {
+    explicit porter(std::size_t& count) : taken(count) {}
+    void on_data(stream&, bytes, std::vector<unique_fd> descriptors) {
+        taken += descriptors.size();
+        const spared_allocations own;
+        descriptors.clear();
+    }
+    std::size_t& taken;
+};
+
+bool descriptors_along(stage& on) {
+    std::size_t taken = 0;
+    auto server = serve<porter>(on.loop(), on.local(transport::unix_stream), {}, std::ref(taken));
+    const auto where = server ? server->local_endpoint() : server.error();
+    if (!where) {
+        return false;
+    }
+    party guest;
+    guest.on_open = [](stream& link) {
+        std::vector<unique_fd> given;
+        {
+            const spared_allocations own;
+            auto pipe = make_pipe();
+            given.push_back(std::move(pipe.first));
+            given.push_back(std::move(pipe.second));
+        }
+        link.write("two", std::move(given));
+        link.close();
+    };
+    const auto client = visit(on, *where, guest);
+    // Who was shed was never there.
+    bool has_given_up = false;
+    timer patience(on.loop());
+    patience.start(3s, [&] { has_given_up = true; });
+    on.until([&] {
+        const bool is_over = guest.closed == 1 && server->connection_count() == 0;
+        return is_over && (taken == 2 || has_given_up);
+    });
+    return taken == 2;
+}
+
+/// What a program may ask of a connection, and set. A system need not have all of it.
+bool options_and_facts(stage& on) {
+    party host;
+    party guest;
+    bool is_right = false;
+    guest.on_open = [&](stream& link) {
+        const auto set = link.set_options({.no_delay = true, .congestion_control = "reno"});
+        const auto options = link.options();
+        is_right = !set && options && options->no_delay == true && link.info() &&
+                   link.local_endpoint() && link.peer_endpoint();
+        link.close();
+    };
+    return meet(on, host, guest) && is_right;
+}
+
+/// A server at a path that one left behind which is gone; its file says who may come.
+bool left_behind(stage& on) {
+    const auto where = on.local(transport::unix_stream);
+    const auto path = endpoint::parse(where);
+    {
+        const spared_allocations own;
+        const auto gone = on.system().socket(transport::unix_stream, AF_UNIX);
+        if (!gone || !path || on.system().bind(gone->get(), *path)) {
+            return false;
+        }
+    }
+    party host;
+    serve_options options;
+    options.mode = 0600;
+    options.replace_stale = true;
+    auto server = serve<actor>(on.loop(), where, options, std::ref(on), std::ref(host));
+    party guest;
+    guest.on_open = [&](stream& link) { link.close(); };
+    bool has_met = false;
+    if (server) {
+        const auto client = visit(on, *path, guest, {.deadline = 5s});
+        bool has_given_up = false;
+        timer patience(on.loop());
+        patience.start(8s, [&] { has_given_up = true; });
+        on.until([&] {
+            const bool is_over = guest.closed == 1 && server->connection_count() == 0;
+            return is_over && (host.opened == 1 || has_given_up);
+        });
+        has_met = guest.opened == 1;
+    }
+    const spared_allocations own;
+    if (!server) {
+        static_cast<void>(on.system().remove_file(path->path()));
+    }
+    return has_met && host.opened == 1;
+}
+
+/// Datagrams in trains, with all that can be told of them, and errors of those that nobody hears.
+bool datagrams_in_full(stage& on) {
+    std::size_t echoed = 0;
+    int errors = 0;
+    const datagram_options full = {
+        .tells_local = true, .tells_ttl = true, .tells_overflow = true, .offload = true, .ttl = 9};
+    auto server =
+        datagram_socket::open(on.loop(), on.local(transport::udp), full,
+                              [](datagram_socket& s, std::span<const datagram> in) { s.send(in); });
+    auto client = datagram_socket::open(
+        on.loop(), on.local(transport::udp), full,
+        [&](datagram_socket&, std::span<const datagram> in) { echoed += in.size(); });
+    const auto where = server ? server->local_endpoint() : server.error();
+    if (!where || !client) {
+        return false;
+    }
+    bool has_given_up = false;
+    timer patience(on.loop());
+    patience.start(3s, [&] { has_given_up = true; });
+    bool is_right = !client->on_error(
+        [&](datagram_socket&, const datagram_error& told) { errors += told.error ? 1 : 0; });
+    is_right = !client->connect(*where) && client->path_mtu() && is_right;
+    std::vector<datagram> all(4, {.data = as_bytes("datagram"), .peer = nullptr});
+    client->send(all);
+    on.until([&] { return echoed == all.size() || has_given_up; });
+    server->close();
+    on.settle();
+    client->send(as_bytes("nobody hears this"));
+    on.until([&] { return errors != 0 || has_given_up; });
+    is_right = !client->disconnect() && is_right;
+    is_right =
+        !client->join("udp://239.1.2.3:0") && !client->leave("udp://239.1.2.3:0") && is_right;
+    return is_right && echoed == all.size() && errors != 0;
+}
+
+/// A timer by the time of day.
+bool time_of_day(stage& on) {
+    int fired = 0;
+    auto made = timer::open(on.loop(), timer_clock::wall);
+    if (!made) {
+        return false;
+    }
+    auto later = timer::open(on.loop(), timer_clock::wall);
+    if (!later) {
+        return false;
+    }
+    later->start(1h, [] {});
+    made->start_at(std::chrono::system_clock::now() - 1s, [&] { ++fired; });
+    on.until([&] { return fired == 1; });
+    return fired == 1 && later->is_armed();
+}
+
 constexpr scenario all[] = {
     {"echo over TCP", echo_tcp},
     {"echo over Unix", echo_unix},
@@ -825,6 +1015,14 @@ constexpr scenario all[] = {
     {"watching", watching},
     {"owners go", owners_go, false, true},
     {"detached", detached},
+    {"echo of packets", echo_packets},
+    {"through a pipe", through_a_pipe, true},
+    {"a file between writes", file_between},
+    {"descriptors along", descriptors_along, true},
+    {"options and facts", options_and_facts, true, false, false, true},
+    {"a file left behind", left_behind, true, false, false, true},
+    {"datagrams in full", datagrams_in_full, true, false, false, true},
+    {"time of day", time_of_day, true},
 };
 
 } // namespace

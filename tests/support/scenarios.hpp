@@ -103,6 +103,7 @@ struct scenario {
     bool needs_real_system = false; ///< descriptors of the process, or signals
     bool leaves_in_silence = false; ///< owners go while their sessions live
     bool adopts = false;            ///< a socket from elsewhere
+    bool sets_options = false;      ///< that are no hints: their failure is the scenario's
 };
 
 [[nodiscard]] std::span<const scenario> scenarios() noexcept;
