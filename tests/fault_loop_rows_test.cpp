@@ -2,6 +2,7 @@
 #include "support/misuse.hpp"
 
 #include <sockeye/error.hpp>
+#include <sockeye/timer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -241,6 +242,40 @@ TEST_CASE("[F102] faults: a wait that a signal ends goes on for the time that is
         at.system.plan.clear();
         at.inject(falling_short(seam_call::wait, 0, 1, 5));
         CHECK(talk.hears("no event is lost"));
+    });
+}
+
+TEST_CASE("[F18] faults: a timer of another clock fires without an alarm of the system") {
+    on_every_faulty_loop({18}, [](faulty_loop& at, ground&) {
+        for (const auto call : {seam_call::make_alarm, seam_call::set_alarm, seam_call::add}) {
+            for (const auto which : {sockeye::timer_clock::boot, sockeye::timer_clock::wall}) {
+                at.system.plan.clear();
+                at.inject(failing(call, std::errc::not_enough_memory, 1, no_limit));
+                auto once = sockeye::timer::open(at.loop, which).value();
+                int fired = 0;
+                const auto start = at.system.now();
+                once.start(20ms, [&] { ++fired; });
+                CHECK(at.until([&] { return fired != 0; }));
+                CHECK(at.system.now() - start >= 20ms);
+                at.settle();
+                CHECK(fired == 1);
+            }
+        }
+    });
+}
+
+TEST_CASE("[F116] faults: what an alarm missed is told once") {
+    on_every_real_loop({116}, [](faulty_loop& at, ground&) {
+        auto often = sockeye::timer::open(at.loop, sockeye::timer_clock::boot).value();
+        int fired = 0;
+        often.start_every(1ms, [&] { ++fired; });
+        CHECK(at.until([&] { return fired != 0; }));
+        const auto until = at.system.now() + 30ms;
+        while (at.system.now() < until) {
+        }
+        fired = 0;
+        CHECK(at.loop.run_once(0s));
+        CHECK(fired == 1);
     });
 }
 

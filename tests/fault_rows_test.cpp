@@ -38,7 +38,6 @@ constexpr const char* udp = "udp://127.0.0.1:0";
 const support::exemption
     no_fallback_for_flags({fault_row(5)},
                           "the sockets of each system are made in the one way that it has");
-const support::exemption no_timerfd({fault_row(18), fault_row(116)}, "there is no timerfd");
 const support::exemption no_io_uring({fault_row(20), fault_row(21), fault_row(94), fault_row(118),
                                       fault_row(119), fault_row(120), fault_row(121)},
                                      "there is no io_uring backend");

@@ -159,7 +159,7 @@ const std::vector<answer> answers = {
     {seam_call::remove_same_file, cost::its_end, {errc::address_in_use, errc::permission_denied}},
     {seam_call::read_clock, cost::its_end, {errc::not_supported}},
     {seam_call::make_alarm,
-     cost::its_end,
+     cost::nothing,
      {errc::not_supported, errc::too_many_files_open, errc::not_enough_memory}},
     {seam_call::set_alarm, cost::nothing, {errc::not_enough_memory}},
     {seam_call::set_option, cost::nothing, {errc::no_protocol_option, errc::invalid_argument}},

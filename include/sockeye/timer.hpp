@@ -43,9 +43,9 @@ class timer {
 public:
     /// On the steady clock.
     explicit timer(loop& owner);
-    /// Errors: not_supported where the system has no such clock, too_many_files_open,
-    /// not_enough_memory. A wall clock that is set is noticed at once on Linux, and elsewhere
-    /// within a second.
+    /// Errors: not_supported where the system has no such clock, not_enough_memory. A wall clock
+    /// that is set is noticed at once on Linux, else within a second: where the system has no
+    /// timerfd_create(2), or no descriptor left for it.
     static result<timer> open(loop& owner, timer_clock which);
     timer(timer&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     timer& operator=(timer&& other) noexcept;

@@ -9,23 +9,25 @@ std::error_code clock_timers::start() {
     }
     last_ = time_point(*shown);
     queue_.fire_due(last_, 0);
-    auto alarm = core_.system().make_alarm(which_);
-    if (!alarm) {
-        const bool is_missing = alarm.error() == std::errc::not_supported;
-        return is_missing ? std::error_code() : alarm.error();
-    }
+    set_up_alarm();
+    return {};
+}
+
+void clock_timers::set_up_alarm() {
     static constexpr slot_operations operations = {
         .ready = on_alarm, .resume = {}, .flush = {}, .finish = {}, .destroy = on_loop_end};
+    auto alarm = core_.system().make_alarm(which_);
+    if (!alarm) {
+        return;
+    }
     auto& place = core_.io().allocate(operations);
     place.emplace<clock_timers*>(this);
     place.fd = alarm->get();
     alarm_ = std::move(alarm.value());
     key_ = key_of(place);
-    const auto error = core_.io().watch(place, interest::readable);
-    if (error) {
+    if (core_.io().watch(place, interest::readable)) {
         free_slot();
     }
-    return error;
 }
 
 clock_timers::~clock_timers() {

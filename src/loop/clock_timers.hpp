@@ -8,8 +8,8 @@ namespace sockeye {
 /// The timers of a clock beside the steady one. Its points of time are nanoseconds of that clock,
 /// in the type of the steady one's.
 ///
-/// The system wakes the loop by an alarm where it has them. Elsewhere a waiting loop looks at the
-/// clock each second, which is as late as it may notice that the clock was set.
+/// The system wakes the loop by an alarm where it gives one. Else a waiting loop looks at the clock
+/// each second, which is as late as it may notice that the clock was set.
 /// Lifetime: until the last timer of its clock goes.
 class clock_timers : public retirable {
 public:
@@ -18,7 +18,7 @@ public:
     clock_timers& operator=(const clock_timers&) = delete;
     ~clock_timers();
 
-    /// Errors: not_supported, and what the system says where it gives no alarm. Throws bad_alloc.
+    /// Errors: not_supported where there is no such clock. Throws bad_alloc.
     [[nodiscard]] std::error_code start();
 
     [[nodiscard]] timer_queue& queue() noexcept { return queue_; }
@@ -38,6 +38,7 @@ public:
 private:
     static void on_alarm(slot& place, const event&);
     static void on_loop_end(slot& place) noexcept;
+    void set_up_alarm();
     void free_slot() noexcept;
 
     loop_core& core_;
