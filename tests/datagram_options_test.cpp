@@ -1,4 +1,5 @@
 #include "support/handlers.hpp"
+#include "support/misuse.hpp"
 #include "support/raw_datagrams.hpp"
 #include "support/support.hpp"
 
@@ -353,6 +354,7 @@ TEST_CASE("[174] datagrams: a socket from elsewhere, bound or connected; twice i
                 return client.heard.size() == 1;
             }));
             auto other = support::make_bound(on.system(), client_side(any));
+            const support::tolerated_misuse closed_by_adopt;
             const auto watched =
                 on.loop()
                     .watch(other.get(), sockeye::interest::readable, [](sockeye::readiness) {})

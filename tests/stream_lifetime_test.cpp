@@ -1,3 +1,4 @@
+#include "support/misuse.hpp"
 #include "support/network.hpp"
 #include "support/support.hpp"
 
@@ -373,6 +374,7 @@ TEST_CASE("[87] [106] adopt: refuses what is no connection, and what is watched 
             CHECK(adopt(std::move(listening)) == std::errc::not_connected);
 
             auto pair = support::make_tcp_pair();
+            const support::tolerated_misuse closed_by_adopt;
             auto watched =
                 on.loop()
                     .watch(pair.first.get(), sockeye::interest::readable, [](sockeye::readiness) {})

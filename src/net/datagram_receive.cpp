@@ -92,6 +92,9 @@ void datagram_access::receive_failed(slot& place, std::error_code why) {
     if (why == std::errc::operation_would_block) {
         ++io.counters().would_blocks;
         self.is_readable = false;
+        if (self.on_error) {
+            take_errors(place); // select and kqueue tell of them as of datagrams
+        }
     } else if (is_about_the_socket(why)) {
         stop(place);
     } else if (is_memory_shortage(why)) {

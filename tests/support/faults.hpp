@@ -64,6 +64,7 @@ enum class seam_call : std::uint8_t {
     remove_signal,
     raw_socket,
     is_hung_up,
+    identify_descriptor,
     make_blocking,
     fill_standard_descriptors,
     send_trains,

@@ -269,6 +269,11 @@ bool faulty_kernel::is_hung_up(int fd) {
     return (met == nullptr || !met->error) && forwarding_kernel::is_hung_up(fd);
 }
 
+result<file_identity> faulty_kernel::identify_descriptor(int fd) {
+    return answer(seam_call::identify_descriptor, fd,
+                  [&] { return forwarding_kernel::identify_descriptor(fd); });
+}
+
 void faulty_kernel::make_blocking(int fd) noexcept {
     const spared_allocations spared;
     const auto* const met = plan.meet(seam_call::make_blocking, fd);

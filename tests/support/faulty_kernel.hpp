@@ -76,6 +76,7 @@ public:
     result<sockeye::peer_credentials> credentials(int fd) override;
     /// With an error the question fails: it says no.
     bool is_hung_up(int fd) override;
+    result<sockeye::file_identity> identify_descriptor(int fd) override;
     result<sockeye::file_facts> describe(int fd) override;
     result<std::size_t> read(int fd, std::span<std::byte> target) override;
     result<std::size_t> write(int fd, sockeye::bytes source) override;
