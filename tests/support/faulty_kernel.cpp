@@ -270,7 +270,8 @@ bool faulty_kernel::is_hung_up(int fd) {
 }
 
 result<file_identity> faulty_kernel::identify_descriptor(int fd) {
-    return answer(seam_call::identify_descriptor, fd,
+    // It asks whether the descriptor is still there, so that none is a stray one.
+    return answer(seam_call::identify_descriptor, any_descriptor,
                   [&] { return forwarding_kernel::identify_descriptor(fd); });
 }
 
