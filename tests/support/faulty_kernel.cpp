@@ -269,10 +269,14 @@ bool faulty_kernel::is_hung_up(int fd) {
     return (met == nullptr || !met->error) && forwarding_kernel::is_hung_up(fd);
 }
 
+/// It asks whether the descriptor is still there, so that none is a stray one.
 result<file_identity> faulty_kernel::identify_descriptor(int fd) {
-    // It asks whether the descriptor is still there, so that none is a stray one.
-    return answer(seam_call::identify_descriptor, any_descriptor,
-                  [&] { return forwarding_kernel::identify_descriptor(fd); });
+    const spared_allocations spared;
+    const auto* const met = plan.meet(seam_call::identify_descriptor, fd);
+    if (met != nullptr && met->error) {
+        return met->error;
+    }
+    return forwarding_kernel::identify_descriptor(fd);
 }
 
 void faulty_kernel::make_blocking(int fd) noexcept {
