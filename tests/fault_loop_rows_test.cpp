@@ -35,6 +35,7 @@ using support::seam_call;
 const support::exemption held_by_the_backends(
     {fault_row(95), fault_row(111), fault_row(112), fault_row(113)},
     "it lies inside a backend: the suite of the backends, on its own, holds them to it");
+const support::exemption held_by_faults({252, 253}, "rows F83, F84 and F99 hold these");
 const support::exemption no_log({fault_row(133)}, "the library writes no log");
 const support::exemption
     limits_show_as_errors({fault_row(138)},
