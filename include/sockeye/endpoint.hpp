@@ -24,6 +24,9 @@ enum class transport : std::uint8_t {
     raw
 };
 
+/// Which addresses of a host are wanted.
+enum class ip_family : std::uint8_t { any, ipv4, ipv6 };
+
 /// An address to serve on or to connect to: IPv4, IPv6 or a Unix path, and what carries it.
 ///
 /// Written `tcp://127.0.0.1:7007`, `udp://[::1]:0`, `unix:/path`, `unix-dgram:/path`,

@@ -13,9 +13,6 @@
 
 namespace sockeye {
 
-/// Which addresses of a host are wanted.
-enum class ip_family : std::uint8_t { any, ipv4, ipv6 };
-
 /// How a name is to be looked up.
 struct look_up_options {
     /// From the call to the answer: then the handler hears timed_out, whatever the name servers

@@ -272,6 +272,8 @@ struct connect_options {
     /// Not for a host with several addresses. Not_supported but on Linux.
     /// See: RFC 7413, TCP_FASTOPEN_CONNECT in tcp(7).
     bool fast_open = false;
+    /// Of a host: which of its addresses are tried.
+    ip_family family = ip_family::any;
     /// Of a host with several addresses: how long one is tried before the next one is tried
     /// beside it. See: RFC 8305 section 5.
     duration attempt_delay = std::chrono::milliseconds(250);

@@ -48,6 +48,33 @@ color_choice parse_color(std::string_view text) {
     refuse_value("--color", text, "use auto, always or never");
 }
 
+/// The text with the host that IPv6 has in place of the one that is missing, `*` or `localhost`.
+std::string with_ip6_host(const std::string& text) {
+    const auto scheme = text.find("://");
+    const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
+    const auto port = text.find(':', host);
+    if (port == std::string::npos || text.starts_with("unix")) {
+        return text;
+    }
+    const auto named = text.substr(host, port - host);
+    const std::string_view ip6 = named == "*" ? "[::]" : "[::1]";
+    return named.empty() || named == "*" || named == "localhost"
+               ? fmt::format("{}{}{}", text.substr(0, host), ip6, text.substr(port))
+               : text;
+}
+
+void check_family(const endpoint& given, const std::string& text, ip_family wanted) {
+    const bool is_ip = given.family() == AF_INET || given.family() == AF_INET6;
+    if (wanted == ip_family::any || !is_ip) {
+        return;
+    }
+    if ((given.family() == AF_INET6) != (wanted == ip_family::ipv6)) {
+        refuse_value("endpoint", text,
+                     wanted == ip_family::ipv6 ? "is an IPv4 address, and -6 asks for IPv6"
+                                               : "is an IPv6 address, and -4 asks for IPv4");
+    }
+}
+
 } // namespace
 
 void add_common_options(CLI::App& command, common_options& common) {
@@ -72,6 +99,44 @@ void add_backend_option(CLI::App& command, common_options& common) {
             "what waits for events: auto, or a name that 'sockeye backends' prints; "
             "without it SOCKEYE_BACKEND decides")
         ->type_name("NAME");
+}
+
+void add_family_options(CLI::App& command, common_options& common) {
+    auto* four = command.add_flag_callback(
+        "-4,--ipv4", [&common] { common.family = ip_family::ipv4; }, "IPv4 addresses only");
+    auto* six = command.add_flag_callback(
+        "-6,--ipv6", [&common] { common.family = ip_family::ipv6; }, "IPv6 addresses only");
+    four->excludes(six);
+}
+
+endpoint_argument parse_address(const std::string& text, const common_options& common) {
+    endpoint_argument given(common.family == ip_family::ipv6 ? with_ip6_host(text) : text);
+    if (given.get()) {
+        check_family(*given.get(), text, common.family);
+    } else if (given.host() == nullptr) {
+        refuse_value("endpoint", text, given.get().error().message());
+    }
+    return given;
+}
+
+endpoint parse_endpoint(const std::string& text, const common_options& common) {
+    const auto given = parse_address(text, common);
+    if (!given.get()) {
+        refuse_value("endpoint", text, given.get().error().message());
+    }
+    return *given.get();
+}
+
+std::string name_of(const endpoint_argument& address) {
+    if (const auto* host = address.host()) {
+        return fmt::format("{}://{}:{}", host->kind == transport::udp ? "udp" : "tcp",
+                           escape(host->name), host->port);
+    }
+    return address.get()->to_string();
+}
+
+transport carrier_of(const endpoint_argument& address) {
+    return address.host() != nullptr ? address.host()->kind : address.get()->kind();
 }
 
 backend_kind chosen_backend(const common_options& common) {

@@ -3,6 +3,7 @@
 #include "cli/text.hpp"
 #include "cli/values.hpp"
 
+#include <sockeye/endpoint.hpp>
 #include <sockeye/interest.hpp>
 #include <sockeye/loop.hpp>
 
@@ -48,6 +49,8 @@ struct common_options {
     bool is_quiet = false;
     bool is_verbose = false;
     color_choice color = color_choice::automatic;
+    /// Which addresses are wanted: -4, -6.
+    ip_family family = ip_family::any;
 };
 
 /// Declares -q, -v and --color on `command`; the reader of the command line knows -h and -V.
@@ -55,6 +58,25 @@ void add_common_options(CLI::App& command, common_options& common);
 
 /// Declares -b, --backend for a command that uses one backend.
 void add_backend_option(CLI::App& command, common_options& common);
+
+/// Declares -4 and -6 for a command that is given addresses.
+void add_family_options(CLI::App& command, common_options& common);
+
+/// An endpoint, or a host to be looked up, as it was typed behind a command.
+///
+/// With -6 a missing host, `*` and `localhost` are those of IPv6. Throws command_error with
+/// exit_usage where it is none of the forms of endpoint::parse or not of the family asked for.
+[[nodiscard]] endpoint_argument parse_address(const std::string& text,
+                                              const common_options& common);
+
+/// As above, for those that cannot look names up. Throws likewise.
+[[nodiscard]] endpoint parse_endpoint(const std::string& text, const common_options& common);
+
+/// How an address is shown: `tcp://example.org:80`.
+[[nodiscard]] std::string name_of(const endpoint_argument& address);
+
+/// What carries the bytes to an address that parse_address gave.
+[[nodiscard]] transport carrier_of(const endpoint_argument& address);
 
 /// The backend that -b, or else SOCKEYE_BACKEND, names. Throws command_error: exit_usage where
 /// the variable names none, exit_unavailable where it cannot be used here.

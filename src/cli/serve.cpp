@@ -69,24 +69,16 @@ std::vector<const service*> parse_services(std::string_view list) {
     return found;
 }
 
-endpoint parse_endpoint(const std::string& text) {
-    const auto parsed_endpoint = endpoint::parse(text);
-    if (!parsed_endpoint) {
-        refuse_value("endpoint", text, parsed_endpoint.error().message());
-    }
-    return *parsed_endpoint;
-}
-
 endpoint default_endpoint(const char* scheme, std::uint16_t port) {
     return endpoint::parse(fmt::format("{}://127.0.0.1:{}", scheme, port)).value();
 }
 
-std::vector<assignment> assign(const std::string& service_list,
+std::vector<assignment> assign(const common_options& common, const std::string& service_list,
                                const std::vector<std::string>& endpoints) {
     std::vector<assignment> found;
     for (const auto* what : parse_services(service_list)) {
         for (const auto& text : endpoints) {
-            found.push_back({what, parse_endpoint(text)});
+            found.push_back({what, parse_endpoint(text, common)});
         }
         if (endpoints.empty()) {
             found.push_back({what, default_endpoint("tcp", what->default_port)});
@@ -349,7 +341,7 @@ std::string serving::totals() const {
 
 int run_serve(const common_options& common, const serve_request& asked,
               const std::string& service_list, const std::vector<std::string>& endpoints) {
-    const auto work = assign(service_list, endpoints);
+    const auto work = assign(common, service_list, endpoints);
     check_public_udp(work, asked);
     const auto connections_max = provide_connections(asked, count_streams(work));
     serving services_at_work(common, connections_max);

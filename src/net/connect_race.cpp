@@ -83,7 +83,7 @@ connect_race::~connect_race() {
 }
 
 void connect_race::look_up(const endpoint_argument& host, duration deadline) {
-    const look_up_options options = {.deadline = deadline};
+    const look_up_options options = {.deadline = deadline, .family = options_.family};
     look_up_ = start_look_up(core_, host, options,
                              [&core = core_, owner = key_of(owner_)](const auto& found) {
                                  on_answer(core, owner, found);
