@@ -461,7 +461,7 @@ TEST_CASE("serve echo: an endpoint that cannot be served is one line and exit 1"
         CHECK(ended.output.empty());
         CHECK(ended.talk ==
               "sockeye serve: " + text + ": address already in use; choose another, or " +
-                  (place.is_local() ? "remove the file if no server uses it any more\n"
+                  (place.is_local() ? "add --unlink to remove what a dead server left there\n"
                                     : ":0 for any free port\n"));
     }
     const auto missing = "unix:" + directory.file("missing/socket");

@@ -1,8 +1,11 @@
 #include "cli/host.hpp"
 
+#include <sockeye/datagram_socket.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <memory>
 
 #include <fcntl.h>
@@ -11,6 +14,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace sockeye::cli {
@@ -103,6 +107,34 @@ void write_talk(std::string_view line, duration patience) noexcept {
         }
         line.remove_prefix(static_cast<std::size_t>(written));
     }
+}
+
+std::string calendar_time() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts = {};
+    ::localtime_r(&now, &parts);
+    // The program keeps to the locale "C", whose names these are.
+    char text[64];
+    return {text, std::strftime(text, sizeof text, "%a %b %e %H:%M:%S %Y", &parts)};
+}
+
+std::uint64_t seconds_since_1900() noexcept {
+    constexpr std::uint64_t before_1970 = 2'208'988'800; // RFC 868
+    return before_1970 + static_cast<std::uint64_t>(std::time(nullptr));
+}
+
+bool remove_stale_socket(loop& owner, const endpoint& local) {
+    const std::string path(local.path());
+    struct stat before = {};
+    if (::lstat(path.c_str(), &before) != 0 || !S_ISSOCK(before.st_mode)) {
+        return false;
+    }
+    const auto probe = datagram_socket::connect(owner, local, {}, [](auto&, auto) {});
+    struct stat after = {};
+    const bool is_same = ::lstat(path.c_str(), &after) == 0 && before.st_ino == after.st_ino &&
+                         before.st_dev == after.st_dev;
+    return !probe && probe.error() == std::errc::connection_refused && is_same &&
+           ::unlink(path.c_str()) == 0;
 }
 
 std::vector<endpoint> broadcast_addresses() {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <sockeye/endpoint.hpp>
+#include <sockeye/loop.hpp>
 #include <sockeye/time.hpp>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -40,6 +42,16 @@ std::error_code write_output(std::string_view text) noexcept;
 /// Writes one line to standard error, or drops it where nobody takes it within `patience`: talk
 /// never holds up work.
 void write_talk(std::string_view line, duration patience) noexcept;
+
+/// The local time as asctime(3) has it: `Sat Nov 21 03:16:04 2026`.
+[[nodiscard]] std::string calendar_time();
+
+/// By the time of day. See: RFC 868.
+[[nodiscard]] std::uint64_t seconds_since_1900() noexcept;
+
+/// Removes the file of a Unix datagram socket that nobody has open any more; false where somebody
+/// has, or it is something else.
+bool remove_stale_socket(loop& owner, const endpoint& local);
 
 /// The broadcast addresses of this machine's interfaces, as they are now.
 [[nodiscard]] std::vector<endpoint> broadcast_addresses();
