@@ -8,6 +8,7 @@
 #include <ctime>
 #include <memory>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -37,6 +38,17 @@ bool waits_for_room(int fd, duration patience) noexcept {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
     pollfd subject = {.fd = fd, .events = POLLOUT, .revents = 0};
     return ::poll(&subject, 1, static_cast<int>(ms)) == 1 && (subject.revents & POLLOUT) != 0;
+}
+
+/// Null where it is of another family.
+const sockaddr_in* as_ip4(const sockaddr* address) noexcept {
+    const bool is_ip4 = address != nullptr && address->sa_family == AF_INET;
+    return is_ip4 ? reinterpret_cast<const sockaddr_in*>(address) : nullptr;
+}
+
+void add_ip4(std::vector<endpoint>& to, const sockaddr_in& address) {
+    to.push_back(endpoint::from_system(transport::udp, reinterpret_cast<const sockaddr*>(&address),
+                                       sizeof address));
 }
 
 } // namespace
@@ -145,11 +157,18 @@ std::vector<endpoint> broadcast_addresses() {
     }
     const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
     for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        const bool has_broadcast = (entry->ifa_flags & IFF_BROADCAST) != 0;
-        if (has_broadcast && entry->ifa_broadaddr != nullptr &&
-            entry->ifa_broadaddr->sa_family == AF_INET) {
-            found.push_back(
-                endpoint::from_system(transport::udp, entry->ifa_broadaddr, sizeof(sockaddr_in)));
+        const auto* own = as_ip4(entry->ifa_addr);
+        const auto* mask = as_ip4(entry->ifa_netmask);
+        // Not every interface says so, but this is what the system takes for it; the nets of one
+        // and of two addresses have none (RFC 3021).
+        if (own != nullptr && mask != nullptr && ntohl(~mask->sin_addr.s_addr) > 1) {
+            sockaddr_in everybody = *own;
+            everybody.sin_addr.s_addr |= ~mask->sin_addr.s_addr;
+            add_ip4(found, everybody);
+        }
+        const bool is_told = (entry->ifa_flags & IFF_BROADCAST) != 0;
+        if (const auto* told = as_ip4(entry->ifa_broadaddr); is_told && told != nullptr) {
+            add_ip4(found, *told);
         }
     }
     return found;
