@@ -12,6 +12,10 @@ namespace {
 constexpr duration interrupted_patience = std::chrono::seconds(1);
 constexpr duration talk_patience = std::chrono::milliseconds(200);
 
+bool is_not_permitted(std::error_code error) {
+    return error == std::errc::permission_denied || error == std::errc::operation_not_permitted;
+}
+
 /// What there is to say beside the error's own words; empty where those will do.
 std::string_view way_out(const endpoint_argument& peer, std::error_code error) {
     const bool is_local = peer.host() == nullptr && peer.get()->is_local();
@@ -21,6 +25,10 @@ std::string_view way_out(const endpoint_argument& peer, std::error_code error) {
     }
     if (error == std::errc::no_such_file_or_directory) {
         return "there is no such socket; is its server running?";
+    }
+    if (is_not_permitted(error) && carrier_of(peer) == transport::icmp) {
+        return "ICMP echo sockets are not permitted here; on Linux 'sysctl -w "
+               "net.ipv4.ping_group_range=\"0 2147483647\"' as root permits them";
     }
     if (error == std::errc::permission_denied && is_local) {
         return "permission denied: only those who may write to the socket may connect";
@@ -73,9 +81,10 @@ void client::end(int code) {
     out_.finish([this] { loop_.stop(); });
 }
 
-void client::fail(std::string message) {
+void client::fail(std::string message, cli::exit_code code) {
     if (!has_ended_) {
         error_ = std::move(message);
+        error_code_ = code;
         end(exit_failed);
     }
 }
@@ -85,7 +94,7 @@ int client::run() {
         throw command_error(exit_failed, "waiting for events: " + error.message());
     }
     if (!error_.empty()) {
-        throw command_error(exit_failed, error_);
+        throw command_error(error_code_, error_);
     }
     return interruption_.exit_code(code_);
 }
@@ -107,7 +116,6 @@ void client::interrupt() {
 void client::output_ended(std::error_code error) {
     if (error != std::errc::broken_pipe && error_.empty()) {
         error_ = "standard output: " + error.message();
-        code_ = exit_failed;
     }
     has_ended_ = true;
     loop_.stop();

@@ -48,7 +48,7 @@ public:
     /// that a peer says is of interest.
     void end(int code = exit_done);
     /// The same, with an error.
-    void fail(std::string message);
+    void fail(std::string message, cli::exit_code code = exit_failed);
     [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
 
     /// Turns the loop until end(). Gives the exit code, that of the signal where one came; throws
@@ -70,6 +70,7 @@ private:
     interruption interruption_;
     bool has_ended_ = false;
     int code_ = exit_done;
+    cli::exit_code error_code_ = exit_failed;
     std::string error_;
 };
 

@@ -50,6 +50,7 @@ private:
     void prompt_after(duration delay);
     void show_prompt();
     void clear_prompt();
+    void leave_line();
 
     const connect_request& asked_;
     bool is_interactive_ = input_is_terminal();
@@ -81,7 +82,7 @@ conversation::conversation(const common_options& common, const connect_request& 
                  },
              .failed = [this](const std::string& why) { failed(why); }}),
       lines_(peer_, {.lines = asked.lines, .quits_on_empty = asked.quits_on_empty}) {
-    client_.on_interrupt([this] { clear_prompt(); });
+    client_.on_interrupt([this] { leave_line(); });
     client_.out().on_drained([this] {
         peer_.resume();
         wait_for_silence();
@@ -207,10 +208,7 @@ void conversation::ended() {
 }
 
 void conversation::failed(const std::string& why) {
-    clear_prompt();
-    if (is_interactive_ && client_.out().is_terminal()) {
-        client_.out().end_line();
-    }
+    leave_line();
     client_.fail(why);
 }
 
@@ -218,9 +216,7 @@ void conversation::finish() {
     has_finished_ = true;
     prompt_timer_.cancel();
     silence_timer_.cancel();
-    if (is_interactive_ && client_.out().is_terminal()) {
-        client_.out().end_line();
-    }
+    leave_line();
     client_.end();
 }
 
@@ -243,8 +239,20 @@ void conversation::show_prompt() {
 
 /// What comes now begins a line, not behind the prompt and what has been typed there.
 void conversation::clear_prompt() {
-    if (std::exchange(prompt_is_shown_, false) &&
-        (client_.out().is_terminal() || !is_interactive_)) {
+    if (!std::exchange(prompt_is_shown_, false)) {
+        return;
+    }
+    if (client_.out().is_terminal() || !is_interactive_) {
+        client_.out().end_line();
+    } else {
+        write_talk("\n", prompt_patience);
+    }
+}
+
+/// What the shell prints next, or our last words, begin a line.
+void conversation::leave_line() {
+    clear_prompt();
+    if (client_.out().is_terminal()) {
         client_.out().end_line();
     }
 }

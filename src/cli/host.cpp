@@ -1,16 +1,22 @@
 #include "cli/host.hpp"
 
+#include <sockeye/error.hpp>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <memory>
 
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace sockeye::cli {
@@ -33,6 +39,30 @@ bool waits_for_room(int fd, duration patience) noexcept {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
     pollfd subject = {.fd = fd, .events = POLLOUT, .revents = 0};
     return ::poll(&subject, 1, static_cast<int>(ms)) == 1 && (subject.revents & POLLOUT) != 0;
+}
+
+template <typename Visit>
+void for_each_interface(Visit visit) {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) {
+        return;
+    }
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        visit(*entry);
+    }
+}
+
+/// 169.254.0.0/16 and fe80::/10: good on one wire alone.
+bool is_link_local(const sockaddr* address) noexcept {
+    if (address->sa_family == AF_INET) {
+        sockaddr_in ip4 = {};
+        std::memcpy(&ip4, address, sizeof ip4);
+        return ntohl(ip4.sin_addr.s_addr) >> 16 == 0xa9fe;
+    }
+    sockaddr_in6 ip6 = {};
+    std::memcpy(&ip6, address, sizeof ip6);
+    return IN6_IS_ADDR_LINKLOCAL(&ip6.sin6_addr);
 }
 
 } // namespace
@@ -105,21 +135,63 @@ void write_talk(std::string_view line, duration patience) noexcept {
     }
 }
 
+result<std::string> host_name() {
+    std::array<char, 1024> room = {};
+    if (::gethostname(room.data(), room.size() - 1) != 0) {
+        return last_error();
+    }
+    return std::string(room.data());
+}
+
+result<std::string> full_host_name() {
+    const auto name = host_name();
+    if (!name) {
+        return name.error();
+    }
+    addrinfo wanted = {};
+    wanted.ai_flags = AI_CANONNAME;
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* list = nullptr;
+    const int failure = ::getaddrinfo(name->c_str(), nullptr, &wanted, &list);
+    if (failure == EAI_SYSTEM) {
+        return last_error();
+    }
+    if (failure != 0) {
+        return failure == EAI_AGAIN ? errc::temporary_failure : errc::host_not_found;
+    }
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
+    return std::string(list->ai_canonname != nullptr ? list->ai_canonname : name->c_str());
+}
+
+std::vector<endpoint> interface_addresses() {
+    std::vector<endpoint> found;
+    for_each_interface([&found](const ifaddrs& entry) {
+        const bool is_wanted = (entry.ifa_flags & IFF_UP) != 0 && entry.ifa_addr != nullptr;
+        const int family = is_wanted ? entry.ifa_addr->sa_family : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6) {
+            return;
+        }
+        const auto one = endpoint::from_system(transport::tcp, entry.ifa_addr,
+                                               family == AF_INET ? socklen_t{sizeof(sockaddr_in)}
+                                                                 : socklen_t{sizeof(sockaddr_in6)});
+        if (!one.is_loopback() && !is_link_local(entry.ifa_addr) &&
+            std::ranges::find(found, one) == found.end()) {
+            found.push_back(one);
+        }
+    });
+    return found;
+}
+
 std::vector<endpoint> broadcast_addresses() {
     std::vector<endpoint> found;
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) {
-        return found;
-    }
-    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
-    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        const bool has_broadcast = (entry->ifa_flags & IFF_BROADCAST) != 0;
-        if (has_broadcast && entry->ifa_broadaddr != nullptr &&
-            entry->ifa_broadaddr->sa_family == AF_INET) {
+    for_each_interface([&found](const ifaddrs& entry) {
+        const bool has_broadcast = (entry.ifa_flags & IFF_BROADCAST) != 0;
+        if (has_broadcast && entry.ifa_broadaddr != nullptr &&
+            entry.ifa_broadaddr->sa_family == AF_INET) {
             found.push_back(
-                endpoint::from_system(transport::udp, entry->ifa_broadaddr, sizeof(sockaddr_in)));
+                endpoint::from_system(transport::udp, entry.ifa_broadaddr, sizeof(sockaddr_in)));
         }
-    }
+    });
     return found;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/common.hpp"
 #include "cli/host.hpp"
 
+#include <sockeye/error.hpp>
 #include <sockeye/standard_streams.hpp>
 
 #include <functional>
@@ -16,7 +17,9 @@ constexpr int standard_input_number = 0;
 stream open_input(loop& owner) {
     auto made = standard_input(owner);
     if (!made) {
-        throw command_error(exit_failed, "standard input: " + made.error().message());
+        throw command_error(exit_failed, made.error() == errc::not_pollable
+                                             ? "standard input is a directory"
+                                             : "standard input: " + made.error().message());
     }
     return std::move(made).value();
 }

@@ -39,7 +39,10 @@ class peer_session {
 public:
     explicit peer_session(peer& owner) : owner_(owner) {}
 
-    void on_open(stream&) {
+    void on_open(stream& link) {
+        if (const auto reached = link.peer_endpoint()) {
+            owner_.note_reached(*reached);
+        }
         owner_.was_opened_ = true;
         owner_.told_.opened();
     }
@@ -57,9 +60,10 @@ private:
 peer::peer(loop& owner, const endpoint_argument& address, const common_options& common,
            duration connect_timeout, events told)
     : owner_(owner), address_(address), common_(common), connect_timeout_(connect_timeout),
-      told_(std::move(told)), is_stream_(carrier_of(address) == transport::tcp ||
-                                         carrier_of(address) == transport::unix_stream ||
-                                         carrier_of(address) == transport::unix_seqpacket),
+      told_(std::move(told)), name_(name_of(address)),
+      is_stream_(carrier_of(address) == transport::tcp ||
+                 carrier_of(address) == transport::unix_stream ||
+                 carrier_of(address) == transport::unix_seqpacket),
       queue_timer_(owner) {
     if (is_stream_) {
         connect_options options;
@@ -70,10 +74,9 @@ peer::peer(loop& owner, const endpoint_argument& address, const common_options& 
         link_ = connect<peer_session>(owner, address, options, std::ref(*this));
         return;
     }
-    look_up_ = resolve(owner, address, {.deadline = connect_timeout, .family = common.family},
-                       [this](result<std::vector<endpoint>> found) {
-                           open_datagrams(std::move(found));
-                       });
+    look_up_ =
+        resolve(owner, address, {.deadline = connect_timeout, .family = common.family},
+                [this](result<std::vector<endpoint>> found) { open_datagrams(std::move(found)); });
 }
 
 bool peer::keeps_messages() const noexcept {
@@ -84,11 +87,11 @@ std::size_t peer::message_max() const noexcept {
     return is_stream_ ? packet_max : datagram_max;
 }
 
-std::string peer::name() const {
-    const auto reached = link_.peer_endpoint();
-    return address_.host() != nullptr && reached
-               ? fmt::format("{} ({})", name_of(address_), reached->to_string())
-               : name_of(address_);
+/// Of a host it says which address it is.
+void peer::note_reached(const endpoint& reached) {
+    if (address_.host() != nullptr) {
+        name_ = fmt::format("{} ({})", name_of(address_), reached.to_string());
+    }
 }
 
 void peer::send(bytes data) {
@@ -140,6 +143,7 @@ void peer::open_datagrams(result<std::vector<endpoint>> found) {
             [this](datagram_socket&, std::span<const datagram> in) { take_datagrams(in); });
         if (made) {
             socket_ = std::move(made).value();
+            note_reached(one);
             break;
         }
         error = made.error();
@@ -148,7 +152,7 @@ void peer::open_datagrams(result<std::vector<endpoint>> found) {
         }
     }
     if (!socket_.is_open()) {
-        fail(explain_failure(address_, error));
+        fail(explain_failure(address_, error), error);
         return;
     }
     hears_errors_ = !socket_.on_error([this](datagram_socket&, const datagram_error& told) {
@@ -199,17 +203,20 @@ void peer::closed(const close_info& info) {
         return; // it had said all, and has had all
     }
     if (has_ended_) {
-        fail(fmt::format("{}: closed by the peer before all was sent", name_of(address_)));
+        fail(fmt::format("{}: closed by the peer before all was sent", name_of(address_)),
+             info.error);
     } else if (info.deadline == deadline_kind::connect) {
         fail(fmt::format("{}: no connection within {}", name_of(address_),
-                         format_time(connect_timeout_)));
+                         format_time(connect_timeout_)),
+             info.error);
     } else {
-        fail(explain_failure(address_, info.error));
+        fail(explain_failure(address_, info.error), info.error);
     }
 }
 
-void peer::fail(const std::string& why) {
+void peer::fail(const std::string& why, std::error_code error) {
     if (!std::exchange(has_failed_, true)) {
+        error_ = error;
         told_.failed(why);
     }
 }

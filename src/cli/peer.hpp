@@ -46,7 +46,10 @@ public:
     /// The most that one message can hold.
     [[nodiscard]] std::size_t message_max() const noexcept;
     /// As it is shown: the address that was reached, or the name that was given.
-    [[nodiscard]] std::string name() const;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    /// Why it failed, or nothing.
+    [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
     /// Requires: opened.
     void send(bytes data);
@@ -63,23 +66,26 @@ public:
 private:
     friend class peer_session;
 
+    void note_reached(const endpoint& reached);
     void open_datagrams(result<std::vector<endpoint>> found);
     void take_datagrams(std::span<const datagram> in);
     void look_at_counters();
     void look_at_queue();
     void closed(const close_info& info);
-    void fail(const std::string& why);
+    void fail(const std::string& why, std::error_code error);
 
     loop& owner_;
     endpoint_argument address_;
     const common_options& common_;
     duration connect_timeout_;
     events told_;
+    std::string name_;
     bool is_stream_;
     bool was_opened_ = false;
     bool has_ended_ = false;
     bool has_failed_ = false;
     bool hears_errors_ = false;
+    std::error_code error_;
     std::uint64_t errors_seen_ = 0;
     unique_function<void()> when_sent_;
     timer queue_timer_;
