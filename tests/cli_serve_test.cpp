@@ -28,6 +28,7 @@ using sockeye::endpoint;
 using sockeye::unique_fd;
 using support::outcome;
 using support::process;
+using support::usable_backends;
 using support::words;
 
 namespace {
@@ -133,15 +134,6 @@ std::string random_bytes(std::size_t count) {
     std::string data(count, '\0');
     std::ranges::generate(data, [&] { return static_cast<char>(random()); });
     return data;
-}
-
-std::vector<std::string> usable_backends() {
-    std::istringstream text(support::run_program({"backends", "-q"}).output);
-    std::vector<std::string> names;
-    for (std::string name; text >> name;) {
-        names.push_back(name);
-    }
-    return names;
 }
 
 bool contains(const std::string& text, std::string_view part) {
@@ -461,7 +453,7 @@ TEST_CASE("serve echo: an endpoint that cannot be served is one line and exit 1"
         CHECK(ended.output.empty());
         CHECK(ended.talk ==
               "sockeye serve: " + text + ": address already in use; choose another, or " +
-                  (place.is_local() ? "remove the file if no server uses it any more\n"
+                  (place.is_local() ? "add --unlink to remove what a dead server left there\n"
                                     : ":0 for any free port\n"));
     }
     const auto missing = "unix:" + directory.file("missing/socket");

@@ -24,7 +24,8 @@ struct group_options {
 ///
 /// There is no end and nothing connected: an error that the network reports of one peer never
 /// ends the socket. A move-only handle; its destructor closes in silence. The one that a handler is
-/// given names the socket without owning it: moving from it gives an empty one.
+/// given names the socket without owning it: moving from it gives an empty one. It is the same object
+/// as long as the socket is open, and may be kept.
 /// Unix: a peer that does not read for a second loses what waits for it here. What waits in the
 /// queue of a peer that is connected to this socket fills its send buffer, and while it is full
 /// the system lets it send to nobody: servers of peers that may not read do without such. See:
@@ -45,18 +46,18 @@ public:
     /// brought, at most 64. With datagram_options::offload, at most 16 merged ones, cut.
     /// Errors: errc::service_mismatch for a stream endpoint, errc::endpoint_...,
     /// not_enough_memory, those of datagram_options, and what socket(2) and bind(2) say.
-    static result<datagram_socket> open(loop& owner, const endpoint_argument& local,
+    static result<datagram_socket> open(sockeye::loop& owner, const endpoint_argument& local,
                                         const datagram_options& options, handler on_datagrams);
     /// Connects to `peer` from a free local address; hears and talks to that peer only.
     /// Unix: the local name is chosen by the system (Linux), so that the peer can answer.
-    static result<datagram_socket> connect(loop& owner, const endpoint_argument& peer,
+    static result<datagram_socket> connect(sockeye::loop& owner, const endpoint_argument& peer,
                                            const datagram_options& options, handler on_datagrams);
     /// Takes over a socket from elsewhere, bound or not, connected or not; of `options`, what must
     /// be set before a socket is bound is left as it is. The descriptor becomes non-blocking and
     /// close-on-exec. Errors: errc::service_mismatch for a stream, file_exists for one that this
     /// loop watches already, not_a_socket, not_supported in a simulation, and as open.
-    static result<datagram_socket> adopt(loop& owner, unique_fd fd, const datagram_options& options,
-                                         handler on_datagrams);
+    static result<datagram_socket> adopt(sockeye::loop& owner, unique_fd fd,
+                                         const datagram_options& options, handler on_datagrams);
 
     datagram_socket() = default;
     datagram_socket(datagram_socket&& other) noexcept;
@@ -106,6 +107,8 @@ public:
     [[nodiscard]] std::size_t queued_bytes() const noexcept;
     /// All zero when it is closed.
     [[nodiscard]] datagram_counters counters() const noexcept;
+    /// Requires: not made by default, and not moved from.
+    [[nodiscard]] sockeye::loop& loop() const noexcept;
 
 private:
     friend class datagram_access;

@@ -82,7 +82,7 @@ struct loop_group_core;
 ///
 /// An exception that leaves a handler, where its loop has no on_exception, and an error of a loop
 /// end the group as stop() does; join() tells.
-/// Threads: one that is none of its loops'; post(), stop() and what tells are for any thread.
+/// Threads: one that is none of its loops'; stop() and what tells are for any thread.
 /// Lifetime: its destructor stops the loops after their current turn, in silence, and joins them.
 class loop_group {
 public:
@@ -180,6 +180,9 @@ public:
     std::error_code join();
 
     [[nodiscard]] std::size_t size() const noexcept;
+    /// What that loop has done, when all have ended; until then ask it itself, by its mailbox.
+    /// Requires: join() has returned; index < size().
+    [[nodiscard]] const loop_counters& counters(std::size_t index) const noexcept;
     /// The mailbox of that loop. Requires: index < size(). Threads: any.
     [[nodiscard]] sockeye::remote remote(std::size_t index) const;
     /// Open connections of that loop's servers; those that were taken over do not count.

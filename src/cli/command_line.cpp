@@ -17,6 +17,11 @@ bool is_flag(const CLI::Option& option) {
     return option.get_items_expected_max() == 0;
 }
 
+/// `--stats` or `--stats=T`: the word behind it is never its value.
+bool has_optional_value(const CLI::Option& option) {
+    return option.nonpositional() && option.get_items_expected_min() == 0 && !is_flag(option);
+}
+
 /// The long name, which every option has: `--size`.
 std::string name_of(const CLI::Option& option) {
     return "--" + option.get_lnames().front();
@@ -75,6 +80,10 @@ std::optional<request> word_reader::read_long(const std::string& word) {
         return is_help ? request::help : request::version;
     }
     auto& option = find_long(name);
+    if (has_optional_value(option)) {
+        give(option, has_value ? word.substr(equals + 1) : option.get_default_str());
+        return std::nullopt;
+    }
     if (!is_flag(option)) {
         give(option, has_value ? word.substr(equals + 1) : following_value(option));
         return std::nullopt;

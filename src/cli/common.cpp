@@ -135,6 +135,10 @@ std::string name_of(const endpoint_argument& address) {
     return address.get()->to_string();
 }
 
+bool is_public_udp(const endpoint& local) {
+    return local.kind() == transport::udp && !local.is_loopback();
+}
+
 transport carrier_of(const endpoint_argument& address) {
     return address.host() != nullptr ? address.host()->kind : address.get()->kind();
 }
@@ -158,10 +162,10 @@ void require_usable(backend_kind kind) {
     }
 }
 
-loop open_loop(const common_options& common) {
+loop open_loop(const common_options& common, std::size_t queued_bytes_max) {
     const auto kind = chosen_backend(common);
     require_usable(kind);
-    auto opened = loop::open({.backend = kind});
+    auto opened = loop::open({.backend = kind, .queued_bytes_max = queued_bytes_max});
     if (!opened) {
         throw command_error(exit_failed, "cannot make an event loop: " + opened.error().message());
     }

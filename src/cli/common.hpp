@@ -75,6 +75,9 @@ void add_family_options(CLI::App& command, common_options& common);
 /// How an address is shown: `tcp://example.org:80`.
 [[nodiscard]] std::string name_of(const endpoint_argument& address);
 
+/// A socket of datagrams that other machines can send to.
+[[nodiscard]] bool is_public_udp(const endpoint& local);
+
 /// What carries the bytes to an address that parse_address gave.
 [[nodiscard]] transport carrier_of(const endpoint_argument& address);
 
@@ -85,8 +88,10 @@ void add_family_options(CLI::App& command, common_options& common);
 /// Throws command_error with exit_unavailable and the reason, where `kind` cannot be used here.
 void require_usable(backend_kind kind);
 
-/// A loop on chosen_backend(). Throws command_error.
-[[nodiscard]] loop open_loop(const common_options& common);
+/// A loop on chosen_backend() that queues at most so many bytes for all its peers together.
+/// Throws command_error.
+[[nodiscard]] loop open_loop(const common_options& common,
+                             std::size_t queued_bytes_max = loop_options().queued_bytes_max);
 
 /// Whether output to `fd` (1 or 2) may hold colours: --color, NO_COLOR, CLICOLOR_FORCE, TERM.
 [[nodiscard]] bool wants_color(const common_options& common, int fd);

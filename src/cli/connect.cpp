@@ -28,10 +28,10 @@ struct connect_request {
 };
 
 /// Standard input to the peer, and what it says to standard output.
-class conversation {
+class dialogue {
 public:
-    conversation(const common_options& common, const connect_request& asked,
-                 const endpoint_argument& address);
+    dialogue(const common_options& common, const connect_request& asked,
+             const endpoint_argument& address);
 
     int run();
 
@@ -68,8 +68,8 @@ private:
     std::optional<input> input_;
 };
 
-conversation::conversation(const common_options& common, const connect_request& asked,
-                           const endpoint_argument& address)
+dialogue::dialogue(const common_options& common, const connect_request& asked,
+                   const endpoint_argument& address)
     : asked_(asked), prompt_(asked.prompt.value_or(is_interactive_ ? "> " : "")), client_(common),
       prompt_timer_(client_.owner()), silence_timer_(client_.owner()),
       peer_(client_.owner(), address, common, asked.times.connect,
@@ -89,7 +89,7 @@ conversation::conversation(const common_options& common, const connect_request& 
     });
 }
 
-int conversation::run() {
+int dialogue::run() {
     const int code = client_.run();
     if (is_interactive_ && has_finished_) {
         client_.tell("connection closed");
@@ -97,7 +97,7 @@ int conversation::run() {
     return code;
 }
 
-void conversation::opened() {
+void dialogue::opened() {
     if (is_interactive_) {
         client_.tell(fmt::format("connected to {} (Ctrl-D to end)", peer_.name()));
     }
@@ -107,7 +107,7 @@ void conversation::opened() {
                                  .ended = [this](std::error_code error) { input_ended(error); }});
 }
 
-void conversation::typed(bytes in) {
+void dialogue::typed(bytes in) {
     if (has_input_ended_) {
         return;
     }
@@ -121,7 +121,7 @@ void conversation::typed(bytes in) {
     pump();
 }
 
-void conversation::input_ended(std::error_code error) {
+void dialogue::input_ended(std::error_code error) {
     if (error) {
         failed("standard input: " + error.message());
         return;
@@ -134,7 +134,7 @@ void conversation::input_ended(std::error_code error) {
 }
 
 /// Sends what was typed as fast as the peer takes it, and reads no more until then.
-void conversation::pump() {
+void dialogue::pump() {
     if (client_.has_ended()) {
         return;
     }
@@ -160,7 +160,7 @@ void conversation::pump() {
 
 /// From here on silence means that the peer has said all. A datagram's answer was due from the
 /// moment that it left.
-void conversation::all_sent() {
+void dialogue::all_sent() {
     if (peer_.is_stream()) {
         last_activity_ = clock::now();
     }
@@ -168,13 +168,13 @@ void conversation::all_sent() {
     wait_for_silence();
 }
 
-void conversation::wait_for_silence() {
+void dialogue::wait_for_silence() {
     if (has_sent_all_) {
         silence_timer_.start_at(last_activity_ + asked_.times.linger, [this] { finish(); });
     }
 }
 
-void conversation::received(bytes in) {
+void dialogue::received(bytes in) {
     auto& out = client_.out();
     last_activity_ = clock::now();
     clear_prompt();
@@ -192,7 +192,7 @@ void conversation::received(bytes in) {
 }
 
 /// What the peer was still to get, it gets; there is nobody to answer more.
-void conversation::ended() {
+void dialogue::ended() {
     has_input_ended_ = true;
     has_sent_all_ = false;
     silence_timer_.cancel();
@@ -207,12 +207,12 @@ void conversation::ended() {
     }
 }
 
-void conversation::failed(const std::string& why) {
+void dialogue::failed(const std::string& why) {
     leave_line();
     client_.fail(why);
 }
 
-void conversation::finish() {
+void dialogue::finish() {
     has_finished_ = true;
     prompt_timer_.cancel();
     silence_timer_.cancel();
@@ -220,14 +220,14 @@ void conversation::finish() {
     client_.end();
 }
 
-void conversation::prompt_after(duration delay) {
+void dialogue::prompt_after(duration delay) {
     if (!prompt_.empty() && !prompt_is_shown_ && !has_input_ended_) {
         prompt_timer_.start(delay, [this] { show_prompt(); });
     }
 }
 
 /// On the terminal where somebody types; a standard output that leads elsewhere is left alone.
-void conversation::show_prompt() {
+void dialogue::show_prompt() {
     prompt_is_shown_ = true;
     if (client_.out().is_terminal() || !is_interactive_) {
         client_.out().end_line();
@@ -238,7 +238,7 @@ void conversation::show_prompt() {
 }
 
 /// What comes now begins a line, not behind the prompt and what has been typed there.
-void conversation::clear_prompt() {
+void dialogue::clear_prompt() {
     if (!std::exchange(prompt_is_shown_, false)) {
         return;
     }
@@ -250,7 +250,7 @@ void conversation::clear_prompt() {
 }
 
 /// What the shell prints next, or our last words, begin a line.
-void conversation::leave_line() {
+void dialogue::leave_line() {
     clear_prompt();
     if (client_.out().is_terminal()) {
         client_.out().end_line();
@@ -293,7 +293,7 @@ void add_connect_command(CLI::App& root, common_options& common, int& exit_code)
     command->get_option("--verbose")->description("tell of each address that fails");
     command->callback([&common, &place, asked, &exit_code] {
         const auto address = parse_peer(place.results().front(), common);
-        exit_code = conversation(common, *asked, address).run();
+        exit_code = dialogue(common, *asked, address).run();
     });
 }
 

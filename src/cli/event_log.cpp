@@ -8,7 +8,6 @@
 namespace sockeye::cli {
 namespace {
 
-constexpr std::size_t lines_per_second_max = 10;
 constexpr std::array<std::string_view, 3> plurals = {"connections", "messages", "refusals"};
 
 } // namespace
@@ -32,18 +31,20 @@ void event_log::refused(time_point now, std::string_view peer, std::string_view 
 }
 
 void event_log::flush() {
+    const std::lock_guard lock(guard_);
     for (const auto what : {kind::connection, kind::message, kind::refusal}) {
         tell_suppressed(what);
     }
 }
 
 void event_log::write(kind what, time_point now, std::string_view line) {
+    const std::lock_guard lock(guard_);
     auto& left = allowances_[static_cast<std::size_t>(what)];
     if (now - left.began >= std::chrono::seconds(1)) {
         tell_suppressed(what);
         left = {.began = now};
     }
-    if (left.written == lines_per_second_max) {
+    if (left.written == lines_per_second_max_) {
         ++left.suppressed;
         return;
     }
@@ -61,13 +62,13 @@ void event_log::tell_suppressed(kind what) {
     }
 }
 
-std::string peer_name(const endpoint& peer) {
-    const auto text = peer.to_string();
+std::string peer_name(const endpoint* peer) {
+    const auto text = peer == nullptr ? std::string() : peer->to_string();
     const auto host = text.find("://");
     if (host != std::string::npos) {
         return text.substr(host + 3);
     }
-    const bool is_named = peer.size() > offsetof(sockaddr, sa_data);
+    const bool is_named = peer != nullptr && peer->size() > offsetof(sockaddr, sa_data);
     return is_named ? text : "an unnamed socket";
 }
 

@@ -57,8 +57,12 @@ std::string option_names(const CLI::Option& option) {
     for (const auto& name : option.get_lnames()) {
         names += "--" + name;
     }
-    const bool has_value = option.get_items_expected_max() > 0;
-    return has_value ? names + " " + option.get_type_name() : names;
+    if (option.get_items_expected_max() == 0) {
+        return names;
+    }
+    const bool is_optional = option.get_items_expected_min() == 0;
+    return names +
+           (is_optional ? "[=" + option.get_type_name() + "]" : " " + option.get_type_name());
 }
 
 bool is_repeatable(const CLI::Option& option) {

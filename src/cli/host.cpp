@@ -1,5 +1,6 @@
 #include "cli/host.hpp"
 
+#include <sockeye/datagram_socket.hpp>
 #include <sockeye/error.hpp>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace sockeye::cli {
@@ -180,6 +183,34 @@ std::vector<endpoint> interface_addresses() {
         }
     });
     return found;
+}
+
+std::string calendar_time() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts = {};
+    ::localtime_r(&now, &parts);
+    // The program keeps to the locale "C", whose names these are.
+    char text[64];
+    return {text, std::strftime(text, sizeof text, "%a %b %e %H:%M:%S %Y", &parts)};
+}
+
+std::uint64_t seconds_since_1900() noexcept {
+    constexpr std::uint64_t before_1970 = 2'208'988'800; // RFC 868
+    return before_1970 + static_cast<std::uint64_t>(std::time(nullptr));
+}
+
+bool remove_stale_socket(loop& owner, const endpoint& local) {
+    const std::string path(local.path());
+    struct stat before = {};
+    if (::lstat(path.c_str(), &before) != 0 || !S_ISSOCK(before.st_mode)) {
+        return false;
+    }
+    const auto probe = datagram_socket::connect(owner, local, {}, [](auto&, auto) {});
+    struct stat after = {};
+    const bool is_same = ::lstat(path.c_str(), &after) == 0 && before.st_ino == after.st_ino &&
+                         before.st_dev == after.st_dev;
+    return !probe && probe.error() == std::errc::connection_refused && is_same &&
+           ::unlink(path.c_str()) == 0;
 }
 
 std::vector<endpoint> broadcast_addresses() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sockeye/endpoint.hpp>
+#include <sockeye/loop.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
 
@@ -53,6 +54,16 @@ void write_talk(std::string_view line, duration patience) noexcept;
 /// The addresses of this machine's interfaces that are up, without loopback and link-local ones,
 /// each once, in the order of the interfaces. Their port is 0.
 [[nodiscard]] std::vector<endpoint> interface_addresses();
+
+/// The local time as asctime(3) has it: `Sat Nov 21 03:16:04 2026`.
+[[nodiscard]] std::string calendar_time();
+
+/// By the time of day. See: RFC 868.
+[[nodiscard]] std::uint64_t seconds_since_1900() noexcept;
+
+/// Removes the file of a Unix datagram socket that nobody has open any more; false where somebody
+/// has, or it is something else.
+bool remove_stale_socket(loop& owner, const endpoint& local);
 
 /// The broadcast addresses of this machine's interfaces, as they are now.
 [[nodiscard]] std::vector<endpoint> broadcast_addresses();

@@ -13,10 +13,10 @@ constexpr duration attempt_talk_patience = std::chrono::milliseconds(200);
 constexpr duration queue_look_period = std::chrono::milliseconds(1);
 /// So much is read ahead of who takes it, and the stream goes on reading meanwhile: a peer that
 /// answers while it listens must not wait for us while we wait for it.
-constexpr std::size_t unsent_max = std::size_t{4} << 20;
+constexpr std::size_t peer_unsent_max = std::size_t{4} << 20;
 /// What UDP over IPv4 has room for, and what unix-seqpacket promises.
-constexpr std::size_t datagram_max = 65507;
-constexpr std::size_t packet_max = 65536;
+constexpr std::size_t peer_datagram_max = 65507;
+constexpr std::size_t peer_packet_max = 65536;
 
 void tell_attempt(const endpoint& tried, std::error_code error) {
     write_talk(fmt::format("tried {}: {}\n", tried.to_string(), error.message()),
@@ -69,8 +69,8 @@ peer::peer(loop& owner, const endpoint_argument& address, const common_options& 
         connect_options options;
         options.deadline = connect_timeout;
         options.family = common.family;
-        options.limits.queue_high = unsent_max;
-        options.limits.queue_max = 2 * unsent_max;
+        options.limits.queue_high = peer_unsent_max;
+        options.limits.queue_max = 2 * peer_unsent_max;
         link_ = connect<peer_session>(owner, address, options, std::ref(*this));
         return;
     }
@@ -84,7 +84,7 @@ bool peer::keeps_messages() const noexcept {
 }
 
 std::size_t peer::message_max() const noexcept {
-    return is_stream_ ? packet_max : datagram_max;
+    return is_stream_ ? peer_packet_max : peer_datagram_max;
 }
 
 /// Of a host it says which address it is.

@@ -1,13 +1,8 @@
 #include "cli/commands.hpp"
 #include "cli/host.hpp"
-#include "cli/service.hpp"
-
-#include <sockeye/error.hpp>
-#include <sockeye/signal_set.hpp>
-#include <sockeye/timer.hpp>
+#include "cli/serving.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,23 +11,44 @@
 namespace sockeye::cli {
 namespace {
 
-/// Descriptors that are kept free for everything that is no connection.
+/// Descriptors that are kept free for everything that is no connection, and for each thread.
 constexpr std::uint64_t descriptor_reserve = 64;
+constexpr std::uint64_t descriptors_per_thread = 8;
 constexpr std::uint64_t default_connections_max = 10'000;
-constexpr duration drain_time = std::chrono::seconds(10);
-constexpr duration drain_step = std::chrono::milliseconds(5);
-constexpr duration talk_patience = std::chrono::milliseconds(200);
+
+// What holds where others can reach a service.
+constexpr duration public_idle_timeout = std::chrono::seconds(60);
+constexpr duration public_first_byte_timeout = std::chrono::seconds(10);
+constexpr std::uint64_t public_min_rate = 1024;
+constexpr std::uint64_t public_connections_per_source = 64;
 
 /// What was asked for on the command line.
 struct serve_request {
-    std::optional<std::uint64_t> connections_max;
-    bool allows_public_udp = false;
-};
+    std::string services;
+    std::vector<std::string> endpoints;
 
-/// One service on one endpoint, before it is started.
-struct assignment {
-    const service* what;
-    endpoint local;
+    std::optional<std::uint64_t> connections_max;
+    std::optional<std::uint64_t> connections_per_source;
+    std::optional<duration> idle_timeout;
+    std::optional<duration> first_byte_timeout;
+    std::optional<std::uint64_t> min_rate;
+    duration lifetime = duration::zero();
+    std::uint64_t backlog = 1024;
+    std::uint64_t accepts_per_turn = 64;
+    std::uint64_t queue_high = std::uint64_t{64} << 10;
+    std::uint64_t queue_max = std::uint64_t{1} << 20;
+    std::uint64_t queued_bytes_max = std::uint64_t{256} << 20;
+    std::uint64_t line_max = std::uint64_t{64} << 10;
+    std::uint64_t receive_buffer = 0; ///< 0: as the system chooses
+    std::uint64_t send_buffer = 0;
+    std::uint64_t udp_rate = 1000;
+    std::uint64_t udp_rate_per_source = 10;
+
+    bool allows_public_udp = false;
+    bool replaces_stale = false;
+    bool by_lines = false;
+    std::optional<std::string> text;
+    serving_options run;
 };
 
 const service& find_service(std::string_view name) {
@@ -43,64 +59,173 @@ const service& find_service(std::string_view name) {
         }
         names.push_back(entry.name);
     }
+    names.push_back("small");
+    const auto list = fmt::format("there is {}", fmt::join(names, ", "));
     if (name.empty()) {
-        throw command_error(exit_usage, fmt::format("the name of a service is missing; there is {}",
-                                                    fmt::join(names, ", ")));
+        throw command_error(exit_usage, "the name of a service is missing; " + list);
     }
     const auto hint = did_you_mean(name, names);
-    throw command_error(
-        exit_usage,
-        fmt::format("no service '{}'{}", escape(name, 40),
-                    hint.empty() ? fmt::format("; there is {}", fmt::join(names, ", ")) : hint));
+    throw command_error(exit_usage, fmt::format("no service '{}'{}", escape(name, 40),
+                                                hint.empty() ? "; " + list : hint));
 }
 
-/// The services of a list such as `echo,discard`.
+/// The services of a list such as `echo,discard` or `small,hello`.
 std::vector<const service*> parse_services(std::string_view list) {
     std::vector<const service*> found;
-    for (bool is_last = false; !is_last;) {
-        const auto name = list.substr(0, list.find(','));
-        is_last = name.size() == list.size();
-        list.remove_prefix(is_last ? list.size() : name.size() + 1);
+    const auto add = [&found](std::string_view name) {
         found.push_back(&find_service(name));
         if (std::ranges::count(found, found.back()) > 1) {
             throw command_error(exit_usage, fmt::format("service '{}' is named twice", name));
         }
+    };
+    for (bool is_last = false; !is_last;) {
+        const auto name = list.substr(0, list.find(','));
+        is_last = name.size() == list.size();
+        list.remove_prefix(is_last ? list.size() : name.size() + 1);
+        if (name == "small") {
+            std::ranges::for_each(small_services(), add);
+        } else {
+            add(name);
+        }
     }
     return found;
 }
 
-endpoint default_endpoint(const char* scheme, std::uint16_t port) {
-    return endpoint::parse(fmt::format("{}://127.0.0.1:{}", scheme, port)).value();
+bool is_public(const endpoint& local) {
+    return !local.is_local() && !local.is_loopback();
 }
 
-std::vector<assignment> assign(const common_options& common, const std::string& service_list,
-                               const std::vector<std::string>& endpoints) {
+void check_place(const service& what, const endpoint& local, const serve_request& asked) {
+    const auto refuse = [&](std::string_view why) {
+        throw command_error(exit_usage, fmt::format("{}: {}", local.to_string(), why));
+    };
+    if (local.kind() == transport::icmp || local.kind() == transport::raw) {
+        refuse("services are served on tcp://, udp://, unix: and unix-dgram: endpoints");
+    }
+    if (!local.is_stream() && !what.has_datagrams) {
+        refuse(fmt::format("{} speaks first, so that it has nothing to say to datagrams; use "
+                           "tcp://HOST:PORT or unix:PATH",
+                           what.name));
+    }
+    if (is_public_udp(local) && !asked.allows_public_udp) {
+        refuse("a UDP service that others can reach can be made to flood third parties; add "
+               "--allow-public-udp if that is meant");
+    }
+}
+
+stream_limits limits_of(const serve_request& asked, const service& what, const endpoint& local) {
+    const bool is_open = is_public(local);
+    const auto none = duration::zero();
+    stream_limits limits;
+    limits.queue_high = static_cast<std::size_t>(asked.queue_high);
+    limits.queue_low = limits.queue_high / 4;
+    limits.queue_max = static_cast<std::size_t>(asked.queue_max);
+    // At the end it is stop_time that cuts a slow peer off, and the totals say so.
+    limits.linger = 2 * asked.run.stop_time;
+    limits.idle = asked.idle_timeout.value_or(is_open ? public_idle_timeout : none);
+    limits.first_byte = asked.first_byte_timeout.value_or(
+        is_open && what.waits_for_client ? public_first_byte_timeout : none);
+    limits.min_rate =
+        static_cast<std::size_t>(asked.min_rate.value_or(is_open ? public_min_rate : 0));
+    limits.lifetime = asked.lifetime;
+    return limits;
+}
+
+serve_options stream_options_of(const serve_request& asked, const service& what,
+                                const endpoint& local, std::uint64_t connections_max) {
+    serve_options options;
+    options.backlog = static_cast<int>(asked.backlog);
+    options.connections_max = static_cast<std::size_t>(connections_max);
+    options.accepts_per_turn = static_cast<std::size_t>(asked.accepts_per_turn);
+    options.reuse_port = asked.run.reuse_port && !local.is_local();
+    options.replace_stale = asked.replaces_stale && !local.path().empty();
+    options.limits = limits_of(asked, what, local);
+    if (!local.is_local()) {
+        options.connections_per_source_max =
+            static_cast<std::size_t>(asked.connections_per_source.value_or(
+                is_public(local) ? public_connections_per_source : 0));
+    }
+    if (asked.receive_buffer > 0) {
+        options.socket.receive_buffer = static_cast<std::size_t>(asked.receive_buffer);
+    }
+    if (asked.send_buffer > 0) {
+        options.socket.send_buffer = static_cast<std::size_t>(asked.send_buffer);
+    }
+    if (asked.run.is_once) {
+        options.connections_max = 1;
+        options.accepts_per_turn = 1;
+    }
+    return options;
+}
+
+datagram_options datagram_options_of(const serve_request& asked, const endpoint& local) {
+    datagram_options options;
+    options.queue_max = static_cast<std::size_t>(asked.queue_max);
+    options.reuse_port = asked.run.reuse_port && !local.is_local();
+    options.receive_buffer = static_cast<int>(asked.receive_buffer);
+    options.send_buffer = static_cast<int>(asked.send_buffer);
+    return options;
+}
+
+endpoint default_place(std::string_view scheme, const service& what, const common_options& common) {
+    const std::string_view host = common.family == ip_family::ipv6 ? "[::1]" : "127.0.0.1";
+    return endpoint::parse(fmt::format("{}://{}:{}", scheme, host, what.default_port)).value();
+}
+
+std::vector<assignment> assign(const common_options& common, const serve_request& asked) {
     std::vector<assignment> found;
-    for (const auto* what : parse_services(service_list)) {
-        for (const auto& text : endpoints) {
-            found.push_back({what, parse_endpoint(text, common)});
+    for (const auto* what : parse_services(asked.services)) {
+        for (const auto& text : asked.endpoints) {
+            found.push_back({what, parse_endpoint(text, common), {}});
         }
-        if (endpoints.empty()) {
-            found.push_back({what, default_endpoint("tcp", what->default_port)});
-            found.push_back({what, default_endpoint("udp", what->default_port)});
+        if (asked.endpoints.empty()) {
+            found.push_back({what, default_place("tcp", *what, common), {}});
+            if (what->has_datagrams) {
+                found.push_back({what, default_place("udp", *what, common), {}});
+            }
         }
+    }
+    for (const auto& entry : found) {
+        check_place(*entry.what, entry.local, asked);
     }
     return found;
 }
 
-bool is_public_udp(const endpoint& local) {
-    return local.kind() == transport::udp && !local.is_loopback();
-}
-
-void check_public_udp(const std::vector<assignment>& work, const serve_request& asked) {
-    for (const auto& entry : work) {
-        if (is_public_udp(entry.local) && !asked.allows_public_udp) {
+/// Two services cannot have one place; any free port is one of its own for each.
+void check_places(const std::vector<assignment>& work) {
+    for (auto one = work.begin(); one != work.end(); ++one) {
+        const bool is_any = !one->local.is_local() && one->local.port() == 0;
+        const auto other = std::find_if(one + 1, work.end(), [&](const assignment& entry) {
+            return entry.what != one->what && entry.local == one->local;
+        });
+        if (!is_any && other != work.end()) {
             throw command_error(
                 exit_usage,
-                fmt::format("{}: a UDP service that others can reach can be made to flood third "
-                            "parties; add --allow-public-udp if that is meant",
-                            entry.local.to_string()));
+                fmt::format("{} is given to {} and to {}; leave it out for their own ports, or "
+                            "give :0 for any free ones",
+                            one->local.to_string(), one->what->name, other->what->name));
         }
+    }
+}
+
+/// Options that say something to services which are not there are a mistake.
+void check_uses(const serve_request& asked, const std::vector<assignment>& work) {
+    const auto check = [&](bool is_given, std::string_view option, std::string_view name) {
+        const bool is_served =
+            std::ranges::any_of(work, [&](const auto& entry) { return entry.what->name == name; });
+        if (is_given && !is_served) {
+            throw command_error(exit_usage, fmt::format("{} is for the service {}, which is not "
+                                                        "among those to be served",
+                                                        option, name));
+        }
+    };
+    check(asked.by_lines, "--lines", "timestamp");
+    check(asked.text.has_value(), "--text", "greet");
+    const bool has_files =
+        std::ranges::any_of(work, [](const auto& entry) { return !entry.local.path().empty(); });
+    if (asked.replaces_stale && !has_files) {
+        throw command_error(exit_usage,
+                            "--unlink is for unix: and unix-dgram: paths, and there is none");
     }
 }
 
@@ -112,7 +237,9 @@ std::uint64_t count_streams(const std::vector<assignment>& work) {
 /// How many connections there may be, with descriptors made available for them.
 std::uint64_t provide_connections(const serve_request& asked, std::uint64_t streams) {
     const auto limits = read_descriptor_limits();
-    const auto spare = limits.soft > descriptor_reserve ? limits.soft - descriptor_reserve : 1;
+    const std::uint64_t reserve =
+        descriptor_reserve + (asked.run.threads - 1) * descriptors_per_thread;
+    const auto spare = limits.soft > reserve ? limits.soft - reserve : 1;
     if (!asked.connections_max) {
         return std::min(default_connections_max, spare);
     }
@@ -125,7 +252,7 @@ std::uint64_t provide_connections(const serve_request& asked, std::uint64_t stre
     if (wanted <= spare) {
         return wanted;
     }
-    const std::uint64_t needed = wanted + descriptor_reserve;
+    const std::uint64_t needed = wanted + reserve;
     if (needed > limits.hard || raise_descriptor_limit(needed)) {
         throw command_error(
             exit_usage,
@@ -136,215 +263,32 @@ std::uint64_t provide_connections(const serve_request& asked, std::uint64_t stre
     return wanted;
 }
 
-/// The line for an endpoint that cannot be served: what the system says, and how to mend it.
-std::string explain(const assignment& entry, std::error_code error) {
-    const auto& local = entry.local;
-    const auto name = local.to_string();
-    if (error == std::errc::address_in_use) {
-        return local.is_local()
-                   ? fmt::format("{}: address already in use; choose another, or remove the file "
-                                 "if no server uses it any more",
-                                 name)
-                   : fmt::format("{}: address already in use; choose another, or :0 for any free "
-                                 "port",
-                                 name);
-    }
-    if (error == std::errc::permission_denied) {
-        const bool is_low_port = !local.is_local() && local.port() != 0 && local.port() < 1024;
-        return is_low_port
-                   ? fmt::format("{}: permission denied: ports below 1024 need privilege; leave "
-                                 "the port out for {}",
-                                 name, entry.what->default_port)
-                   : fmt::format("{}: permission denied", name);
-    }
-    if (error == std::errc::address_not_available) {
-        return fmt::format("{}: this machine has no such address", name);
-    }
-    if (error == std::errc::no_such_file_or_directory) {
-        return fmt::format("{}: there is no such directory", name);
-    }
-    return fmt::format("{}: {}", name, error.message());
-}
-
-result<endpoint> local_endpoint(const active_service& active) {
-    return std::visit([](const auto& one) { return one.local_endpoint(); }, active);
-}
-
-/// A number and what it counts: `1 connection`, `12 datagrams`.
-std::string counted(std::uint64_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-/// Services at work, from their start to the line of totals.
-class serving {
-public:
-    serving(const common_options& common, std::uint64_t connections_max)
-        : common_(common), connections_max_(connections_max), loop_(open_loop(common)),
-          drain_timer_(loop_) {}
-
-    /// Throws command_error; whatever was started until then is closed.
-    void start(const std::vector<assignment>& work);
-    void run();
-
-private:
-    void watch_signals();
-    void announce(const std::vector<assignment>& work) const;
-    void stop();
-    void look_at_drain();
-    [[nodiscard]] std::size_t connection_count() const;
-    [[nodiscard]] bool is_drained() const;
-    [[nodiscard]] std::string totals() const;
-
-    const common_options& common_;
-    std::uint64_t connections_max_;
-    event_log log_;
-    service_state state_;
-    loop loop_;
-    std::vector<active_service> active_;
-    std::optional<signal_set> stop_signals_;
-    std::optional<signal_set> report_signal_;
-    timer drain_timer_;
-    time_point started_ = clock::now();
-    time_point drain_deadline_;
-};
-
-void serving::start(const std::vector<assignment>& work) {
-    service_options options;
-    options.log = common_.is_verbose ? &log_ : nullptr;
+/// What the limits are, as the services and their loops know them.
+void fill_options(std::vector<assignment>& work, const serve_request& asked) {
     // The limit is the process's; each listener gets its share of it.
     const auto shares = std::max<std::uint64_t>(count_streams(work), 1);
-    options.stream.connections_max =
-        std::max<std::size_t>(static_cast<std::size_t>(connections_max_ / shares), 1);
-    // At the end it is drain_time that cuts a slow peer off, and the totals say so.
-    options.stream.limits.linger = 2 * drain_time;
-    if (std::ranges::any_of(work, [](const auto& entry) { return is_public_udp(entry.local); })) {
-        for (const auto& address : broadcast_addresses()) {
-            state_.policy.add_broadcast(address);
-        }
-    }
-    // Before anything is bound, so that no signal leaves a socket file behind.
-    watch_signals();
-    for (const auto& entry : work) {
-        auto started = entry.what->start(loop_, entry.local, options, state_);
-        if (!started) {
-            throw command_error(exit_failed, explain(entry, started.error()));
-        }
-        active_.push_back(std::move(started).value());
-    }
-    announce(work);
-}
-
-void serving::watch_signals() {
-    stop_signals_ = signal_set::open(loop_, {SIGINT, SIGTERM}, [this](int) { stop(); }).value();
-    report_signal_ =
-        signal_set::open(loop_, {SIGUSR1, SIGHUP}, [this](int) {
-            write_talk(fmt::format("sockeye: running for {}\n", totals()), talk_patience);
-        }).value();
-}
-
-/// `sockeye: echo ready on tcp://127.0.0.1:7007 and udp://127.0.0.1:7007 (epoll)`
-void serving::announce(const std::vector<assignment>& work) const {
-    std::string line = "sockeye: ";
-    for (std::size_t i = 0; i < work.size();) {
-        const auto* what = work[i].what;
-        std::vector<std::string> places;
-        for (; i < work.size() && work[i].what == what; ++i) {
-            places.push_back(local_endpoint(active_[i]).value().to_string());
-        }
-        line += fmt::format("{}{} ready on {}", line.size() > 9 ? "; " : "", what->name,
-                            join_and(places));
-    }
-    print(fmt::format("{} ({})\n", line, to_string(loop_.backend())));
-    if (!common_.is_quiet) {
-        write_talk(fmt::format("sockeye: at most {} (all limits: --help); press Ctrl-C "
-                               "to stop\n",
-                               counted(connections_max_, "connection")),
-                   talk_patience);
+    const auto share = std::max<std::uint64_t>(asked.run.connections_max / shares, 1);
+    for (auto& entry : work) {
+        auto& options = entry.options;
+        options.stream = stream_options_of(asked, *entry.what, entry.local, share);
+        options.datagram = datagram_options_of(asked, entry.local);
+        options.by_lines = asked.by_lines;
+        options.line_max = static_cast<std::size_t>(asked.line_max);
+        options.text = asked.text.value_or("Hello from sockeye!");
     }
 }
 
-void serving::run() {
-    if (const auto error = loop_.run()) {
-        throw command_error(exit_failed, "waiting for events: " + error.message());
-    }
-    log_.flush();
-    if (!common_.is_quiet) {
-        const auto unfinished = connection_count();
-        write_talk(fmt::format("sockeye: stopped after {}{}\n", totals(),
-                               unfinished == 0 ? ""
-                                               : fmt::format(", {} cut off with bytes unsent",
-                                                             counted(unfinished, "connection"))),
-                   talk_patience);
-    }
-}
-
-/// No new peers and no new datagrams; what is to be sent is sent. A second signal kills.
-void serving::stop() {
-    stop_signals_.reset();
-    die_on_next_signal();
-    for (auto& one : active_) {
-        if (auto* streams = std::get_if<server>(&one)) {
-            streams->close();
-        } else {
-            std::get<datagram_socket>(one).pause();
-        }
-    }
-    drain_deadline_ = clock::now() + drain_time;
-    drain_timer_.start_every(drain_step, [this] { look_at_drain(); });
-    look_at_drain();
-}
-
-void serving::look_at_drain() {
-    if (is_drained() || loop_.now() >= drain_deadline_) {
-        loop_.stop();
-    }
-}
-
-std::size_t serving::connection_count() const {
-    std::size_t count = 0;
-    for (const auto& one : active_) {
-        const auto* streams = std::get_if<server>(&one);
-        count += streams != nullptr ? streams->connection_count() : 0;
-    }
-    return count;
-}
-
-bool serving::is_drained() const {
-    return connection_count() == 0 && std::ranges::all_of(active_, [](const active_service& one) {
-               const auto* socket = std::get_if<datagram_socket>(&one);
-               return socket == nullptr || socket->queued_bytes() == 0;
-           });
-}
-
-/// `2m14s: 3 connections, 12 datagrams, 1.9 MiB in, 1.9 MiB out, 0 errors`
-std::string serving::totals() const {
-    const auto& did = loop_.counters();
-    const std::uint64_t errors =
-        did.accept_errors + did.shed + did.datagrams_dropped + state_.truncated;
-    auto line = fmt::format("{}: {}, {}, {} in, {} out, {}", format_time(clock::now() - started_),
-                            counted(did.accepted, "connection"),
-                            counted(did.datagrams_read, "datagram"), format_size(did.bytes_read),
-                            format_size(did.bytes_written), counted(errors, "error"));
-    const auto& policy = state_.policy;
-    const auto forbidden =
-        policy.count(reply_verdict::refused_port) + policy.count(reply_verdict::refused_address);
-    if (forbidden > 0) {
-        line +=
-            fmt::format(", {} from forbidden senders not answered", counted(forbidden, "datagram"));
-    }
-    if (const auto limited = policy.refused() - forbidden; limited > 0) {
-        line += fmt::format(", {} beyond the limits of public addresses not answered",
-                            counted(limited, "datagram"));
-    }
-    return line;
-}
-
-int run_serve(const common_options& common, const serve_request& asked,
-              const std::string& service_list, const std::vector<std::string>& endpoints) {
-    const auto work = assign(common, service_list, endpoints);
-    check_public_udp(work, asked);
-    const auto connections_max = provide_connections(asked, count_streams(work));
-    serving services_at_work(common, connections_max);
+int run_serve(const common_options& common, serve_request asked) {
+    auto work = assign(common, asked);
+    check_places(work);
+    check_uses(asked, work);
+    asked.run.connections_max =
+        asked.run.is_once ? 1 : provide_connections(asked, count_streams(work));
+    asked.run.queued_bytes_max = static_cast<std::size_t>(asked.queued_bytes_max);
+    asked.run.replies.replies_per_second = static_cast<std::uint32_t>(asked.udp_rate);
+    asked.run.replies.replies_per_source = static_cast<std::uint32_t>(asked.udp_rate_per_source);
+    fill_options(work, asked);
+    serving services_at_work(common, asked.run);
     services_at_work.start(work);
     services_at_work.run();
     return exit_done;
@@ -355,8 +299,135 @@ std::string service_help() {
     for (const auto& entry : services()) {
         text += fmt::format(" {} ({});", entry.name, entry.summary);
     }
-    text.back() = '.';
-    return text;
+    return text + fmt::format(" small ({})", fmt::join(small_services(), ", "));
+}
+
+auto count_in(std::uint64_t least, std::uint64_t most) {
+    return [=](std::string_view text) { return parse_count(text, {.least = least, .most = most}); };
+}
+
+auto size_in(std::uint64_t least, std::uint64_t most) {
+    return [=](std::string_view text) { return parse_size(text, {.least = least, .most = most}); };
+}
+
+parsed<duration> time_or_none(std::string_view text) {
+    return parse_time(text, {duration::zero(), std::chrono::hours(24 * 49)});
+}
+
+parsed<duration> positive_time(std::string_view text) {
+    return parse_time(text, {std::chrono::milliseconds(1), std::chrono::hours(24 * 49)});
+}
+
+parsed<std::string> parse_greeting(std::string_view text) {
+    if (!is_utf8(text)) {
+        return parsed<std::string>::wrong("is not UTF-8");
+    }
+    if (text.find_first_of("\r\n") != std::string_view::npos) {
+        return parsed<std::string>::wrong("must be one line; its end is added");
+    }
+    if (text.size() > 65536) {
+        return parsed<std::string>::wrong("must be at most 65536 bytes");
+    }
+    return std::string(text);
+}
+
+void add_behaviour_options(CLI::App& command, serve_request& asked) {
+    command.add_flag("--allow-public-udp", asked.allows_public_udp,
+                     "serve UDP where other machines can reach it");
+    command.add_flag("--unlink", asked.replaces_stale,
+                     "remove the file of a Unix socket that nobody answers on");
+    command.add_flag("--once", asked.run.is_once,
+                     "end after the first connection, or the first answer to a datagram");
+    command.add_flag("--lines", asked.by_lines, "timestamp: answer each line, not each piece");
+    add_value(command, "--text", asked.text, "TEXT",
+              "greet: what it says, in UTF-8 (default 'Hello from sockeye!')", parse_greeting);
+    add_value(command, "--delay", asked.run.delay, "T",
+              "hold each answer back for so long; those still held back at the end are not sent",
+              time_or_none);
+    add_value(command, "--stats", asked.run.stats_period, "T",
+              "print what was served every 10s, or as often as that", positive_time)
+        ->expected(0, 1)
+        ->default_str("10s");
+    add_value(command, "--threads", asked.run.threads, "N",
+              "so many threads, each with a loop of its own (default 1)", count_in(1, 256));
+    command.add_flag("--reuse-port", asked.run.reuse_port,
+                     "share the ports with other processes of this user, and let each thread "
+                     "listen for itself");
+}
+
+void add_peer_limits(CLI::App& command, serve_request& asked) {
+    const std::vector<CLI::Option*> limits = {
+        add_value(command, "--max-connections", asked.connections_max, "N",
+                  "open connections; more wait (default 10000, or what the limit of "
+                  "descriptors leaves); several endpoints get equal shares",
+                  count_in(1, 10'000'000)),
+        add_value(command, "--max-per-source", asked.connections_per_source, "N",
+                  "open connections of one address (IPv6: of one /64); more are closed at once "
+                  "(default 64 on public addresses, else 0: no limit)",
+                  count_in(0, 10'000'000)),
+        add_value(command, "--idle-timeout", asked.idle_timeout, "T",
+                  "close who says and hears nothing for so long (default 60s on public "
+                  "addresses, else 0: never)",
+                  time_or_none),
+        add_value(command, "--first-byte-timeout", asked.first_byte_timeout, "T",
+                  "close who connects and says nothing (default 10s on public addresses, where "
+                  "the service waits for the client, else 0: never)",
+                  time_or_none),
+        add_value(command, "--min-rate", asked.min_rate, "SIZE",
+                  "bytes a second that a peer has to read while something waits for it, over 30s "
+                  "(default 1KiB on public addresses, else 0: any)",
+                  size_in(0, std::uint64_t{1} << 40)),
+        add_value(command, "--max-lifetime", asked.lifetime, "T",
+                  "close every connection after so long (default: never)", time_or_none),
+        add_value(command, "--udp-rate", asked.udp_rate, "N",
+                  "answers to datagrams a second on public addresses (default 1000)",
+                  count_in(1, 1'000'000'000)),
+        add_value(command, "--udp-rate-per-source", asked.udp_rate_per_source, "N",
+                  "the same to one /24, or /64 of IPv6 (default 10)", count_in(1, 1'000'000'000)),
+    };
+    for (auto* option : limits) {
+        option->group("Limits of peers");
+    }
+}
+
+void add_resource_limits(CLI::App& command, serve_request& asked) {
+    constexpr std::uint64_t gibi = std::uint64_t{1} << 30;
+    const std::vector<CLI::Option*> limits = {
+        add_value(command, "--stop-timeout", asked.run.stop_time, "T",
+                  "how long what is unsent may take at the end (default 10s)", positive_time),
+        add_value(command, "--queue-high", asked.queue_high, "SIZE",
+                  "unsent bytes of a connection above which it is not read, until a quarter is "
+                  "left (default 64KiB)",
+                  size_in(1, gibi)),
+        add_value(command, "--queue-max", asked.queue_max, "SIZE",
+                  "unsent bytes of a connection, or of a socket of datagrams, that take no more "
+                  "(default 1MiB)",
+                  size_in(1, gibi)),
+        add_value(command, "--max-queued", asked.queued_bytes_max, "SIZE",
+                  "unsent bytes of all connections of a thread, above which nothing is read or "
+                  "accepted (default 256MiB)",
+                  size_in(1, 1024 * gibi)),
+        add_value(command, "--max-line", asked.line_max, "SIZE",
+                  "bytes of a line that hello or timestamp --lines takes (default 64KiB)",
+                  size_in(1, gibi)),
+        add_value(command, "--backlog", asked.backlog, "N",
+                  "connections that wait in the kernel (default 1024)", count_in(1, 1'000'000)),
+        add_value(command, "--accepts-per-turn", asked.accepts_per_turn, "N",
+                  "connections taken before the others are served (default 64)",
+                  count_in(1, 1'000'000)),
+        add_value(command, "--receive-buffer", asked.receive_buffer, "SIZE",
+                  "the kernel's buffer of each socket (default: as the system chooses)",
+                  size_in(1, gibi)),
+        add_value(command, "--send-buffer", asked.send_buffer, "SIZE", "the same for what is sent",
+                  size_in(1, gibi)),
+        add_value(command, "--log-lines", asked.run.log_lines_per_second, "N",
+                  "lines a second of each kind that -v prints; the others are counted "
+                  "(default 10)",
+                  count_in(1, 1'000'000)),
+    };
+    for (auto* option : limits) {
+        option->group("Limits of resources");
+    }
 }
 
 } // namespace
@@ -366,28 +437,30 @@ void add_serve_command(CLI::App& root, common_options& common, int& exit_code) {
     command->footer(
         "  sockeye serve echo                     TCP and UDP port 7007 of this machine\n"
         "  sockeye serve echo :0 unix:/tmp/echo   any free TCP port, and a Unix path\n"
-        "  sockeye serve echo '*:7007' -v         TCP, reachable from outside");
+        "  sockeye serve echo '*:7007' -v         TCP, reachable from outside\n"
+        "  sockeye serve small,hello              six services, each on its own port\n"
+        "  sockeye serve greet --text 'Grüße!'    one line to whoever connects");
     auto* list = command->add_option("SERVICE")->required()->description(service_help());
     auto* places =
         command
-            ->add_option("ENDPOINT", "where: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, "
-                                     "unix-dgram:PATH, HOST:PORT or :PORT (loopback), "
-                                     "*:PORT (all interfaces); port 0 is any free one")
+            ->add_option("ENDPOINT",
+                         "where: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH, "
+                         "HOST:PORT or :PORT (loopback), *:PORT (all interfaces); port 0 is any "
+                         "free one; without it the service's own port, TCP and UDP, on loopback")
             ->expected(0, CLI::detail::expected_max_vector_size);
-    add_backend_option(*command, common);
     auto asked = std::make_shared<serve_request>();
-    add_value(
-        *command, "--max-connections", asked->connections_max, "N",
-        "limit of open connections; more wait. Without it 10000, or what the limit of "
-        "descriptors leaves; several endpoints get equal shares",
-        [](std::string_view text) { return parse_count(text, {.least = 1, .most = 10'000'000}); });
-    command->add_flag("--allow-public-udp", asked->allows_public_udp,
-                      "serve UDP where other machines can reach it");
+    add_behaviour_options(*command, *asked);
+    add_backend_option(*command, common);
+    add_family_options(*command, common);
     add_common_options(*command, common);
-    command->get_option("--quiet")->description("print nothing but the line that says where");
+    command->get_option("--quiet")->description("print nothing but the lines that say where");
     command->get_option("--verbose")->description("a line for each connection and message");
+    add_peer_limits(*command, *asked);
+    add_resource_limits(*command, *asked);
     command->callback([&common, list, places, asked, &exit_code] {
-        exit_code = run_serve(common, *asked, list->results().front(), places->results());
+        asked->services = list->results().front();
+        asked->endpoints = places->results();
+        exit_code = run_serve(common, *asked);
     });
 }
 

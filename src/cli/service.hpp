@@ -1,50 +1,52 @@
 #pragma once
 
-#include "cli/event_log.hpp"
+#include "cli/service_host.hpp"
+#include "cli/service_state.hpp"
 
-#include <sockeye/datagram_socket.hpp>
 #include <sockeye/endpoint.hpp>
-#include <sockeye/loop.hpp>
-#include <sockeye/reply_policy.hpp>
-#include <sockeye/serve.hpp>
+#include <sockeye/result.hpp>
 
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <variant>
 
 namespace sockeye::cli {
-
-/// How a service is to treat its peers.
-struct service_options {
-    serve_options stream;
-    datagram_options datagram;
-    /// Hears of connections and messages; null: nobody does, and connections need no session.
-    event_log* log = nullptr;
-};
-
-/// What the endpoints of one run of services share. Outlives them.
-struct service_state {
-    reply_policy policy;
-    /// Datagrams that got no answer because they were too long to be received whole.
-    std::uint64_t truncated = 0;
-};
-
-/// One endpoint that is being served.
-using active_service = std::variant<server, datagram_socket>;
 
 /// One line of the table of services.
 struct service {
     std::string_view name;
     std::string_view summary;
-    /// Where it is served if no endpoint is given: TCP and UDP on loopback.
+    /// Where it is served if no endpoint is given: on loopback.
     std::uint16_t default_port;
-    /// Begins to serve `local`. Errors: as sockeye::serve.
-    result<active_service> (*start)(loop& owner, const endpoint& local,
-                                    const service_options& options, service_state& state);
+    /// Who speaks first has nothing to answer.
+    bool has_datagrams;
+    /// The client has to speak before anything happens, and may be asked to do so soon.
+    bool waits_for_client;
+    /// Begins to serve `local` and says where. Errors: as sockeye::serve.
+    result<endpoint> (*start)(service_host& host, const endpoint& local,
+                              const service_options& options, service_state& state);
 };
 
 /// All services, in the order of the help.
 [[nodiscard]] std::span<const service> services();
+
+/// The five of RFC 862 to 868, which `small` stands for.
+[[nodiscard]] std::span<const std::string_view> small_services();
+
+// One file each: serve_NAME.cpp.
+result<endpoint> start_echo(service_host&, const endpoint&, const service_options&, service_state&);
+result<endpoint> start_discard(service_host&, const endpoint&, const service_options&,
+                               service_state&);
+result<endpoint> start_chargen(service_host&, const endpoint&, const service_options&,
+                               service_state&);
+result<endpoint> start_daytime(service_host&, const endpoint&, const service_options&,
+                               service_state&);
+result<endpoint> start_time(service_host&, const endpoint&, const service_options&, service_state&);
+result<endpoint> start_timestamp(service_host&, const endpoint&, const service_options&,
+                                 service_state&);
+result<endpoint> start_greet(service_host&, const endpoint&, const service_options&,
+                             service_state&);
+result<endpoint> start_hello(service_host&, const endpoint&, const service_options&,
+                             service_state&);
 
 } // namespace sockeye::cli

@@ -43,6 +43,31 @@ bool is_near(std::string_view text, std::string_view word) {
     return is_unfinished || edit_distance(text, word) <= std::max<std::size_t>(1, word.size() / 3);
 }
 
+/// Bytes of the character that `text` begins with; 0 where it is not well-formed: cut off, longer
+/// than it need be, half of a pair, or beyond the last one.
+std::size_t utf8_size(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) -> unsigned {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+    };
+    const unsigned first = byte(0);
+    if (first < 0x80) {
+        return 1;
+    }
+    const std::size_t size = first >= 0xf0 ? 4 : (first >= 0xe0 ? 3 : 2);
+    unsigned value = first & (0x7fU >> size);
+    for (std::size_t i = 1; i < size; ++i) {
+        if ((byte(i) & 0xc0U) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (byte(i) & 0x3fU);
+    }
+    constexpr unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const bool is_half = value >= 0xd800 && value < 0xe000;
+    return first >= 0xc2 && first < 0xf8 && value >= least[size] && value < 0x110000 && !is_half
+               ? size
+               : 0;
+}
+
 } // namespace
 
 std::string escape(std::string_view text, std::size_t length_max) {
@@ -63,6 +88,17 @@ std::string escape(std::string_view text, std::size_t length_max) {
         }
     }
     return line;
+}
+
+bool is_utf8(std::string_view text) noexcept {
+    while (!text.empty()) {
+        const auto size = utf8_size(text);
+        if (size == 0) {
+            return false;
+        }
+        text.remove_prefix(size);
+    }
+    return true;
 }
 
 std::string_view nearest(std::string_view text, std::span<const std::string_view> words) {

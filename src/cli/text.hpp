@@ -13,6 +13,9 @@ namespace sockeye::cli {
 /// Whatever came from outside goes through it before it reaches a terminal or a log.
 [[nodiscard]] std::string escape(std::string_view text, std::size_t length_max = 120);
 
+/// Whether `text` is well-formed UTF-8. See: RFC 3629.
+[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+
 /// The word whose spelling is nearest to `text`; empty where none is near enough to be meant.
 [[nodiscard]] std::string_view nearest(std::string_view text,
                                        std::span<const std::string_view> words);

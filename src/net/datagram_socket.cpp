@@ -237,6 +237,12 @@ std::size_t datagram_socket::queued_bytes() const noexcept {
     return self == nullptr ? 0 : self->queue.bytes();
 }
 
+sockeye::loop& datagram_socket::loop() const noexcept {
+    assert(core_ != nullptr || misuse("a datagram_socket", "of no loop is asked for it"));
+    assert(may_use(*core_, "a datagram_socket"));
+    return core_->handle();
+}
+
 datagram_counters datagram_socket::counters() const noexcept {
     auto* const self = datagram_access::core(*this);
     return self == nullptr ? datagram_counters() : self->counters;

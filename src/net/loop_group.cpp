@@ -89,6 +89,7 @@ void loop_group_core::run(group_member& self) noexcept {
     }
     self.servers.clear();
     self.sockets.clear();
+    self.did = owner.counters();
 }
 
 /// One that fails takes the others along: a part of a service would be missing.
@@ -210,6 +211,10 @@ std::error_code loop_group::join() {
 
 std::size_t loop_group::size() const noexcept {
     return core_->members.size();
+}
+
+const loop_counters& loop_group::counters(std::size_t index) const noexcept {
+    return core_->members[index]->did;
 }
 
 sockeye::remote loop_group::remote(std::size_t index) const {

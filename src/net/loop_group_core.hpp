@@ -41,6 +41,7 @@ struct group_member {
     // Of its own thread until that has ended.
     std::error_code error;
     std::exception_ptr problem;
+    loop_counters did; ///< in the end
 };
 
 /// What is inside a loop_group.
