@@ -56,6 +56,7 @@ private:
     bool is_interactive_ = input_is_terminal();
     std::string prompt_;
     bool prompt_is_shown_ = false;
+    bool is_open_ = false;
     bool has_input_ended_ = false;
     bool has_sent_all_ = false;
     bool has_finished_ = false;
@@ -65,7 +66,7 @@ private:
     timer silence_timer_;
     peer peer_;
     line_sender lines_;
-    std::optional<input> input_;
+    input input_;
 };
 
 dialogue::dialogue(const common_options& common, const connect_request& asked,
@@ -81,7 +82,10 @@ dialogue::dialogue(const common_options& common, const connect_request& asked,
                      failed(fmt::format("{}: {}", peer_.name(), what));
                  },
              .failed = [this](const std::string& why) { failed(why); }}),
-      lines_(peer_, {.lines = asked.lines, .quits_on_empty = asked.quits_on_empty}) {
+      lines_(peer_, {.lines = asked.lines, .quits_on_empty = asked.quits_on_empty}),
+      input_(client_.owner(), {.received = [this](bytes in) { typed(in); },
+                               .ended = [this](std::error_code error) { input_ended(error); }}) {
+    input_.pause();
     client_.on_interrupt([this] { leave_line(); });
     client_.out().on_drained([this] {
         peer_.resume();
@@ -102,9 +106,11 @@ void dialogue::opened() {
         client_.tell(fmt::format("connected to {} (Ctrl-D to end)", peer_.name()));
     }
     prompt_after(answer_patience);
-    input_.emplace(client_.owner(),
-                   input::events{.received = [this](bytes in) { typed(in); },
-                                 .ended = [this](std::error_code error) { input_ended(error); }});
+    is_open_ = true;
+    input_.resume();
+    if (has_input_ended_) {
+        pump();
+    }
 }
 
 void dialogue::typed(bytes in) {
@@ -129,7 +135,9 @@ void dialogue::input_ended(std::error_code error) {
     if (!has_input_ended_) {
         has_input_ended_ = true;
         lines_.end();
-        pump();
+        if (is_open_) {
+            pump();
+        }
     }
 }
 
@@ -145,10 +153,10 @@ void dialogue::pump() {
     }
     has_input_ended_ = has_input_ended_ || lines_.has_quit();
     if (lines_.is_empty() && peer_.unsent() == 0 && !has_input_ended_) {
-        input_->resume();
+        input_.resume();
         return;
     }
-    input_->pause();
+    input_.pause();
     if (lines_.is_empty() && has_input_ended_) {
         prompt_timer_.cancel();
         peer_.shutdown();
@@ -196,9 +204,7 @@ void dialogue::ended() {
     has_input_ended_ = true;
     has_sent_all_ = false;
     silence_timer_.cancel();
-    if (input_) {
-        input_->pause();
-    }
+    input_.pause();
     peer_.shutdown();
     if (peer_.unsent() == 0) {
         finish();
