@@ -64,15 +64,18 @@ private:
     client client_;
     timer prompt_timer_;
     timer silence_timer_;
+    /// Before the peer: where there is nothing to read, nobody is connected to.
+    input input_;
     peer peer_;
     line_sender lines_;
-    input input_;
 };
 
 dialogue::dialogue(const common_options& common, const connect_request& asked,
                    const endpoint_argument& address)
     : asked_(asked), prompt_(asked.prompt.value_or(is_interactive_ ? "> " : "")), client_(common),
       prompt_timer_(client_.owner()), silence_timer_(client_.owner()),
+      input_(client_.owner(), {.received = [this](bytes in) { typed(in); },
+                               .ended = [this](std::error_code error) { input_ended(error); }}),
       peer_(client_.owner(), address, common, asked.times.connect,
             {.opened = [this] { opened(); },
              .received = [this](bytes in) { received(in); },
@@ -82,9 +85,7 @@ dialogue::dialogue(const common_options& common, const connect_request& asked,
                      failed(fmt::format("{}: {}", peer_.name(), what));
                  },
              .failed = [this](const std::string& why) { failed(why); }}),
-      lines_(peer_, {.lines = asked.lines, .quits_on_empty = asked.quits_on_empty}),
-      input_(client_.owner(), {.received = [this](bytes in) { typed(in); },
-                               .ended = [this](std::error_code error) { input_ended(error); }}) {
+      lines_(peer_, {.lines = asked.lines, .quits_on_empty = asked.quits_on_empty}) {
     input_.pause();
     client_.on_interrupt([this] { leave_line(); });
     client_.out().on_drained([this] {

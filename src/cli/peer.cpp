@@ -89,6 +89,7 @@ std::size_t peer::message_max() const noexcept {
 
 /// Of a host it says which address it is.
 void peer::note_reached(const endpoint& reached) {
+    is_ip6_ = reached.family() == AF_INET6;
     if (address_.host() != nullptr) {
         name_ = fmt::format("{} ({})", name_of(address_), reached.to_string());
     }
@@ -171,10 +172,12 @@ void peer::take_datagrams(std::span<const datagram> in) {
 /// Where the system does not report errors one by one, it counts them.
 void peer::look_at_counters() {
     const auto seen = socket_.counters();
-    const auto all = seen.rejected + seen.lost + (hears_errors_ ? 0 : seen.errors);
+    const auto refused = hears_errors_ ? 0 : seen.errors;
+    const auto all = seen.rejected + seen.lost + refused;
     if (all > std::exchange(errors_seen_, all)) {
         told_.reported(seen.rejected > 0 ? "the system refuses to send the datagram"
-                                         : "connection refused");
+                       : refused > 0     ? "connection refused"
+                                         : "it takes no datagrams from its queue");
     }
 }
 

@@ -48,6 +48,8 @@ public:
     /// As it is shown: the address that was reached, or the name that was given.
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
+    /// Whether it was reached over IPv6. Requires: opened.
+    [[nodiscard]] bool is_ip6() const noexcept { return is_ip6_; }
     /// Why it failed, or nothing.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
@@ -85,6 +87,7 @@ private:
     bool has_ended_ = false;
     bool has_failed_ = false;
     bool hears_errors_ = false;
+    bool is_ip6_ = false;
     std::error_code error_;
     std::uint64_t errors_seen_ = 0;
     unique_function<void()> when_sent_;

@@ -77,7 +77,6 @@ private:
 
     const common_options& common_;
     const ping_request& asked_;
-    const endpoint_argument& address_;
     bool is_icmp_;
     bool is_open_ = false;
     std::string name_;
@@ -93,9 +92,8 @@ private:
 
 pinging::pinging(const common_options& common, const ping_request& asked,
                  const endpoint_argument& address)
-    : common_(common), asked_(asked), address_(address),
-      is_icmp_(carrier_of(address) == transport::icmp), client_(common),
-      send_timer_(client_.owner()), expiry_timer_(client_.owner()),
+    : common_(common), asked_(asked), is_icmp_(carrier_of(address) == transport::icmp),
+      client_(common), send_timer_(client_.owner()), expiry_timer_(client_.owner()),
       peer_(client_.owner(), address, common, asked.times.connect,
             {.opened = [this] { opened(); },
              .received = [this](bytes in) { received(in); },
@@ -142,8 +140,7 @@ void pinging::send_next() {
 void pinging::send_one() {
     const auto content = check_.next(clock::now());
     if (is_icmp_) {
-        const bool is_ip6 = address_.get()->family() == AF_INET6;
-        peer_.send(icmp_framing::request(content, check_.sent() - 1, is_ip6));
+        peer_.send(icmp_framing::request(content, check_.sent() - 1, peer_.is_ip6()));
     } else {
         peer_.send(content);
     }
@@ -157,8 +154,7 @@ void pinging::received(bytes in) {
     const auto now = clock::now();
     if (!is_icmp_) {
         check_.take(in, now, on_verdict_);
-    } else if (const auto content =
-                   icmp_framing::answer(in, address_.get()->family() == AF_INET6)) {
+    } else if (const auto content = icmp_framing::answer(in, peer_.is_ip6())) {
         check_.take(*content, now, on_verdict_);
     }
     look_for_end();
@@ -307,10 +303,10 @@ void add_ping_command(CLI::App& root, common_options& common, int& exit_code) {
         root.add_subcommand("ping", "verified echo round trips, until Ctrl-C or --count of them");
     command->footer("  sockeye ping :7007                      an echo service on TCP\n"
                     "  sockeye ping udp://:7007 -n 100 -i 0    a hundred, as fast as they come\n"
-                    "  sockeye ping icmp://127.0.0.1 -n 4      the host itself");
+                    "  sockeye ping icmp://example.org -n 4    the host itself");
     auto& place = add_endpoint_argument(
         *command, "the echo service: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, "
-                  "unix-dgram:PATH, unix-seqpacket:PATH, icmp://ADDRESS, HOST:PORT or :PORT (TCP "
+                  "unix-dgram:PATH, unix-seqpacket:PATH, icmp://HOST, HOST:PORT or :PORT (TCP "
                   "on this machine)");
     auto asked = std::make_shared<ping_request>();
     add_ping_options(*command, *asked);
