@@ -212,10 +212,11 @@ TEST_CASE("services: chargen rotates its lines, and waits for who does not read"
     CHECK(read_pattern(server.place(), 1'000'000).size() == 1'000'000);
     deaf.reset();
     // A client that ends its own side goes on listening.
-    const auto half = connect_to(server.place());
+    auto half = connect_to(server.place());
     ::shutdown(half.get(), SHUT_WR);
     std::string room(1'000'000, '\0');
     CHECK(::recv(half.get(), room.data(), room.size(), MSG_WAITALL) == 1'000'000);
+    half.reset();
     const auto link = connect_to(server.places().at(1));
     for (const std::size_t size : {0U, 1U, 72U, 511U, 512U, 513U, 60000U}) {
         CHECK(ask(link, std::string(size, 'x'))->size() == std::min<std::size_t>(size, 512));

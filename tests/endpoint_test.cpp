@@ -698,8 +698,11 @@ TEST_CASE("endpoint: the name of a host is kept for who looks it up") {
     CHECK((host_of("example.org:80") == host_name{"example.org", 80, transport::tcp}));
     CHECK((host_of("tcp://Example.org.:0") == host_name{"Example.org.", 0, transport::tcp}));
     CHECK((host_of("udp://a:65535") == host_name{"a", 65535, transport::udp}));
-    for (const auto none : {"", "127.0.0.1:7", "localhost:7", ":7", "[::1]:7", "unix:example.org",
-                            "example.org", "a b:7", "1.2.3:7", "a..b:7"}) {
+    CHECK((host_of("icmp://example.org") == host_name{"example.org", 0, transport::icmp}));
+    CHECK((host_of("icmp://example.org:7") == host_name{"example.org", 7, transport::icmp}));
+    for (const auto none :
+         {"", "127.0.0.1:7", "localhost:7", ":7", "[::1]:7", "unix:example.org", "example.org",
+          "a b:7", "1.2.3:7", "a..b:7", "raw://example.org/17", "raw://localhost:7/17"}) {
         CAPTURE(none);
         CHECK((host_of(none) == host_name()));
     }
@@ -709,6 +712,7 @@ TEST_CASE("endpoint: the name of a host is kept for who looks it up") {
     CHECK(refused("example.org:65536") == errc::endpoint_port_invalid);
     CHECK(refused("example.org:") == errc::endpoint_port_missing);
     CHECK(refused("example.org:http") == errc::endpoint_port_invalid);
+    CHECK(refused("raw://example.org/17") == errc::endpoint_host_is_name);
 }
 
 TEST_CASE("endpoint: every refusal says in one line how to mend it") {

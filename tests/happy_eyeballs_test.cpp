@@ -149,6 +149,29 @@ TEST_CASE("[89] [272] connect: where all addresses fail, each is reported") {
     });
 }
 
+TEST_CASE("[89] [272] connect: only addresses of the family that is asked for are tried") {
+    with_names({89, 272}, [](network& on, naming_kernel& names) {
+        one_server to(on);
+        names.name("host.test", {to.at("[::1]"), to.at("127.0.0.1"), to.at("127.0.0.2")});
+        SUBCASE("the server's") {
+            client from(on, to, {.family = sockeye::ip_family::ipv4});
+            CHECK(on.until([&] { return from.is_up(); }));
+            CHECK(from.link.peer_endpoint().value() == to.at("127.0.0.1"));
+        }
+        SUBCASE("the other one, where nobody is") {
+            client from(on, to, {.family = sockeye::ip_family::ipv6});
+            static_cast<void>(from.failure(on));
+            CHECK(from.tried.peers == std::vector{to.at("[::1]").to_string()});
+        }
+        SUBCASE("one that the host has no address of") {
+            names.name("host.test", {to.at("127.0.0.1")});
+            client from(on, to, {.family = sockeye::ip_family::ipv6});
+            CHECK(from.failure(on) == errc::host_without_address);
+            CHECK(from.tried.peers.empty());
+        }
+    });
+}
+
 TEST_CASE("[89] connect: one numeric address is reported as well") {
     with_names({89}, [](network& on, naming_kernel& names) {
         one_server to(on);

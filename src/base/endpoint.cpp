@@ -513,8 +513,13 @@ endpoint_argument::endpoint_argument(std::string_view text) : content_(endpoint:
         return;
     }
     const auto kind = take_scheme(text);
+    if (*kind == transport::raw) {
+        return; // numeric addresses alone
+    }
     const auto colon = text.rfind(':');
-    const auto port = parse_port(text.substr(colon + 1));
+    const bool is_bare = colon == std::string_view::npos && *kind == transport::icmp;
+    const auto port =
+        is_bare ? result<std::uint16_t>(std::uint16_t{0}) : parse_port(text.substr(colon + 1));
     if (port) {
         host_ = {std::string(text.substr(0, colon)), *port, *kind};
     } else {

@@ -13,6 +13,10 @@ namespace sockeye::cli {
 using add_command = void(CLI::App& root, common_options& common, int& exit_code);
 
 add_command add_serve_command;
+add_command add_connect_command;
+add_command add_send_command;
+add_command add_ping_command;
+add_command add_hostname_command;
 add_command add_backends_command;
 add_command add_help_command;
 

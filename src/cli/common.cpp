@@ -129,8 +129,12 @@ endpoint parse_endpoint(const std::string& text, const common_options& common) {
 
 std::string name_of(const endpoint_argument& address) {
     if (const auto* host = address.host()) {
-        return fmt::format("{}://{}:{}", host->kind == transport::udp ? "udp" : "tcp",
-                           escape(host->name), host->port);
+        const auto name = escape(host->name);
+        if (host->kind == transport::icmp) {
+            return fmt::format("icmp://{}", name);
+        }
+        return fmt::format("{}://{}:{}", host->kind == transport::udp ? "udp" : "tcp", name,
+                           host->port);
     }
     return address.get()->to_string();
 }

@@ -1,10 +1,13 @@
 #include "cli/host.hpp"
 
 #include <sockeye/datagram_socket.hpp>
+#include <sockeye/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <ctime>
 #include <memory>
 
@@ -12,9 +15,11 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +54,30 @@ const sockaddr_in* as_ip4(const sockaddr* address) noexcept {
 void add_ip4(std::vector<endpoint>& to, const sockaddr_in& address) {
     to.push_back(endpoint::from_system(transport::udp, reinterpret_cast<const sockaddr*>(&address),
                                        sizeof address));
+}
+
+template <typename Visit>
+void for_each_interface(Visit visit) {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) {
+        return;
+    }
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        visit(*entry);
+    }
+}
+
+/// 169.254.0.0/16 and fe80::/10: good on one wire alone.
+bool is_link_local(const sockaddr* address) noexcept {
+    if (address->sa_family == AF_INET) {
+        sockaddr_in ip4 = {};
+        std::memcpy(&ip4, address, sizeof ip4);
+        return ntohl(ip4.sin_addr.s_addr) >> 16 == 0xa9fe;
+    }
+    sockaddr_in6 ip6 = {};
+    std::memcpy(&ip6, address, sizeof ip6);
+    return IN6_IS_ADDR_LINKLOCAL(&ip6.sin6_addr);
 }
 
 } // namespace
@@ -121,6 +150,53 @@ void write_talk(std::string_view line, duration patience) noexcept {
     }
 }
 
+result<std::string> host_name() {
+    std::array<char, 1024> room = {};
+    if (::gethostname(room.data(), room.size() - 1) != 0) {
+        return last_error();
+    }
+    return std::string(room.data());
+}
+
+result<std::string> full_host_name() {
+    const auto name = host_name();
+    if (!name) {
+        return name.error();
+    }
+    addrinfo wanted = {};
+    wanted.ai_flags = AI_CANONNAME;
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* list = nullptr;
+    const int failure = ::getaddrinfo(name->c_str(), nullptr, &wanted, &list);
+    if (failure == EAI_SYSTEM) {
+        return last_error();
+    }
+    if (failure != 0) {
+        return failure == EAI_AGAIN ? errc::temporary_failure : errc::host_not_found;
+    }
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
+    return std::string(list->ai_canonname != nullptr ? list->ai_canonname : name->c_str());
+}
+
+std::vector<endpoint> interface_addresses() {
+    std::vector<endpoint> found;
+    for_each_interface([&found](const ifaddrs& entry) {
+        const bool is_wanted = (entry.ifa_flags & IFF_UP) != 0 && entry.ifa_addr != nullptr;
+        const int family = is_wanted ? entry.ifa_addr->sa_family : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6) {
+            return;
+        }
+        const auto one = endpoint::from_system(transport::tcp, entry.ifa_addr,
+                                               family == AF_INET ? socklen_t{sizeof(sockaddr_in)}
+                                                                 : socklen_t{sizeof(sockaddr_in6)});
+        if (!one.is_loopback() && !is_link_local(entry.ifa_addr) &&
+            std::ranges::find(found, one) == found.end()) {
+            found.push_back(one);
+        }
+    });
+    return found;
+}
+
 std::string calendar_time() {
     const std::time_t now = std::time(nullptr);
     std::tm parts = {};
@@ -151,14 +227,9 @@ bool remove_stale_socket(loop& owner, const endpoint& local) {
 
 std::vector<endpoint> broadcast_addresses() {
     std::vector<endpoint> found;
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) {
-        return found;
-    }
-    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
-    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        const auto* own = as_ip4(entry->ifa_addr);
-        const auto* mask = as_ip4(entry->ifa_netmask);
+    for_each_interface([&found](const ifaddrs& entry) {
+        const auto* own = as_ip4(entry.ifa_addr);
+        const auto* mask = as_ip4(entry.ifa_netmask);
         // Not every interface says so, but this is what the system takes for it; the nets of one
         // and of two addresses have none (RFC 3021).
         if (own != nullptr && mask != nullptr && ntohl(~mask->sin_addr.s_addr) > 1) {
@@ -166,11 +237,11 @@ std::vector<endpoint> broadcast_addresses() {
             everybody.sin_addr.s_addr |= ~mask->sin_addr.s_addr;
             add_ip4(found, everybody);
         }
-        const bool is_told = (entry->ifa_flags & IFF_BROADCAST) != 0;
-        if (const auto* told = as_ip4(entry->ifa_broadaddr); is_told && told != nullptr) {
+        const bool is_told = (entry.ifa_flags & IFF_BROADCAST) != 0;
+        if (const auto* told = as_ip4(entry.ifa_broadaddr); is_told && told != nullptr) {
             add_ip4(found, *told);
         }
-    }
+    });
     return found;
 }
 

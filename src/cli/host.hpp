@@ -2,6 +2,7 @@
 
 #include <sockeye/endpoint.hpp>
 #include <sockeye/loop.hpp>
+#include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
 
 #include <cstdint>
@@ -42,6 +43,17 @@ std::error_code write_output(std::string_view text) noexcept;
 /// Writes one line to standard error, or drops it where nobody takes it within `patience`: talk
 /// never holds up work.
 void write_talk(std::string_view line, duration patience) noexcept;
+
+/// The name of this machine. Errors: as gethostname(2).
+[[nodiscard]] result<std::string> host_name();
+
+/// The whole name of this machine, with its domain, as its name service has it; waits for that.
+/// Errors: host_not_found and the like of errc.
+[[nodiscard]] result<std::string> full_host_name();
+
+/// The addresses of this machine's interfaces that are up, without loopback and link-local ones,
+/// each once, in the order of the interfaces. Their port is 0.
+[[nodiscard]] std::vector<endpoint> interface_addresses();
 
 /// The local time as asctime(3) has it: `Sat Nov 21 03:16:04 2026`.
 [[nodiscard]] std::string calendar_time();

@@ -126,15 +126,6 @@ std::string random_bytes(std::size_t count) {
     return data;
 }
 
-std::vector<std::string> usable_backends() {
-    std::istringstream text(run_program({"backends", "-q"}).output);
-    std::vector<std::string> names;
-    for (std::string name; text >> name;) {
-        names.push_back(name);
-    }
-    return names;
-}
-
 bool contains(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }

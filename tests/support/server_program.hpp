@@ -58,9 +58,6 @@ bool is_readable_now(const sockeye::unique_fd& link);
 
 std::string random_bytes(std::size_t count);
 
-/// What `sockeye backends -q` names.
-std::vector<std::string> usable_backends();
-
 bool contains(const std::string& text, std::string_view part);
 
 sockeye::endpoint parse(const std::string& text);
