@@ -1,4 +1,5 @@
 #include "support/program.hpp"
+#include "support/refusal.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,40 +10,13 @@
 
 #include <unistd.h>
 
-using support::outcome;
+using support::check_refusal;
+using support::malformed;
 using support::run_program;
+using support::shown;
 using support::words;
 
 namespace {
-
-struct malformed {
-    words arguments;
-    std::string message; ///< the whole line, or its beginning where it ends in `...`
-};
-
-std::string shown(const words& arguments) {
-    std::string text;
-    for (const auto& word : arguments) {
-        text += " '" + word.substr(0, 60) + "'";
-    }
-    return text;
-}
-
-/// One line that says who speaks and what is wrong, and nothing on standard output.
-void check_refusal(const outcome& ended, int status, std::string message) {
-    CHECK(ended.status == status);
-    CHECK(ended.output.empty());
-    CHECK(std::ranges::count(ended.talk, '\n') == 1);
-    CHECK(ended.talk.size() <= 400);
-    CHECK(std::ranges::all_of(ended.talk,
-                              [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
-    if (message.ends_with("...")) {
-        message.resize(message.size() - 3);
-        CHECK(ended.talk.substr(0, message.size()) == message);
-    } else {
-        CHECK(ended.talk == message + "\n");
-    }
-}
 
 const std::string port_message = ": the port must be a whole number from 0 to 65535";
 const std::string long_text(1 << 16, 'x');

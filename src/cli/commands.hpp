@@ -16,9 +16,12 @@ add_command add_serve_command;
 add_command add_connect_command;
 add_command add_send_command;
 add_command add_ping_command;
+add_command add_fetch_command;
 add_command add_hostname_command;
 add_command add_backends_command;
+add_command add_completion_command;
 add_command add_help_command;
+add_command add_manual_command;
 
 /// All commands, in the order of the help.
 [[nodiscard]] std::span<add_command* const> commands();

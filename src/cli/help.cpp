@@ -2,6 +2,7 @@
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/option_tree.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -46,90 +47,67 @@ void append_entry(std::string& page, std::string_view name, std::string_view mea
 }
 
 /// `-b, --backend NAME`
-std::string option_names(const CLI::Option& option) {
-    std::string names;
-    for (const auto& name : option.get_snames()) {
-        names += "-" + name + ", ";
+std::string option_names(const described_option& option) {
+    auto names = option.short_name.empty() ? "    " : "-" + option.short_name + ", ";
+    names += "--" + option.long_name;
+    if (option.has_optional_value) {
+        return names + "[=" + option.value_name + "]";
     }
-    if (names.empty()) {
-        names = "    ";
-    }
-    for (const auto& name : option.get_lnames()) {
-        names += "--" + name;
-    }
-    if (option.get_items_expected_max() == 0) {
-        return names;
-    }
-    const bool is_optional = option.get_items_expected_min() == 0;
-    return names +
-           (is_optional ? "[=" + option.get_type_name() + "]" : " " + option.get_type_name());
+    return option.has_value() ? names + " " + option.value_name : names;
 }
 
-bool is_repeatable(const CLI::Option& option) {
-    return option.get_items_expected_max() > 1;
-}
-
-std::string usage(const CLI::App& command) {
-    auto line = fmt::format("usage: sockeye {} [OPTIONS]", command.get_name());
-    for (const auto* option : command.get_options()) {
-        if (option->get_positional()) {
-            const auto name = option->get_name(true) + (is_repeatable(*option) ? "..." : "");
-            line += option->get_required() ? " " + name : " [" + name + "]";
-        }
+std::string usage(const described_command& command) {
+    auto line = fmt::format("usage: sockeye {} [OPTIONS]", command.name);
+    for (const auto& argument : command.arguments) {
+        const auto name = argument.value_name + (argument.is_repeatable ? "..." : "");
+        line += argument.is_required ? " " + name : " [" + name + "]";
     }
     return line + "\n";
 }
 
-void append_options(std::string& page, const CLI::App& command) {
-    std::vector<std::string> groups;
-    for (const auto* option : command.get_options()) {
-        const bool is_known = std::ranges::find(groups, option->get_group()) != groups.end();
-        if (option->nonpositional() && !option->get_group().empty() && !is_known) {
-            groups.push_back(option->get_group());
+/// The group `Options` with -h and -V at its end, then the others.
+void append_options(std::string& page, const described_command& command) {
+    std::vector<std::string> groups = {"Options"};
+    for (const auto& option : command.options) {
+        if (std::ranges::find(groups, option.group) == groups.end()) {
+            groups.push_back(option.group);
         }
     }
     for (const auto& group : groups) {
         page += "\n" + group + ":\n";
-        for (const auto* option : command.get_options()) {
-            if (option->nonpositional() && option->get_group() == group) {
-                append_entry(page, option_names(*option), option->get_description());
+        for (const auto& option : command.options) {
+            if (option.group == group) {
+                append_entry(page, option_names(option), option.meaning);
             }
         }
     }
 }
 
-std::string command_help(const CLI::App& command) {
+std::string command_help(const described_command& command) {
     auto page = usage(command) + "\n";
-    auto sentence = command.get_description() + ".";
+    auto sentence = command.summary + ".";
     sentence.front() = static_cast<char>(std::toupper(sentence.front()));
     append_wrapped(page, sentence, 0);
-    if (!command.get_footer().empty()) {
-        page += "\nExamples:\n" + command.get_footer() + "\n";
+    if (!command.examples.empty()) {
+        page += "\nExamples:\n" + command.examples + "\n";
     }
-    bool has_arguments = false;
-    for (const auto* option : command.get_options()) {
-        if (option->get_positional()) {
-            page += has_arguments ? "" : "\nArguments:\n";
-            has_arguments = true;
-            append_entry(page, option->get_name(true), option->get_description());
-        }
+    page += command.arguments.empty() ? "" : "\nArguments:\n";
+    for (const auto& argument : command.arguments) {
+        append_entry(page, argument.value_name, argument.meaning);
     }
     append_options(page, command);
-    append_entry(page, "-h, --help", "print this and end");
-    append_entry(page, "-V, --version", "print the version and end");
     return page;
 }
 
 std::string program_help(const CLI::App& root) {
+    const auto program = describe(root);
     std::string page = "usage: sockeye COMMAND [OPTIONS] [ARGUMENTS]\n\n";
-    append_wrapped(page, root.get_description(), 0);
-    page += "\nExamples:\n" + root.get_footer() + "\n\nCommands:\n";
-    for (const auto* command : shown_commands(root)) {
-        append_entry(page, command->get_name(), command->get_description());
+    append_wrapped(page, program.summary, 0);
+    page += "\nExamples:\n" + program.examples + "\n\nCommands:\n";
+    for (const auto& command : describe_commands(root)) {
+        append_entry(page, command.name, command.summary);
     }
-    page += "\nOptions:\n";
-    append_entry(page, "-h, --help", "print this and end; behind a command: its help");
-    append_entry(page, "-V, --version", "print the version and end");
+    append_options(page, program);
     page += "\n";
     append_wrapped(page,
                    "Endpoints: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH, "
@@ -143,7 +121,7 @@ std::string program_help(const CLI::App& root) {
 } // namespace
 
 std::string help_text(const CLI::App& app) {
-    return app.get_parent() == nullptr ? program_help(app) : command_help(app);
+    return app.get_parent() == nullptr ? program_help(app) : command_help(describe(app));
 }
 
 std::string first_steps(const CLI::App& root) {
@@ -151,9 +129,10 @@ std::string first_steps(const CLI::App& root) {
     for (const auto* command : shown_commands(root)) {
         names.push_back(command->get_name());
     }
-    return fmt::format("usage: sockeye COMMAND [OPTIONS] [ARGUMENTS]\n\n{}\n\ncommands: {}\n"
-                       "'sockeye --help' says more, 'sockeye COMMAND --help' all of one command\n",
-                       root.get_footer(), join_and(names));
+    auto page =
+        fmt::format("usage: sockeye COMMAND [OPTIONS] [ARGUMENTS]\n\n{}\n\n", root.get_footer());
+    append_wrapped(page, fmt::format("commands: {}", join_and(names)), 0);
+    return page + "'sockeye --help' says more\n";
 }
 
 void add_help_command(CLI::App& root, common_options& common, int& exit_code) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <memory>
@@ -78,6 +79,17 @@ bool is_link_local(const sockaddr* address) noexcept {
     sockaddr_in6 ip6 = {};
     std::memcpy(&ip6, address, sizeof ip6);
     return IN6_IS_ADDR_LINKLOCAL(&ip6.sin6_addr);
+}
+
+result<unique_fd> open_file(const std::string& path, int flags) noexcept {
+    int fd = -1;
+    do {
+        fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, 0666);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
+        return last_error();
+    }
+    return unique_fd(fd);
 }
 
 } // namespace
@@ -223,6 +235,45 @@ bool remove_stale_socket(loop& owner, const endpoint& local) {
                          before.st_dev == after.st_dev;
     return !probe && probe.error() == std::errc::connection_refused && is_same &&
            ::unlink(path.c_str()) == 0;
+}
+
+result<unique_fd> make_file(const std::string& path) noexcept {
+    return open_file(path, O_CREAT | O_EXCL);
+}
+
+result<unique_fd> open_device(const std::string& path) noexcept {
+    return open_file(path, 0);
+}
+
+result<std::size_t> write_file(int fd, std::string_view data) noexcept {
+    const ssize_t written = write_some(fd, data);
+    if (written < 0) {
+        return last_error();
+    }
+    return static_cast<std::size_t>(written);
+}
+
+std::error_code close_file(unique_fd file) noexcept {
+    // An interrupted close has closed. See: close(2).
+    return ::close(file.release()) == 0 || errno == EINTR ? std::error_code() : last_error();
+}
+
+std::error_code rename_file(const std::string& from, const std::string& to) noexcept {
+    return ::rename(from.c_str(), to.c_str()) == 0 ? std::error_code() : last_error();
+}
+
+std::error_code name_new_file(const std::string& from, const std::string& to) noexcept {
+    // rename(2) would replace what is there; link(2) does not.
+    if (::link(from.c_str(), to.c_str()) == 0) {
+        return ::unlink(from.c_str()) == 0 ? std::error_code() : last_error();
+    }
+    const int error = errno;
+    const bool has_no_links = error == EPERM || error == ENOTSUP || error == ENOSYS;
+    if (!has_no_links) {
+        return last_error();
+    }
+    return ::access(to.c_str(), F_OK) == 0 ? std::make_error_code(std::errc::file_exists)
+                                           : rename_file(from, to);
 }
 
 std::vector<endpoint> broadcast_addresses() {

@@ -4,6 +4,7 @@
 #include <sockeye/loop.hpp>
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
 
 #include <cstdint>
 #include <string>
@@ -54,6 +55,25 @@ void write_talk(std::string_view line, duration patience) noexcept;
 /// The addresses of this machine's interfaces that are up, without loopback and link-local ones,
 /// each once, in the order of the interfaces. Their port is 0.
 [[nodiscard]] std::vector<endpoint> interface_addresses();
+
+/// Makes a file that is not there yet and opens it for writing; no link is followed. Errors: as
+/// open(2), file_exists among them.
+[[nodiscard]] result<unique_fd> make_file(const std::string& path) noexcept;
+
+/// Opens a device for writing; it does not become the terminal of this process. Errors: as open(2).
+[[nodiscard]] result<unique_fd> open_device(const std::string& path) noexcept;
+
+/// Writes what fits of `data` to a file, and says how much. Errors: as write(2).
+[[nodiscard]] result<std::size_t> write_file(int fd, std::string_view data) noexcept;
+
+/// Closes a file and says whether all that was written is kept. Errors: as close(2).
+std::error_code close_file(unique_fd file) noexcept;
+
+/// Gives a file another name, in place of what has it. Errors: as rename(2).
+std::error_code rename_file(const std::string& from, const std::string& to) noexcept;
+
+/// Gives a file another name that nothing has. Errors: as link(2), file_exists among them.
+std::error_code name_new_file(const std::string& from, const std::string& to) noexcept;
 
 /// The local time as asctime(3) has it: `Sat Nov 21 03:16:04 2026`.
 [[nodiscard]] std::string calendar_time();

@@ -37,7 +37,8 @@ program::program()
     root_.footer(
         "  sockeye serve echo     an echo server on TCP and UDP port 7007 of this machine\n"
         "  sockeye bench          measure echo over every event backend\n"
-        "  sockeye backends       what this machine and this build can use");
+        "  sockeye backends       what this machine and this build can use\n"
+        "  sockeye help fetch     all about one command, with examples");
     for (const auto add : commands()) {
         add(root_, common_, exit_code_);
     }
