@@ -1,6 +1,7 @@
 #include "base/platform.hpp"
 #include "support/conformance.hpp"
 #include "support/program.hpp"
+#include "support/server_program.hpp"
 #include "support/support.hpp"
 
 #include <sockeye/endpoint.hpp>
@@ -26,130 +27,43 @@
 
 using sockeye::endpoint;
 using sockeye::unique_fd;
+using support::ask;
+using support::connect_to;
+using support::contains;
+using support::exchange_whole;
+using support::is_readable_now;
 using support::outcome;
+using support::parse;
 using support::process;
+using support::random_bytes;
 using support::usable_backends;
 using support::words;
 
 namespace {
 
-words serve_echo(const words& more) {
-    words all = {support::program_path(), "serve", "echo"};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+words serve_echo(words more) {
+    more.insert(more.begin(), "echo");
+    return support::serve_command(more);
 }
 
-/// A running echo server that has said that it is ready.
-class echo_server {
+class echo_server : public support::server_program {
 public:
-    explicit echo_server(const words& arguments, const support::start_options& options = {})
-        : process_(serve_echo(arguments), options), ready_(process_.output_line()) {}
-
-    [[nodiscard]] const std::string& ready() const { return ready_; }
-    /// The endpoints of the start-up line, in its order.
-    [[nodiscard]] std::vector<endpoint> places() const {
-        std::vector<endpoint> found;
-        std::istringstream text(ready_);
-        for (std::string word; text >> word;) {
-            word.erase(std::find(word.begin(), word.end(), ','), word.end());
-            if (const auto place = endpoint::parse(word); place && word.find(':') + 1 != 0) {
-                found.push_back(*place);
-            }
-        }
-        return found;
-    }
-    process& child() { return process_; }
-    outcome stop(int signal = SIGINT) {
-        process_.send_signal(signal);
-        return process_.wait();
-    }
+    explicit echo_server(words arguments, const support::start_options& options = {})
+        : server_program(with_service(std::move(arguments)), options) {}
 
 private:
-    process process_;
-    std::string ready_;
+    static words with_service(words arguments) {
+        arguments.insert(arguments.begin(), "echo");
+        return arguments;
+    }
 };
-
-void set_deadline(int fd) {
-    const timeval limit = {.tv_sec = support::patience.count(), .tv_usec = 0};
-    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
-
-/// A blocking socket that is connected to `place`, from `from` where that is given.
-unique_fd connect_to(const endpoint& place, const std::optional<endpoint>& from = {}) {
-    const int type = place.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
-    auto link = support::make_blocking_socket(place.family(), type);
-    set_deadline(link.get());
-    if (from) {
-        REQUIRE(::bind(link.get(), from->data(), from->size()) == 0);
-    }
-    REQUIRE(::connect(link.get(), place.data(), place.size()) == 0);
-    return link;
-}
-
-/// Sends `data`, ends our side, and gives all that comes back.
-std::string echo_whole(const endpoint& place, const std::string& data) {
-    const auto link = connect_to(place);
-    std::thread sender([&] {
-        std::string_view left = data;
-        while (!left.empty()) {
-            const auto sent = ::send(link.get(), left.data(), left.size(), MSG_NOSIGNAL);
-            if (sent <= 0) {
-                break;
-            }
-            left.remove_prefix(static_cast<std::size_t>(sent));
-        }
-        ::shutdown(link.get(), SHUT_WR);
-    });
-    std::string answer;
-    char room[65536];
-    for (ssize_t got = 0; (got = ::recv(link.get(), room, sizeof room, 0)) > 0;) {
-        answer.append(room, static_cast<std::size_t>(got));
-    }
-    sender.join();
-    return answer;
-}
-
-/// Sends one message and gives what one receive brings; nothing where none comes.
-std::optional<std::string> exchange(const unique_fd& link, const std::string& data) {
-    if (::send(link.get(), data.data(), data.size(), MSG_NOSIGNAL) < 0) {
-        return std::nullopt;
-    }
-    std::string room(65536, '\0');
-    const auto got = ::recv(link.get(), room.data(), room.size(), 0);
-    if (got < 0) {
-        return std::nullopt;
-    }
-    room.resize(static_cast<std::size_t>(got));
-    return room;
-}
-
-bool is_readable_now(const unique_fd& link) {
-    pollfd subject = {.fd = link.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&subject, 1, 0) == 1;
-}
-
-std::string random_bytes(std::size_t count) {
-    std::mt19937 random(static_cast<unsigned>(count));
-    std::string data(count, '\0');
-    std::ranges::generate(data, [&] { return static_cast<char>(random()); });
-    return data;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
-
-endpoint parse(const std::string& text) {
-    return endpoint::parse(text).value();
-}
 
 void check_stream(const endpoint& place) {
     CAPTURE(place.to_string());
     for (const std::size_t size : {0U, 1U, 64U, 65536U, 65537U, 3'000'000U}) {
         CAPTURE(size);
         const auto data = random_bytes(size);
-        CHECK((echo_whole(place, data) == data));
+        CHECK((exchange_whole(place, data) == data));
     }
 }
 
@@ -159,7 +73,7 @@ void check_datagrams(const endpoint& place, const std::optional<endpoint>& from)
     for (const std::size_t size : {1U, 0U, 64U, 512U, 9000U}) {
         CAPTURE(size);
         const auto data = random_bytes(size);
-        CHECK((exchange(link, data) == data));
+        CHECK((ask(link, data) == data));
     }
 }
 
@@ -270,7 +184,7 @@ TEST_CASE("serve echo: a connection that says nothing does not hold up the end")
         const auto place = server.places().at(0);
         const auto silent = connect_to(place);
         const auto talker = connect_to(place);
-        CHECK(exchange(talker, "hello") == "hello");
+        CHECK(ask(talker, "hello") == "hello");
         const auto ended = server.stop(signal);
         CHECK(ended.status == 0);
         CHECK(contains(ended.talk, ": 2 connections, 0 datagrams, 5 B in, 5 B out, 0 errors\n"));
@@ -333,12 +247,12 @@ TEST_CASE("serve echo: SIGUSR1 prints the totals and the work goes on") {
             CHECK(contains(server.child().talk_line(), "at most "));
         }
         const auto place = server.places().at(0);
-        CHECK(echo_whole(place, "ab") == "ab");
+        CHECK(exchange_whole(place, "ab") == "ab");
         server.child().send_signal(SIGUSR1);
         const auto line = server.child().talk_line();
         CHECK(line.starts_with("sockeye: running for "));
         CHECK(line.ends_with(": 1 connection, 0 datagrams, 2 B in, 2 B out, 0 errors"));
-        CHECK(echo_whole(place, "cd") == "cd");
+        CHECK(exchange_whole(place, "cd") == "cd");
         CHECK(server.stop().status == 0);
     }
 }
@@ -359,7 +273,7 @@ TEST_CASE("serve echo: -v tells of connections and messages in printable ASCII")
     {
         const auto link = connect_to(places.at(0));
         const std::string nasty = "\x1b[31mred\r\n\xff\x9b\\";
-        CHECK(exchange(link, nasty) == nasty);
+        CHECK(ask(link, nasty) == nasty);
     }
     const auto connected = server.child().talk_line();
     CHECK(connected.starts_with("connected from 127.0.0.1:"));
@@ -367,9 +281,9 @@ TEST_CASE("serve echo: -v tells of connections and messages in printable ASCII")
     CHECK(server.child().talk_line() == peer + ": 13 bytes: \\x1b[31mred\\x0d\\x0a\\xff\\x9b\\x5c");
     CHECK(server.child().talk_line() == peer + ": closed");
     const auto link = connect_to(places.at(1));
-    CHECK(exchange(link, "") == "");
+    CHECK(ask(link, "") == "");
     CHECK(server.child().talk_line().ends_with(": 0 bytes"));
-    CHECK(exchange(link, "x") == "x");
+    CHECK(ask(link, "x") == "x");
     CHECK(server.child().talk_line().ends_with(": 1 byte: x"));
     CHECK(server.stop().status == 0);
 }
@@ -379,7 +293,7 @@ TEST_CASE("serve echo: a flood of lines is cut short and counted") {
     const auto place = server.places().at(0);
     const auto link = connect_to(place);
     for (int i = 0; i < 500; ++i) {
-        REQUIRE(exchange(link, "x") == "x");
+        REQUIRE(ask(link, "x") == "x");
     }
     const auto ended = server.stop();
     CHECK(ended.status == 0);
@@ -404,9 +318,9 @@ TEST_CASE("serve echo: log lines that nobody reads hold up nothing") {
                            ::fcntl(STDERR_FILENO, F_SETFL, 0);
                        }});
     const auto place = server.places().at(0);
-    CHECK(echo_whole(place, "hello") == "hello");
+    CHECK(exchange_whole(place, "hello") == "hello");
     server.child().close_talk();
-    CHECK(echo_whole(place, "again") == "again");
+    CHECK(exchange_whole(place, "again") == "again");
     CHECK(server.stop().status == 0);
 }
 
@@ -416,7 +330,7 @@ TEST_CASE("serve echo: standard output that nobody reads ends nothing") {
     process child(serve_echo({place.to_string()}));
     child.close_output();
     CHECK(contains(child.talk_line(), "at most "));
-    CHECK(echo_whole(place, "hello") == "hello");
+    CHECK(exchange_whole(place, "hello") == "hello");
     child.send_signal(SIGINT);
     CHECK(child.wait().status == 0);
 }
@@ -430,7 +344,7 @@ TEST_CASE("serve echo: descriptors closed at the start become no sockets") {
                       ::close(STDERR_FILENO);
                   }});
     REQUIRE(wait_for_listening(place, true));
-    CHECK(echo_whole(place, "hello") == "hello");
+    CHECK(exchange_whole(place, "hello") == "hello");
     const auto own = std::filesystem::path("/proc") / std::to_string(child.id()) / "fd";
     if (std::filesystem::exists(own)) {
         for (const auto* fd : {"0", "1", "2"}) {
@@ -465,7 +379,7 @@ TEST_CASE("serve echo: an endpoint that cannot be served is one line and exit 1"
     std::ofstream(directory.file("file")) << "precious";
     CHECK(support::run(serve_echo({"unix:" + directory.file("file")})).status == 1);
     CHECK(std::filesystem::file_size(directory.file("file")) == 8);
-    CHECK(echo_whole(server.places().at(2), "still here") == "still here");
+    CHECK(exchange_whole(server.places().at(2), "still here") == "still here");
     CHECK(server.stop().status == 0);
 }
 
@@ -492,11 +406,11 @@ TEST_CASE("serve echo: one connection too many waits until there is room") {
         CHECK(contains(server.child().talk_line(), "at most 1 connection "));
         const auto place = server.places().at(0);
         auto first = connect_to(place);
-        CHECK(exchange(first, "a") == "a");
+        CHECK(ask(first, "a") == "a");
         const auto second = connect_to(place);
         REQUIRE(::send(second.get(), "b", 1, MSG_NOSIGNAL) == 1);
         for (int i = 0; i < 50; ++i) {
-            REQUIRE(exchange(first, "a") == "a");
+            REQUIRE(ask(first, "a") == "a");
         }
         CHECK_FALSE(is_readable_now(second));
         first.reset();
@@ -522,12 +436,12 @@ TEST_CASE("serve echo: several endpoints share the limit of connections") {
     const auto path = "unix:" + directory.file("socket");
     echo_server server({":0", path, "--max-connections", "3"});
     const auto first = connect_to(parse(path));
-    CHECK(exchange(first, "a") == "a");
+    CHECK(ask(first, "a") == "a");
     const auto second = connect_to(parse(path));
     REQUIRE(::send(second.get(), "b", 1, MSG_NOSIGNAL) == 1);
     const auto other = connect_to(server.places().at(0));
     for (int i = 0; i < 50; ++i) {
-        REQUIRE(exchange(other, "c") == "c");
+        REQUIRE(ask(other, "c") == "c");
     }
     CHECK_FALSE(is_readable_now(second));
     CHECK(server.stop().status == 0);
@@ -548,7 +462,7 @@ TEST_CASE("serve echo: a soft limit of descriptors is raised where more are aske
     std::vector<unique_fd> links;
     for (int i = 0; i < 150; ++i) {
         links.push_back(connect_to(server.places().at(0)));
-        REQUIRE(exchange(links.back(), "x") == "x");
+        REQUIRE(ask(links.back(), "x") == "x");
     }
     CHECK(server.stop().status == 0);
 }
@@ -572,7 +486,7 @@ TEST_CASE("serve echo: datagrams from forbidden ports get no answer") {
         REQUIRE(::sendto(sender.get(), "x", 1, 0, places[0].data(), places[0].size()) == 1);
         ++refused;
         // Answered after what was sent before it.
-        CHECK(exchange(barrier, "barrier") == "barrier");
+        CHECK(ask(barrier, "barrier") == "barrier");
         CHECK_FALSE(is_readable_now(sender));
     }
     const auto ended = server.stop();

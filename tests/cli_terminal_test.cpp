@@ -2,6 +2,7 @@
 
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 #include "support/terminal.hpp"
 
 #include <doctest/doctest.h>

@@ -128,6 +128,62 @@ const std::vector<malformed>& serve_mistakes() {
     return table;
 }
 
+const std::vector<malformed>& service_mistakes() {
+    static const std::vector<malformed> table = {
+        {{"small,echo"}, "sockeye serve: service 'echo' is named twice"},
+        {{"smal"}, "sockeye serve: no service 'smal'; did you mean 'small'?"},
+        {{"timestmap"}, "sockeye serve: no service 'timestmap'; did you mean 'timestamp'?"},
+        {{"greet", "udp://:0"}, "sockeye serve: udp://127.0.0.1:0: greet speaks first, so..."},
+        {{"greet", "unix-dgram:@x"}, "sockeye serve: unix-dgram:@x: greet speaks first, so..."},
+        {{"echo", "icmp://127.0.0.1"}, "sockeye serve: icmp://127.0.0.1: services are served..."},
+        {{"echo", "raw://127.0.0.1/17"}, "sockeye serve: raw://127.0.0.1/17: services are..."},
+        {{"echo,hello", ":7000"}, "sockeye serve: tcp://127.0.0.1:7000 is given to echo and to..."},
+        {{"echo,hello", "unix:/x"}, "sockeye serve: unix:/x is given to echo and to hello; ..."},
+        {{"hello", "--lines"}, "sockeye serve: --lines is for the service timestamp, which..."},
+        {{"hello", "--text", "x"}, "sockeye serve: --text is for the service greet, which is..."},
+        {{"greet", "--text"}, "sockeye serve: --text needs a value"},
+        {{"greet", "--text", "a\nb"},
+         "sockeye serve: --text 'a\\x0ab': must be one line; its end is added"},
+        {{"greet", "--text", "\xc3"}, "sockeye serve: --text '\\xc3': is not UTF-8"},
+        {{"greet", "--text", std::string(65537, 'x')}, "sockeye serve: --text 'xxxx..."},
+        {{"greet", "--text", "a", "--text", "b"}, "sockeye serve: --text is given twice"},
+        {{"echo", "--unlink"}, "sockeye serve: --unlink is for unix: and unix-dgram: paths..."},
+        {{"echo", "unix:@x", "--unlink"}, "sockeye serve: --unlink is for unix: and unix-dgram..."},
+        {{"echo", "-4", "-6"}, "sockeye serve: --ipv4 excludes --ipv6"},
+        {{"echo", "-6", "127.0.0.1:0"},
+         "sockeye serve: endpoint '127.0.0.1:0': is an IPv4 address, and -6 asks for IPv6"},
+        {{"echo", "-4", "[::1]:0"},
+         "sockeye serve: endpoint '[::1]:0': is an IPv6 address, and -4 asks for IPv4"},
+        {{"echo", "-6", ":70000"}, "sockeye serve: endpoint ':70000'" + port_message},
+        {{"echo", "--stats=0"}, "sockeye serve: --stats '0': must be at least 1ms"},
+        {{"echo", "--stats="}, "sockeye serve: --stats '': the time is missing..."},
+        {{"echo", "--stats", "--stats"}, "sockeye serve: --stats is given twice"},
+        {{"echo", "--once=yes"}, "sockeye serve: --once takes no value"},
+        {{"echo", "--onec"}, "sockeye serve: no option '--onec'; did you mean '--once'?"},
+        {{"echo", "--threads", "0"}, "sockeye serve: --threads '0': must be at least 1"},
+        {{"echo", "--threads", "257"}, "sockeye serve: --threads '257': must be at most 256"},
+        {{"echo", "--thread", "2"}, "sockeye serve: no option '--thread'; did you mean '--thr..."},
+    };
+    return table;
+}
+
+/// Each option with a value, and values that none of them takes.
+std::vector<malformed> value_mistakes() {
+    std::vector<malformed> all;
+    for (const std::string option :
+         {"--max-connections", "--max-per-source", "--idle-timeout",     "--first-byte-timeout",
+          "--min-rate",        "--max-lifetime",   "--udp-rate",         "--udp-rate-per-source",
+          "--stop-timeout",    "--queue-high",     "--queue-max",        "--max-queued",
+          "--max-line",        "--backlog",        "--accepts-per-turn", "--receive-buffer",
+          "--send-buffer",     "--log-lines",      "--threads",          "--delay"}) {
+        for (const std::string value :
+             {"", "-1", "1e999", "10x", "18446744073709551616", "\xc2\xbd"}) {
+            all.push_back({{"echo", option, value}, "sockeye serve: " + option + " '..."});
+        }
+    }
+    return all;
+}
+
 const std::vector<malformed>& limit_mistakes() {
     static const std::vector<malformed> table = {
         {{"echo", "--max-connections"}, "sockeye serve: --max-connections needs a value"},
@@ -155,7 +211,9 @@ const std::vector<malformed>& limit_mistakes() {
 /// All mistakes behind `serve` that are not about endpoints.
 std::vector<malformed> all_serve_mistakes() {
     auto all = serve_mistakes();
-    all.insert(all.end(), limit_mistakes().begin(), limit_mistakes().end());
+    for (const auto& more : {service_mistakes(), limit_mistakes()}) {
+        all.insert(all.end(), more.begin(), more.end());
+    }
     return all;
 }
 
@@ -216,7 +274,8 @@ words prefixed(std::string first, const words& others) {
 
 /// How often `arguments` make the program call bind(2) or listen(2).
 long count_binds(const words& arguments) {
-    words command = {"strace", "-f", "-qq", "-e", "trace=bind,listen", support::program_path()};
+    words command = {
+        "strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=bind,listen", support::program_path()};
     command.insert(command.end(), arguments.begin(), arguments.end());
     // LeakSanitizer refuses to work under a tracer.
     const auto traced = support::run(command, {.environment = {"ASAN_OPTIONS=detect_leaks=0"}});
@@ -231,6 +290,13 @@ TEST_CASE("cli: a malformed command line is one line and exit 2") {
         check_refusal(run_program(row.arguments), 2, row.message);
     }
     for (const auto& row : all_serve_mistakes()) {
+        CAPTURE(shown(row.arguments));
+        check_refusal(run_program(prefixed("serve", row.arguments)), 2, row.message);
+    }
+}
+
+TEST_CASE("cli: what is no value is one line and exit 2, for every option of serve") {
+    for (const auto& row : value_mistakes()) {
         CAPTURE(shown(row.arguments));
         check_refusal(run_program(prefixed("serve", row.arguments)), 2, row.message);
     }

@@ -69,12 +69,17 @@ TEST_CASE("[151] [152] [179] datagrams: echo with the sender's address, empty on
 TEST_CASE("[179] datagrams: an unbound sender has no name, and cannot be answered") {
     support::on_every_network({179}, {"unix-dgram:"}, [](network& on) {
         std::vector<bool> known;
+        const datagram_socket* told = nullptr;
         auto server = sockeye::serve(on.loop(), on.local(), [&](datagram_socket& s, batch in) {
+                          CHECK((told == nullptr || told == &s));
+                          told = &s;
+                          CHECK(&s.loop() == &on.loop());
                           for (const auto& one : in) {
                               known.push_back(one.peer->is_known());
                               CHECK(s.send({&one, 1}) == (known.back() ? 1 : 0));
                           }
                       }).value();
+        CHECK(&server.loop() == &on.loop());
         const auto where = server.local_endpoint().value();
         raw_datagrams nameless(on, where, true);
         CHECK(nameless.say("x"));

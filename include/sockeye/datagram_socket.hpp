@@ -24,8 +24,8 @@ struct group_options {
 ///
 /// There is no end and nothing connected: an error that the network reports of one peer never
 /// ends the socket. A move-only handle; its destructor closes in silence. The one that a handler is
-/// given names the socket without owning it: moving from it gives an empty one. It is the same object
-/// as long as the socket is open, and may be kept.
+/// given names the socket without owning it: moving from it gives an empty one. It is the same
+/// object as long as the socket is open, and may be kept.
 /// Unix: a peer that does not read for a second loses what waits for it here. What waits in the
 /// queue of a peer that is connected to this socket fills its send buffer, and while it is full
 /// the system lets it send to nobody: servers of peers that may not read do without such. See:

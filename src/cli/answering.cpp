@@ -30,8 +30,9 @@ bool answer_batch::hear(const datagram& in) {
 }
 
 void answer_batch::answer(const datagram& in, bytes reply) {
-    const bool has_sender = in.peer != nullptr && in.peer->is_known();
-    if (has_sender && state_.may_answer(in, bound_, reply, socket_->loop().now())) {
+    if (in.peer == nullptr || !in.peer->is_known()) {
+        ++state_.unanswered;
+    } else if (state_.may_answer(in, bound_, reply, socket_->loop().now())) {
         replies_.push_back(in);
         replies_.back().data = reply;
     }

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <memory>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -66,6 +67,17 @@ bool is_link_local(const sockaddr* address) noexcept {
     sockaddr_in6 ip6 = {};
     std::memcpy(&ip6, address, sizeof ip6);
     return IN6_IS_ADDR_LINKLOCAL(&ip6.sin6_addr);
+}
+
+/// Null where it is of another family.
+const sockaddr_in* as_ip4(const sockaddr* address) noexcept {
+    const bool is_ip4 = address != nullptr && address->sa_family == AF_INET;
+    return is_ip4 ? reinterpret_cast<const sockaddr_in*>(address) : nullptr;
+}
+
+void add_ip4(std::vector<endpoint>& to, const sockaddr_in& address) {
+    to.push_back(endpoint::from_system(transport::udp, reinterpret_cast<const sockaddr*>(&address),
+                                       sizeof address));
 }
 
 } // namespace
@@ -216,11 +228,18 @@ bool remove_stale_socket(loop& owner, const endpoint& local) {
 std::vector<endpoint> broadcast_addresses() {
     std::vector<endpoint> found;
     for_each_interface([&found](const ifaddrs& entry) {
-        const bool has_broadcast = (entry.ifa_flags & IFF_BROADCAST) != 0;
-        if (has_broadcast && entry.ifa_broadaddr != nullptr &&
-            entry.ifa_broadaddr->sa_family == AF_INET) {
-            found.push_back(
-                endpoint::from_system(transport::udp, entry.ifa_broadaddr, sizeof(sockaddr_in)));
+        const auto* own = as_ip4(entry.ifa_addr);
+        const auto* mask = as_ip4(entry.ifa_netmask);
+        // Not every interface says so, but this is what the system takes for it; the nets of one
+        // and of two addresses have none (RFC 3021).
+        if (own != nullptr && mask != nullptr && ntohl(~mask->sin_addr.s_addr) > 1) {
+            sockaddr_in everybody = *own;
+            everybody.sin_addr.s_addr |= ~mask->sin_addr.s_addr;
+            add_ip4(found, everybody);
+        }
+        const bool is_told = (entry.ifa_flags & IFF_BROADCAST) != 0;
+        if (const auto* told = as_ip4(entry.ifa_broadaddr); is_told && told != nullptr) {
+            add_ip4(found, *told);
         }
     });
     return found;

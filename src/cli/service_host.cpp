@@ -1,6 +1,5 @@
 #include "cli/service_host.hpp"
 
-#include <algorithm>
 #include <memory>
 
 namespace sockeye::cli {
@@ -13,7 +12,8 @@ traffic traffic_of(const loop_counters& did) {
             .bytes_in = did.bytes_read,
             .bytes_out = did.bytes_written,
             .errors = did.accept_errors + did.shed + did.datagrams_dropped,
-            .refused = did.refused};
+            .refused = did.refused,
+            .unsent_bytes = did.queued_bytes};
 }
 
 /// What collect() waits for.
@@ -40,6 +40,7 @@ traffic& traffic::operator+=(const traffic& other) noexcept {
     bytes_out += other.bytes_out;
     errors += other.errors;
     refused += other.refused;
+    unsent_bytes += other.unsent_bytes;
     return *this;
 }
 
@@ -109,14 +110,6 @@ void service_host::close() {
     if (group_) {
         group_->close();
     }
-}
-
-bool service_host::is_drained() const {
-    return threads_left_ == 0 &&
-           std::ranges::all_of(servers_,
-                               [](const server& one) { return one.connection_count() == 0; }) &&
-           std::ranges::all_of(sockets_,
-                               [](const datagram_socket& one) { return one.queued_bytes() == 0; });
 }
 
 std::error_code service_host::finish() {

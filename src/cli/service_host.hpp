@@ -27,6 +27,7 @@ struct traffic {
     std::uint64_t bytes_out = 0;
     std::uint64_t errors = 0; ///< connections that could not be taken, datagrams that were lost
     std::uint64_t refused = 0;
+    std::uint64_t unsent_bytes = 0; ///< now
     traffic& operator+=(const traffic& other) noexcept;
 };
 
@@ -63,8 +64,6 @@ public:
     /// Stops accepting and closes every connection once its output is sent; no datagram is read
     /// any more.
     void close();
-    /// All connections and threads are gone, and all is sent.
-    [[nodiscard]] bool is_drained() const;
     /// Ends the threads; connections that are open are closed. Throws what a handler of theirs
     /// threw. The error of a loop, where there is one.
     std::error_code finish();

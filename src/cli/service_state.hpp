@@ -50,8 +50,8 @@ public:
     [[nodiscard]] bool may_answer(const datagram& in, const endpoint& bound, bytes reply,
                                   time_point now);
 
-    /// Datagrams that were not answered because they could not be received whole, or because too
-    /// many answers were held back already.
+    /// Datagrams that were not answered because they did not come whole, because their sender has
+    /// no name, or because too many answers were held back already.
     std::atomic<std::uint64_t> unanswered = 0;
 
     /// How often anything but `allowed` was said.

@@ -147,14 +147,13 @@ void serving::run() {
     if (const auto error = loop_.run()) {
         throw command_error(exit_failed, "waiting for events: " + error.message());
     }
-    const auto unfinished = host_.connection_count();
     if (const auto error = host_.finish()) {
         throw command_error(exit_failed, "a thread waiting for events: " + error.message());
     }
     log_.flush();
     auto line = "stopped after " + totals(host_.total());
-    if (unfinished > 0) {
-        line += fmt::format(", {} cut off with bytes unsent", counted(unfinished, "connection"));
+    if (unfinished_ > 0) {
+        line += fmt::format(", {} cut off with bytes unsent", counted(unfinished_, "connection"));
     }
     talk(line);
 }
@@ -173,10 +172,18 @@ void serving::stop() {
     look_at_drain();
 }
 
+/// Who got all that was for it and does not end its own side holds nothing up.
 void serving::look_at_drain() {
-    if (host_.is_drained() || clock::now() >= drain_deadline_) {
+    if (clock::now() >= drain_deadline_) {
+        unfinished_ = host_.connection_count();
         loop_.stop();
+        return;
     }
+    host_.collect([this](const traffic& now) {
+        if (now.unsent_bytes == 0) {
+            loop_.stop();
+        }
+    });
 }
 
 /// `sockeye: last 10 s: 3 open, 12 connections, 0 datagrams, 1.9 MiB/s in, 1.9 MiB/s out, 0 errors`

@@ -78,6 +78,7 @@ private:
     timer stats_timer_;
     time_point drain_deadline_;
     bool is_stopping_ = false;
+    std::size_t unfinished_ = 0; ///< connections that were cut off
     traffic last_report_;
 };
 

@@ -24,8 +24,8 @@ public:
 
     void say(bytes data);
     void say(std::string_view text) { say(as_bytes(text)); }
-    /// Calls `handler` once, from the loop, when the system has taken all that was said. Never where
-    /// the connection is over.
+    /// Calls `handler` once, from the loop, when the system has taken all that was said; never
+    /// where the connection is over.
     void when_said(unique_function<void()> handler);
     /// Ends the conversation behind what was said: what the peer still says is read and dropped,
     /// so that it is never reset for that.

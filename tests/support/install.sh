@@ -1,7 +1,7 @@
 # Sourced by tests/run and bench/run: what they need from the system's packages, and how to get it.
 
 # The lines CHECK=PACKAGE of what builds the library and the program. CHECK is a command or, with
-# a dot in its name, a header.
+# a dot in its name, a header or a library.
 build_needs=(
     meson=meson ninja=ninja-build g++=g++ pkg-config=pkg-config python3=python3
     CLI/CLI.hpp=libcli11-dev fmt/format.h=libfmt-dev nlohmann/json.hpp=nlohmann-json3-dev
@@ -16,8 +16,25 @@ is_present() {
             [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]
         fi
         ;;
+    *.so.*) ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p | grep -q "$1" ;;
     *) command -v "$1" >/dev/null ;;
     esac
+}
+
+# unpack_daemons DIRECTORY COMMAND=PACKAGE...: for packages whose installation would start a service
+# of the machine's. Their programs lie in DIRECTORY/usr/sbin then. 1 where one cannot be had.
+unpack_daemons() {
+    local directory=$1 need name status=0
+    shift
+    for need in "$@"; do
+        name=$directory/usr/sbin/${need%%=*}
+        [ ! -x "$name" ] || continue
+        mkdir -p "$directory" &&
+            (cd "$directory" && rm -f ./*.deb && apt-get download "${need#*=}" &&
+                dpkg -x ./*.deb . && rm -f ./*.deb) >/dev/null 2>&1
+        [ -x "$name" ] || status=1
+    done
+    return "$status"
 }
 
 # Names the packages of those CHECK=PACKAGE that are not there, each once.

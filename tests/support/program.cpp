@@ -5,7 +5,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <sstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -199,15 +198,6 @@ outcome run_program(const words& arguments, const start_options& options) {
     words command = {program_path()};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return run(command, options);
-}
-
-words usable_backends() {
-    std::istringstream text(run_program({"backends", "-q"}).output);
-    words names;
-    for (std::string name; text >> name;) {
-        names.push_back(name);
-    }
-    return names;
 }
 
 std::string program_path() {

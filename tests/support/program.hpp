@@ -73,9 +73,6 @@ outcome run(const words& command, const start_options& options = {});
 /// Runs the sockeye program of this build to its end.
 outcome run_program(const words& arguments, const start_options& options = {});
 
-/// The backends that the sockeye program can use here.
-[[nodiscard]] words usable_backends();
-
 /// Where the sockeye program of this build is; SOCKEYE_PROGRAM in the environment overrides it.
 [[nodiscard]] std::string program_path();
 
