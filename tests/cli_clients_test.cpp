@@ -88,10 +88,6 @@ while True:
     reset(link)
 )";
 
-/// Takes connections and says nothing; datagrams likewise.
-constexpr const char* silent = "server = tcp()\nwhile True: time.sleep(60)";
-constexpr const char* silent_over_udp = "server = udp()\nwhile True: time.sleep(60)";
-
 words with_backend(const std::string& backend, words arguments) {
     arguments.insert(arguments.begin() + 1, {"-b", backend});
     return arguments;
