@@ -1,5 +1,6 @@
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 #include "support/support.hpp"
 
 #include <doctest/doctest.h>

@@ -166,6 +166,7 @@ TEST_CASE("clients: missing, superfluous and contradicting words are one line an
         {{"send", ":7", "--line", "--crlf"}, "--line excludes --crlf"},
         {{"send", ":7", "--line=1"}, "--line takes no value"},
         {{"send", ":7", "--no-wait", "--timeout", "1s"}, "--no-wait excludes --timeout"},
+        {{"send", ":7", "--keep-open=no"}, "--keep-open takes no value"},
         {{"send", ":7", "-x"}, "no option '-x'"},
         {{"ping", ":7", "-c", "4"}, "no option '-c'"},
         {{"ping", ":7", "--cont", "4"}, "no option '--cont'; did you mean '--count'?"},

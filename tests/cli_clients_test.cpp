@@ -1,5 +1,6 @@
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 
 #include <doctest/doctest.h>
 
@@ -86,10 +87,6 @@ while True:
     time.sleep(0.1)
     reset(link)
 )";
-
-/// Takes connections and says nothing; datagrams likewise.
-constexpr const char* silent = "server = tcp()\nwhile True: time.sleep(60)";
-constexpr const char* silent_over_udp = "server = udp()\nwhile True: time.sleep(60)";
 
 words with_backend(const std::string& backend, words arguments) {
     arguments.insert(arguments.begin() + 1, {"-b", backend});

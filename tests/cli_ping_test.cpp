@@ -3,6 +3,7 @@
 
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,6 @@
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 
 #include <doctest/doctest.h>
 
@@ -24,6 +25,20 @@ while True:
     data = link.recv(1024)
     link.sendall(b'you said ')
     link.sendall(data)
+)";
+
+/// Takes the end of what it is sent for the end of everything.
+constexpr const char* hasty = R"(
+server = tcp()
+while True:
+    link, _ = server.accept()
+    data = link.recv(1024)
+    link.settimeout(0.3)
+    try:
+        link.recv(1)
+    except socket.timeout:
+        link.sendall(data)
+    link.close()
 )";
 
 /// Takes connections and datagrams, prints what comes, and answers nothing.
@@ -106,6 +121,17 @@ TEST_CASE("send: a peer that answers and does not close" * doctest::skip(is_pyth
         CHECK(ended.output == "you said hello");
         CHECK(ended.talk.empty());
     }
+}
+
+TEST_CASE("send: --keep-open is for servers that answer nobody who has ended" *
+          doctest::skip(is_python_missing())) {
+    const scripted_server server(hasty);
+    const auto ended = run_program({"send", server.place(), "hello"});
+    CHECK(ended.status == 0);
+    CHECK(ended.output.empty());
+    const auto open = run_program({"send", server.place(), "--keep-open", "hello"});
+    CHECK(open.status == 0);
+    CHECK(open.output == "hello");
 }
 
 TEST_CASE("send: --no-wait ends when all is sent" * doctest::skip(is_python_missing())) {

@@ -2,6 +2,7 @@
 
 #include "support/program.hpp"
 #include "support/scripted_server.hpp"
+#include "support/server_program.hpp"
 #include "support/terminal.hpp"
 
 #include <doctest/doctest.h>
@@ -105,10 +106,10 @@ TEST_CASE("terminal text: text stays readable, what commands a terminal is shown
         {"\xf0\x9f\x90", "\\xf0\\x9f\\x90"},
         {"\x80", "\\x80"},
     };
-    for (const auto& [given, expected] : table) {
-        CAPTURE(expected);
-        CHECK(shown_at_once(given) == expected);
-        CHECK(shown_bytewise(given) == expected);
+    for (const auto& row : table) {
+        CAPTURE(row.second);
+        CHECK(shown_at_once(row.first) == row.second);
+        CHECK(shown_bytewise(row.first) == row.second);
     }
 }
 

@@ -151,6 +151,12 @@ TEST_CASE("[272] resolve: localhost is this machine, and nobody else is asked") 
             pending = ask(on, text, heard);
             CHECK(text_of(outcome(on, heard).endpoints) == "tcp://127.0.0.1:7 tcp://[::1]:7 ");
         }
+        answer datagrams;
+        pending = ask(on, "udp://my.localhost:7", datagrams);
+        CHECK(text_of(outcome(on, datagrams).endpoints) == "udp://127.0.0.1:7 udp://[::1]:7 ");
+        answer echoes;
+        pending = ask(on, "icmp://my.localhost", echoes);
+        CHECK(text_of(outcome(on, echoes).endpoints) == "icmp://127.0.0.1 icmp://[::1] ");
         answer other;
         pending = ask(on, "notlocalhost:7", other);
         CHECK(outcome(on, other).error == errc::host_not_found);

@@ -22,6 +22,7 @@ struct send_request {
     /// What a message is to end in; empty: as it does.
     std::string line_end;
     bool waits = true;
+    bool keeps_open = false;
 };
 
 /// One message, and the answer to it.
@@ -129,7 +130,9 @@ void delivery::opened() {
     if (!message_.empty() || !peer_->is_stream()) {
         peer_->send(as_bytes(message_));
     }
-    peer_->shutdown();
+    if (!asked_.keeps_open) {
+        peer_->shutdown();
+    }
     if (!asked_.waits) {
         peer_->when_sent([this] { finish(); });
         return;
@@ -199,6 +202,9 @@ void add_send_options(CLI::App& command, send_request& asked) {
         ->excludes(line);
     auto* impatient = command.add_flag_callback(
         "--no-wait", [&asked] { asked.waits = false; }, "wait for no answer");
+    command.add_flag("--keep-open", asked.keeps_open,
+                     "do not end our side behind the message, for servers that give no answer "
+                     "then");
     add_time(command, "--timeout", asked.timeout,
              "how long the beginning of an answer may take; 5s without it");
     add_time(command, "--linger", asked.times.linger,

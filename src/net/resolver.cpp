@@ -139,8 +139,11 @@ int number_of(ip_family family) noexcept {
 }
 
 endpoints loopback(const host_name& host) {
-    const std::string scheme = host.kind == transport::udp ? "udp://" : "tcp://";
-    endpoints both = {*endpoint::parse(scheme + ":0"), *endpoint::parse(scheme + "[::1]:0")};
+    endpoints both;
+    for (const auto* const text : {":0", "[::1]:0"}) {
+        const auto one = endpoint::parse(text).value();
+        both.push_back(endpoint::from_system(host.kind, one.data(), one.size()));
+    }
     return std::move(*with_port(std::move(both), host.port));
 }
 
