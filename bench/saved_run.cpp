@@ -2,8 +2,6 @@
 
 #include "cli/common.hpp"
 
-#include "run_schema.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -11,6 +9,7 @@
 #include <system_error>
 
 #include <nlohmann/json.hpp>
+#include <run_schema.hpp> // made of schema/run.json
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
