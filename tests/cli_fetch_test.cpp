@@ -25,6 +25,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using support::check_refusal;
@@ -557,6 +559,23 @@ TEST_CASE("fetch: IPv6 in brackets") {
     CHECK(here.content("x") == "six");
     CHECK(has(server.requests()[0], "\r\nHost: [::1]:" + std::to_string(server.port()) + "\r\n"));
 }
+TEST_CASE("fetch: Ctrl-C ends it also where nobody reads its output") {
+    const auto head = "HTTP/1.1 302 Found\r\nLocation: /y\r\nX: " + std::string(60000, '\xff');
+    scripted_http server({{{head + "\r\n\r\n"}}});
+    const place here;
+    support::process at_work({support::program_path(), "fetch", server.url("/x")}, here.inside());
+    // The next thing is the head, of which each byte becomes four: more than a pipe holds.
+    CHECK(at_work.talk_line() == "redirect to /y not followed; -L follows it");
+    siginfo_t ended = {};
+    wait_until([&] {
+        at_work.send_signal(SIGINT);
+        return ::waitid(P_PID, static_cast<id_t>(at_work.id()), &ended,
+                        WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               ended.si_pid != 0;
+    });
+    CHECK(at_work.wait().status == -SIGINT);
+}
+
 
 TEST_CASE("fetch: progress says how much, what share and how fast") {
     using sockeye::cli::progress_text;
