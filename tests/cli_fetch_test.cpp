@@ -254,6 +254,10 @@ TEST_CASE("fetch: files that are there are kept unless -f is given, and links ar
     write_file(here.file("victim"), "mine");
     files::create_symlink("victim", here.file("link"));
     files::create_symlink("victim", here.file("other.part"));
+    REQUIRE(::mkfifo(here.file("fifo").c_str(), 0600) == 0);
+    check_refusal(here.fetch({"http://127.0.0.1:1/fifo"}), 1,
+                  "sockeye fetch: fifo: is no regular file");
+    files::remove(here.file("fifo"));
     check_refusal(here.fetch({"http://127.0.0.1:1/link"}), 1, "sockeye fetch: link: is there...");
     check_refusal(here.fetch({"http://127.0.0.1:1/other"}), 1, "sockeye fetch: other.part: is...");
     scripted_http server(std::vector<script>(4, script{{counted_answer("theirs")}}));
