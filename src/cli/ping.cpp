@@ -165,7 +165,7 @@ void pinging::received(bytes in) {
 
 void pinging::judge(const ping_verdict& one) {
     tally_.count(one);
-    const auto from = fmt::format("{} byte{} from {}", one.size, one.size == 1 ? "" : "s", name_);
+    const auto from = fmt::format("{} from {}", counted(one.size, "byte"), name_);
     const auto timed =
         fmt::format("{}: seq={} time={} ms", from, one.sequence, format_milliseconds(one.took));
     switch (one.what) {

@@ -45,11 +45,6 @@ std::string explain(const assignment& entry, std::error_code error) {
     return fmt::format("{}: {}", name, error.message());
 }
 
-/// A number and what it counts: `1 connection`, `12 datagrams`.
-std::string counted(std::uint64_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 std::string per_second(std::uint64_t bytes, duration period) {
     const double seconds = std::chrono::duration<double>(period).count();
     return format_size(static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds)) + "/s";
