@@ -309,7 +309,7 @@ TEST_CASE("serve echo: a flood of lines is cut short and counted") {
 }
 
 TEST_CASE("serve echo: log lines that nobody reads hold up nothing") {
-    echo_server server({":0", "-v"}, {.before_exec = [] {
+    echo_server server({":0", "-v", "--stats=1ms"}, {.before_exec = [] {
                            // A standard error that is full from the start and never read.
                            ::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
                            const char piece[4096] = {};
