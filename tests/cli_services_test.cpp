@@ -447,7 +447,12 @@ TEST_CASE("serve: --unlink replaces what a dead server left, and nothing else") 
                                   "another\n");
         CHECK(server.stop().status == 0);
         std::ofstream(directory.file("socket")) << "precious";
-        CHECK(support::run(support::serve_command({"echo", place, "--unlink"})).status == 1);
+        for (const words& unlink : {words{"echo", place}, words{"echo", place, "--unlink"}}) {
+            const auto kept = support::run(support::serve_command(unlink));
+            CHECK(kept.status == 1);
+            CHECK(kept.talk == "sockeye serve: " + place +
+                                   ": what is there is no socket, and is kept; choose another\n");
+        }
         CHECK(std::filesystem::file_size(directory.file("socket")) == 8);
     }
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -21,6 +22,12 @@ std::string explain(const assignment& entry, std::error_code error) {
     const auto& local = entry.local;
     const auto name = local.to_string();
     if (error == std::errc::address_in_use && local.is_local()) {
+        std::error_code ignored;
+        const auto file = std::filesystem::symlink_status(local.path(), ignored);
+        if (!local.path().empty() && std::filesystem::exists(file) &&
+            !std::filesystem::is_socket(file)) {
+            return name + ": what is there is no socket, and is kept; choose another";
+        }
         return name + (entry.options.stream.replace_stale
                            ? ": address already in use: a server answers there; choose another"
                            : ": address already in use; choose another, or add --unlink to remove "
