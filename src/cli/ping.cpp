@@ -110,6 +110,7 @@ pinging::pinging(const common_options& common, const ping_request& asked,
       on_verdict_([this](const ping_verdict& one) { judge(one); }) {
     client_.on_interrupt([this] { interrupted(); });
     client_.out().on_drained([this] {
+        peer_.resume();
         if (asked_.interval == duration::zero()) {
             send_next();
         }
@@ -156,6 +157,9 @@ void pinging::received(bytes in) {
         check_.take(in, now, on_verdict_);
     } else if (const auto content = icmp_framing::answer(in, peer_.is_ip6())) {
         check_.take(*content, now, on_verdict_);
+    }
+    if (client_.out().is_full()) {
+        peer_.pause();
     }
     look_for_end();
     if (asked_.interval == duration::zero() && check_.waiting() == 0) {
