@@ -457,10 +457,10 @@ void add_fetch_limits(CLI::App& command, fetch_request& asked) {
     add_value(command, "--max-size", asked.size_max, "SIZE",
               "the longest body to take (default 1GiB)",
               [](std::string_view text) { return parse_size(text); });
-    add_value(command, "--connect-timeout", asked.connect_timeout, "T",
+    add_value(command, "--connect-timeout", asked.connect_timeout, "TIME",
               "give up after so long without a connection (default 10s; 0: when the system does)",
               read_time);
-    add_value(command, "--idle-timeout", asked.idle_timeout, "T",
+    add_value(command, "--idle-timeout", asked.idle_timeout, "TIME",
               "give up after so long without a byte from the server, or without the whole head of "
               "its answer (default 30s; 0: never)",
               read_time);
