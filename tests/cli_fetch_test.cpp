@@ -25,6 +25,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using support::check_refusal;
@@ -212,6 +214,10 @@ TEST_CASE("fetch: a reset is told, and what came before it is kept") {
                             ": Connection reset by peer, after 5 bytes of the body; 5 bytes are "
                             "kept in x.part\n");
     CHECK(here.content("x.part") == "hello");
+    scripted_http early({{{"HTTP/1.1 2"}, script::ending::reset}});
+    check_refusal(here.fetch({early.url("/y")}), 1,
+                  "sockeye fetch: " + early.url("/y") +
+                      ": Connection reset by peer before the head of its answer was whole");
 }
 
 TEST_CASE("fetch: an answer that is none is one line, exit 1, and no file") {
@@ -231,7 +237,8 @@ TEST_CASE("fetch: an answer that is none is one line, exit 1, and no file") {
     local.filled(sockeye::transport::tcp, size);
     const auto url = "http://127.0.0.1:" + std::to_string(local.port()) + "/";
     const place here;
-    check_refusal(here.fetch({url}), 1, "sockeye fetch: " + url + ": Connection refused");
+    check_refusal(here.fetch({url}), 1,
+                  "sockeye fetch: " + url + ": connection refused: nobody listens there");
     CHECK(here.names().empty());
 }
 
@@ -247,6 +254,10 @@ TEST_CASE("fetch: files that are there are kept unless -f is given, and links ar
     files::create_directory(here.file("d"));
     check_refusal(here.fetch({"http://127.0.0.1:1/d", "-f"}), 1,
                   "sockeye fetch: d: is a directory");
+    REQUIRE(::mkfifo(here.file("fifo").c_str(), 0600) == 0);
+    check_refusal(here.fetch({"http://127.0.0.1:1/fifo"}), 1,
+                  "sockeye fetch: fifo: is no regular file");
+    files::remove(here.file("fifo"));
     check_refusal(here.fetch({"http://127.0.0.1:1/", "-o", "no/x"}), 1,
                   "sockeye fetch: no/x: there is no such directory");
     write_file(here.file("victim"), "mine");
@@ -476,6 +487,18 @@ TEST_CASE("fetch: a server that says nothing is given up after --idle-timeout") 
     CHECK(here.content("x.part") == "hello");
 }
 
+TEST_CASE("fetch: a head that drips in for ever is given up after --idle-timeout") {
+    script dripping = {{ok_line + "A: "}};
+    dripping.parts.resize(2000, "a");
+    dripping.apart = std::chrono::milliseconds(20);
+    scripted_http server({dripping});
+    const place here;
+    check_refusal(here.fetch({"--idle-timeout", "200ms", server.url("/x")}), 1,
+                  "sockeye fetch: " + server.url("/x") +
+                      ": the head of the answer was not whole after 200 ms (--idle-timeout)");
+    CHECK(here.names().empty());
+}
+
 TEST_CASE("fetch: a connection that does not come up is given up after --connect-timeout") {
     // A queue that is full: the system drops what else wants to connect.
     const auto listener = support::make_bound_tcp_socket();
@@ -534,6 +557,23 @@ TEST_CASE("fetch: Ctrl-C is exit 130 and keeps what came") {
         CHECK(stopped.talk == "sockeye fetch: interrupted\n");
         CHECK(here.names() == words{"x.part"});
     }
+}
+
+TEST_CASE("fetch: Ctrl-C ends it also where nobody reads its output") {
+    const auto head = "HTTP/1.1 302 Found\r\nLocation: /y\r\nX: " + std::string(60000, '\xff');
+    scripted_http server({{{head + "\r\n\r\n"}}});
+    const place here;
+    support::process at_work({support::program_path(), "fetch", server.url("/x")}, here.inside());
+    // The next thing is the head, of which each byte becomes four: more than a pipe holds.
+    CHECK(at_work.talk_line() == "redirect to /y not followed; -L follows it");
+    siginfo_t ended = {};
+    wait_until([&] {
+        at_work.send_signal(SIGINT);
+        return ::waitid(P_PID, static_cast<id_t>(at_work.id()), &ended,
+                        WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               ended.si_pid != 0;
+    });
+    CHECK(at_work.wait().status == -SIGINT);
 }
 
 TEST_CASE("fetch: the name of the file is never the server's choice") {

@@ -179,6 +179,10 @@ std::string with_nul(std::string_view before, std::string_view behind) {
 const std::vector<bad_response>& bad_heads() {
     static const std::vector<bad_response> table = {
         {"", "the server ended the connection without an answer"},
+        {"hello", "this is no HTTP server: it answered 'hello'"},
+        {std::string(3, '\0'), "this is no HTTP server: it answered '\\x00\\x00\\x00'"},
+        {"HT", "the server ended the connection in the middle of the head"},
+        {"HTTP/1.1 200", "the server ended the connection in the middle of the head"},
         {"HTTP/1.1 200 OK\r\n", "the server ended the connection in the middle of the head"},
         {"HTTP/1.1 100 C\r\n\r\n", "the server ended the connection in the middle of the head"},
         {"SSH-2.0-OpenSSH_9.2\r\n", "this is no HTTP server: it answered 'SSH-2.0-OpenSSH_9.2'"},

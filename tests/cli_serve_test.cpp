@@ -309,7 +309,7 @@ TEST_CASE("serve echo: a flood of lines is cut short and counted") {
 }
 
 TEST_CASE("serve echo: log lines that nobody reads hold up nothing") {
-    echo_server server({":0", "-v"}, {.before_exec = [] {
+    echo_server server({":0", "-v", "--stats=1ms"}, {.before_exec = [] {
                            // A standard error that is full from the start and never read.
                            ::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
                            const char piece[4096] = {};
@@ -318,7 +318,13 @@ TEST_CASE("serve echo: log lines that nobody reads hold up nothing") {
                            ::fcntl(STDERR_FILENO, F_SETFL, 0);
                        }});
     const auto place = server.places().at(0);
-    CHECK(exchange_whole(place, "hello") == "hello");
+    const auto link = connect_to(place);
+    const auto before = std::chrono::steady_clock::now();
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(ask(link, "hello") == "hello");
+    }
+    // A line that waits for its reader takes 200 ms.
+    CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(20));
     server.child().close_talk();
     CHECK(exchange_whole(place, "again") == "again");
     CHECK(server.stop().status == 0);
@@ -429,6 +435,9 @@ TEST_CASE("serve echo: the limit of connections leaves descriptors for everythin
     CHECK(support::run(serve_echo({":0", "--max-connections", "65"}), few).talk ==
           "sockeye serve: 65 connections need 129 descriptors but the hard limit is 128; try "
           "'ulimit -Hn 129' as root\n");
+    const auto crowded = support::run(serve_echo({":0", "--threads", "256"}), few);
+    CHECK(crowded.status == 1);
+    CHECK(contains(crowded.talk, "sockeye serve: cannot have 256 threads with a loop each: "));
 }
 
 TEST_CASE("serve echo: several endpoints share the limit of connections") {

@@ -324,6 +324,23 @@ TEST_CASE("serve: --delay holds back each answer, in order, and memory stays bou
     }
 }
 
+TEST_CASE("serve: --delay counts what many short answers cost, and not their bytes alone") {
+    const support::scratch_directory directory;
+    server_program server({"echo", "unix-seqpacket:" + directory.file("socket"), "--delay", "1h",
+                           "--queue-high", "1KiB"});
+    const auto link = connect_to(server.place());
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(::send(link.get(), "x", 1, MSG_NOSIGNAL) == 1);
+    }
+    std::string totals;
+    while (!contains(totals, ": 1 connection, ") || contains(totals, " 0 B in, ")) {
+        server.child().send_signal(SIGUSR1);
+        totals = server.child().talk_line();
+        REQUIRE_FALSE(totals.empty());
+    }
+    CHECK_FALSE(contains(server.stop().talk, ", 100 B in, "));
+}
+
 TEST_CASE("serve: --delay holds for who speaks first, too") {
     server_program server({"greet", ":0", "--delay", "30ms"});
     const auto before = std::chrono::steady_clock::now();
@@ -430,7 +447,12 @@ TEST_CASE("serve: --unlink replaces what a dead server left, and nothing else") 
                                   "another\n");
         CHECK(server.stop().status == 0);
         std::ofstream(directory.file("socket")) << "precious";
-        CHECK(support::run(support::serve_command({"echo", place, "--unlink"})).status == 1);
+        for (const words& unlink : {words{"echo", place}, words{"echo", place, "--unlink"}}) {
+            const auto kept = support::run(support::serve_command(unlink));
+            CHECK(kept.status == 1);
+            CHECK(kept.talk == "sockeye serve: " + place +
+                                   ": what is there is no socket, and is kept; choose another\n");
+        }
         CHECK(std::filesystem::file_size(directory.file("socket")) == 8);
     }
 }

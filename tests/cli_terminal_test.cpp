@@ -1,6 +1,7 @@
 #include "cli/terminal_text.hpp"
 
 #include "support/program.hpp"
+#include "support/scripted_http.hpp"
 #include "support/scripted_server.hpp"
 #include "support/server_program.hpp"
 #include "support/terminal.hpp"
@@ -78,6 +79,14 @@ std::string shown_bytewise(std::string_view text) {
 }
 
 } // namespace
+
+TEST_CASE("fetch: what comes cannot command a terminal") {
+    support::scripted_http server({{{"HTTP/1.1 200 OK\r\n\r\n\x1b[31mred caf\xc3\xa9\n\xc3"}}});
+    terminal seat({support::program_path(), "fetch", "-qo", "-", server.url("/x")});
+    const auto ended = seat.wait();
+    CHECK(ended.status == 0);
+    CHECK(ended.output == "\\x1b[31mred caf\xc3\xa9\n\\xc3");
+}
 
 TEST_CASE("terminal text: text stays readable, what commands a terminal is shown by its bytes") {
     const std::pair<std::string, std::string> table[] = {

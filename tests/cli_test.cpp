@@ -335,6 +335,15 @@ TEST_CASE("cli: help and version go to standard output and exit 0") {
     }
 }
 
+TEST_CASE("cli: every help has examples of its own, and the program's says what values look like") {
+    const auto program = support::run_program({"--help"}).output;
+    CHECK(program.find("Times: 500ms, ") != std::string::npos);
+    const auto help = support::run_program({"help", "help"}).output;
+    CHECK(help.find("\nExamples:\n  sockeye help\n  sockeye help serve\n\n") != std::string::npos);
+    const auto manual = support::run_program({"help", "manual"}).output;
+    CHECK(manual.find("\nExamples:\n  sockeye manual serve ") != std::string::npos);
+}
+
 TEST_CASE("cli: no line of help is longer than 80 characters") {
     for (const auto& arguments : std::vector<words>{
              {"--help"}, {"help", "serve"}, {"help", "backends"}, {"help", "help"}}) {

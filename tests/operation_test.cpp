@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -77,6 +79,29 @@ TEST_CASE("[109] [110] when_sent: told when the kernel has all, in order, and ne
             here.peer.pump();
             return here.peer.heard().size() == whole.size() + 5;
         }));
+    });
+}
+
+TEST_CASE("when_sent: who writes and waits again in its handler is told once in a turn") {
+    support::on_every_stream({}, [](network& on) {
+        talk here(on);
+        int count = 0;
+        std::function<void(std::error_code)> again = [&](std::error_code error) {
+            CHECK_FALSE(error);
+            if (++count < 20) {
+                here.link().write("x");
+                CHECK(here.link().when_sent([&](std::error_code next) { again(next); }));
+            }
+        };
+        CHECK(here.link().when_sent([&](std::error_code error) { again(error); }));
+        int before = 0;
+        int most = 0;
+        CHECK(on.until([&] {
+            most = std::max(most, count - before);
+            before = count;
+            return count == 20;
+        }));
+        CHECK(most == 1);
     });
 }
 

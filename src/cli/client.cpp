@@ -121,9 +121,13 @@ void client::output_ended(std::error_code error) {
     loop_.stop();
 }
 
-std::string explain_failure(const endpoint_argument& peer, std::error_code error) {
+std::string describe_failure(const endpoint_argument& peer, std::error_code error) {
     const auto said = way_out(peer, error);
-    return fmt::format("{}: {}", name_of(peer), said.empty() ? error.message() : said);
+    return said.empty() ? error.message() : std::string(said);
+}
+
+std::string explain_failure(const endpoint_argument& peer, std::error_code error) {
+    return fmt::format("{}: {}", name_of(peer), describe_failure(peer, error));
 }
 
 } // namespace sockeye::cli

@@ -74,8 +74,11 @@ private:
     std::string error_;
 };
 
-/// Why nobody can be reached at `name`, and what to do about it: `NAME: connection refused:
-/// nobody listens there`.
+/// Why nobody can be reached at `peer`, and what to do about it: `connection refused: nobody
+/// listens there`.
+[[nodiscard]] std::string describe_failure(const endpoint_argument& peer, std::error_code error);
+
+/// The same behind the name of the peer: `NAME: connection refused: ...`.
 [[nodiscard]] std::string explain_failure(const endpoint_argument& peer, std::error_code error);
 
 } // namespace sockeye::cli

@@ -22,7 +22,7 @@ void event_log::closed(time_point now, std::string_view peer, std::string_view w
 
 void event_log::received(time_point now, std::string_view peer, bytes data) {
     write(kind::message, now,
-          fmt::format("{}: {} byte{}{}{}", escape(peer), data.size(), data.size() == 1 ? "" : "s",
+          fmt::format("{}: {}{}{}", escape(peer), counted(data.size(), "byte"),
                       data.empty() ? "" : ": ", escape(as_text(data))));
 }
 

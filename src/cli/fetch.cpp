@@ -215,7 +215,10 @@ void fetching::hear_open(stream& link) {
     }
     if (asked_.idle_timeout > duration::zero()) {
         idle_.start(asked_.idle_timeout, [this] {
-            fail(fmt::format("nothing came for {} (--idle-timeout)",
+            fail(fmt::format("{} {} (--idle-timeout)",
+                             response_->has_head() || !response_->has_begun()
+                                 ? "nothing came for"
+                                 : "the head of the answer was not whole after",
                              format_time(asked_.idle_timeout)));
         });
     }
@@ -228,7 +231,9 @@ void fetching::restart_idle() {
 }
 
 void fetching::hear_data(bytes data) {
-    restart_idle();
+    if (response_->has_head()) {
+        restart_idle();
+    }
     auto input = as_text(data);
     while (!is_over_) {
         const auto piece = response_->next(input);
@@ -343,14 +348,16 @@ void fetching::hear_close(const close_info& info) {
         return;
     }
     if (info.reason != close_reason::connect_failed) {
-        fail(fmt::format("{}, after {} bytes of the body", info.error.message(),
-                         response_->received()));
+        const auto what = info.error.message();
+        fail(response_->has_head() ? fmt::format("{}, after {} of the body", what,
+                                                 counted(response_->received(), "byte"))
+                                   : what + " before the head of its answer was whole");
     }
     if (info.deadline == deadline_kind::connect) {
         fail(fmt::format("no connection within {} (--connect-timeout)",
                          format_time(asked_.connect_timeout)));
     }
-    fail(info.error.message());
+    fail(describe_failure(address_of(request_.url, common_), info.error));
 }
 
 void fetching::show_head() const {
@@ -376,8 +383,8 @@ int fetching::conclude() const {
     const auto& head = response_->head();
     if (output_ && output_->is_file() && !common_.is_quiet) {
         const double seconds = std::chrono::duration<double>(clock::now() - began_).count();
-        print(fmt::format("saved {} ({} bytes in {:.3f} s)\n", escape(output_->file().place()),
-                          response_->received(), seconds));
+        print(fmt::format("saved {} ({} in {:.3f} s)\n", escape(output_->file().place()),
+                          counted(response_->received(), "byte"), seconds));
     }
     if (head.status >= 400) {
         fail(fmt::format("the server answered '{}'",
@@ -392,7 +399,7 @@ std::string fetching::kept() const {
         return {};
     }
     const auto count = output_->file().written();
-    return fmt::format("; {} {} kept in {}", count, count == 1 ? "byte is" : "bytes are",
+    return fmt::format("; {} {} kept in {}", counted(count, "byte"), count == 1 ? "is" : "are",
                        escape(output_->file().place()));
 }
 
@@ -450,11 +457,12 @@ void add_fetch_limits(CLI::App& command, fetch_request& asked) {
     add_value(command, "--max-size", asked.size_max, "SIZE",
               "the longest body to take (default 1GiB)",
               [](std::string_view text) { return parse_size(text); });
-    add_value(command, "--connect-timeout", asked.connect_timeout, "T",
+    add_value(command, "--connect-timeout", asked.connect_timeout, "TIME",
               "give up after so long without a connection (default 10s; 0: when the system does)",
               read_time);
-    add_value(command, "--idle-timeout", asked.idle_timeout, "T",
-              "give up after so long without a byte from the server (default 30s; 0: never)",
+    add_value(command, "--idle-timeout", asked.idle_timeout, "TIME",
+              "give up after so long without a byte from the server, or without the whole head of "
+              "its answer (default 30s; 0: never)",
               read_time);
 }
 

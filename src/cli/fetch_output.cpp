@@ -1,12 +1,18 @@
 #include "cli/fetch_output.hpp"
 
 #include "cli/common.hpp"
+#include "cli/host.hpp"
 
 #include <sockeye/standard_streams.hpp>
 
 #include <utility>
 
 namespace sockeye::cli {
+namespace {
+
+constexpr int standard_output_fd = 1;
+
+} // namespace
 
 /// Hears what becomes of the standard output.
 class fetch_output::session {
@@ -25,6 +31,8 @@ fetch_output::fetch_output(loop& owner, std::string path, part_file::existing po
     : loop_(owner), told_(std::move(told)) {
     if (path != "-") {
         file_.emplace(std::move(path), policy);
+    } else if (is_terminal(standard_output_fd)) {
+        text_.emplace();
     }
 }
 
@@ -46,7 +54,7 @@ bool fetch_output::write(std::string_view data) {
         file_->write(data);
         return true;
     }
-    return standard_.write(data) != write_status::above_high_mark;
+    return standard_.write(text_ ? text_->add(data) : data) != write_status::above_high_mark;
 }
 
 void fetch_output::finish() {
@@ -54,6 +62,9 @@ void fetch_output::finish() {
         file_->finish();
         told_.on_finished();
         return;
+    }
+    if (text_) {
+        standard_.write(text_->flush());
     }
     // Where it is over by now, hear_close() has been told or is about to be.
     (void)standard_.when_sent([this](std::error_code error) {

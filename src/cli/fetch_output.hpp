@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/part_file.hpp"
+#include "cli/terminal_text.hpp"
 
 #include <sockeye/loop.hpp>
 #include <sockeye/stream.hpp>
@@ -12,7 +13,8 @@
 
 namespace sockeye::cli {
 
-/// Where a body goes: a file, or the standard output at the speed at which somebody reads it.
+/// Where a body goes: a file, or the standard output at the speed at which somebody reads it; on a
+/// terminal, as terminal_text.
 ///
 /// Lifetime: dies before the loop.
 class fetch_output {
@@ -44,6 +46,7 @@ private:
     loop& loop_;
     listener told_;
     std::optional<part_file> file_;
+    std::optional<terminal_text> text_; ///< where the standard output is a terminal
     stream standard_;
 };
 

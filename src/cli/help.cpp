@@ -115,6 +115,11 @@ std::string program_help(const CLI::App& root) {
                    "missing HOST is this machine only; *:PORT is every IPv4 address of it. Port 0 "
                    "is any free one.",
                    0);
+    page += "\n";
+    append_wrapped(page,
+                   "Times: 500ms, 10s, 1m30s; a bare number is seconds. Sizes: 64, 16KiB, 1MB; "
+                   "KiB and K are 1024, kB is 1000. Numbers: 500, 10k, 1M.",
+                   0);
     return page;
 }
 
@@ -137,6 +142,8 @@ std::string first_steps(const CLI::App& root) {
 
 void add_help_command(CLI::App& root, common_options& common, int& exit_code) {
     auto* command = root.add_subcommand("help", "explain the program or one command");
+    command->footer("  sockeye help\n"
+                    "  sockeye help serve");
     add_common_options(*command, common);
     auto* topic = command->add_option("COMMAND", "what to explain; without it: the program");
     command->callback([&root, topic, &exit_code] {

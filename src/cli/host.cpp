@@ -27,6 +27,10 @@
 namespace sockeye::cli {
 namespace {
 
+/// A pipe that is ready takes at least PIPE_BUF bytes, 512 by POSIX, without blocking.
+/// See: pipe(7).
+constexpr std::size_t unblocked_piece_max = 512;
+
 std::error_code last_error() noexcept {
     return {errno, std::system_category()};
 }
@@ -39,6 +43,37 @@ ssize_t write_some(int fd, std::string_view text) noexcept {
     } while (written < 0 && errno == EINTR);
     return written;
 }
+
+/// While it lives, SIGINT and SIGTERM end the process, unless they are ignored.
+class deadly_signals {
+public:
+    deadly_signals() noexcept {
+        for (auto& one : kept_) {
+            struct sigaction deadly = {};
+            deadly.sa_handler = SIG_DFL;
+            one.is_changed = ::sigaction(one.number, nullptr, &one.before) == 0 &&
+                             one.before.sa_handler != SIG_IGN &&
+                             ::sigaction(one.number, &deadly, nullptr) == 0;
+        }
+    }
+    deadly_signals(const deadly_signals&) = delete;
+    deadly_signals& operator=(const deadly_signals&) = delete;
+    ~deadly_signals() {
+        for (const auto& one : kept_) {
+            if (one.is_changed) {
+                ::sigaction(one.number, &one.before, nullptr);
+            }
+        }
+    }
+
+private:
+    struct disposition {
+        int number;
+        bool is_changed = false;
+        struct sigaction before = {};
+    };
+    std::array<disposition, 2> kept_ = {{{.number = SIGINT}, {.number = SIGTERM}}};
+};
 
 bool waits_for_room(int fd, duration patience) noexcept {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
@@ -136,25 +171,23 @@ std::error_code raise_descriptor_limit(std::uint64_t wanted) noexcept {
 
 std::error_code write_output(std::string_view text) noexcept {
     while (!text.empty()) {
-        const ssize_t written = write_some(STDOUT_FILENO, text);
-        if (written < 0 && errno == EAGAIN &&
-            waits_for_room(STDOUT_FILENO, std::chrono::hours(1))) {
-            continue;
+        if (!waits_for_room(STDOUT_FILENO, duration::zero())) {
+            // No loop hears of signals as long as nobody reads what is written.
+            const deadly_signals meanwhile;
+            (void)waits_for_room(STDOUT_FILENO, std::chrono::hours(1));
         }
-        if (written < 0) {
+        const ssize_t written = write_some(STDOUT_FILENO, text.substr(0, unblocked_piece_max));
+        if (written < 0 && errno != EAGAIN) {
             return errno == EPIPE ? std::error_code() : last_error();
         }
-        text.remove_prefix(static_cast<std::size_t>(written));
+        text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
     }
     return {};
 }
 
 void write_talk(std::string_view line, duration patience) noexcept {
-    // A pipe that is ready takes at least PIPE_BUF bytes, 512 by POSIX, without blocking.
-    // See: pipe(7).
-    constexpr std::size_t piece_max = 512;
     while (!line.empty() && waits_for_room(STDERR_FILENO, patience)) {
-        const ssize_t written = write_some(STDERR_FILENO, line.substr(0, piece_max));
+        const ssize_t written = write_some(STDERR_FILENO, line.substr(0, unblocked_piece_max));
         if (written <= 0) {
             return;
         }

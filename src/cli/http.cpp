@@ -58,6 +58,10 @@ std::optional<std::uint64_t> read_number(std::string_view text, unsigned base) {
     return text.empty() ? std::nullopt : std::optional(number);
 }
 
+std::string no_http(std::string_view line) {
+    return fmt::format("this is no HTTP server: it answered '{}'", escape(line, 40));
+}
+
 char small_letter(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -127,9 +131,7 @@ response_reader::piece response_reader::finish() {
     case stage::failed:
         return failure();
     case stage::head:
-        fail(bytes_ == 0 && interim_ == 0 ? "the server ended the connection without an answer"
-                                          : "the server ended the connection in the middle of the "
-                                            "head of its answer");
+        fail(early_end());
         return failure();
     default:
         fail(length_
@@ -139,6 +141,18 @@ response_reader::piece response_reader::finish() {
                                received_));
         return failure();
     }
+}
+
+/// The connection ended within the head.
+std::string response_reader::early_end() const {
+    if (!has_begun()) {
+        return "the server ended the connection without an answer";
+    }
+    const auto begun = std::string_view("HTTP/").substr(0, line_.size());
+    if (head_.lines.empty() && !line_.starts_with(begun)) {
+        return no_http(line_);
+    }
+    return "the server ended the connection in the middle of the head of its answer";
 }
 
 bool response_reader::fail(std::string message) {
@@ -203,7 +217,7 @@ bool response_reader::read_status_line(std::string_view line) {
     const bool is_http = line.size() >= 8 && line.starts_with("HTTP/") && is_decimal(line[5]) &&
                          line[6] == '.' && is_decimal(line[7]);
     if (!is_http) {
-        return fail(fmt::format("this is no HTTP server: it answered '{}'", escape(line, 40)));
+        return fail(no_http(line));
     }
     if (line[5] != '1') {
         return fail(

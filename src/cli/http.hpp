@@ -67,6 +67,12 @@ public:
     /// `error`.
     piece finish();
 
+    /// Whether anything came.
+    [[nodiscard]] bool has_begun() const {
+        return has_head() || bytes_ != 0 || interim_ != 0 || !line_.empty();
+    }
+    /// Whether the head that counts is whole.
+    [[nodiscard]] bool has_head() const { return is_head_given_; }
     /// Requires: `head` was given.
     [[nodiscard]] const http_head& head() const { return head_; }
     /// How long the body is to be; nothing where only its end will tell.
@@ -104,6 +110,7 @@ private:
     bool read_coding(const std::string& coding);
     bool read_chunk_size();
     bool fail(std::string message);
+    [[nodiscard]] std::string early_end() const;
     piece failure() const { return {kind::error, {}}; }
 
     bool is_head_request_;

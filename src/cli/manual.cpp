@@ -286,6 +286,7 @@ std::string manual_page(const CLI::App& app) {
 
 void add_manual_command(CLI::App& root, common_options& common, int& exit_code) {
     auto* command = root.add_subcommand("manual", "print a manual page, in mdoc");
+    command->footer("  sockeye manual serve | man -l -");
     command->group("");
     add_common_options(*command, common);
     auto* topic = command->add_option("COMMAND", "whose; without it: the program's");

@@ -50,11 +50,11 @@ void part_file::look() const {
     if (type == files::file_type::directory || path_.ends_with('/')) {
         refuse(path_, "is a directory");
     }
-    if (is_there(type) && policy_ == existing::keep) {
-        refuse(path_, "is there already; -f overwrites it, -o FILE chooses another");
-    }
     if (is_there(type) && type != files::file_type::regular && type != files::file_type::symlink) {
         refuse(path_, "is no regular file");
+    }
+    if (is_there(type) && policy_ == existing::keep) {
+        refuse(path_, "is there already; -f overwrites it, -o FILE chooses another");
     }
     const auto part_type = type_at(part_);
     if (part_type == files::file_type::directory) {

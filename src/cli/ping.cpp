@@ -110,6 +110,7 @@ pinging::pinging(const common_options& common, const ping_request& asked,
       on_verdict_([this](const ping_verdict& one) { judge(one); }) {
     client_.on_interrupt([this] { interrupted(); });
     client_.out().on_drained([this] {
+        peer_.resume();
         if (asked_.interval == duration::zero()) {
             send_next();
         }
@@ -157,6 +158,9 @@ void pinging::received(bytes in) {
     } else if (const auto content = icmp_framing::answer(in, peer_.is_ip6())) {
         check_.take(*content, now, on_verdict_);
     }
+    if (client_.out().is_full()) {
+        peer_.pause();
+    }
     look_for_end();
     if (asked_.interval == duration::zero() && check_.waiting() == 0) {
         send_next();
@@ -165,7 +169,7 @@ void pinging::received(bytes in) {
 
 void pinging::judge(const ping_verdict& one) {
     tally_.count(one);
-    const auto from = fmt::format("{} byte{} from {}", one.size, one.size == 1 ? "" : "s", name_);
+    const auto from = fmt::format("{} from {}", counted(one.size, "byte"), name_);
     const auto timed =
         fmt::format("{}: seq={} time={} ms", from, one.sequence, format_milliseconds(one.took));
     switch (one.what) {

@@ -57,10 +57,10 @@ void add_behaviour_options(CLI::App& command, serve_request& asked) {
     command.add_flag("--lines", asked.by_lines, "timestamp: answer each line, not each piece");
     add_value(command, "--text", asked.text, "TEXT",
               "greet: what it says, in UTF-8 (default 'Hello from sockeye!')", parse_greeting);
-    add_value(command, "--delay", asked.run.delay, "T",
+    add_value(command, "--delay", asked.run.delay, "TIME",
               "hold each answer back for so long; those still held back at the end are not sent",
               time_or_none);
-    add_value(command, "--stats", asked.run.stats_period, "T",
+    add_value(command, "--stats", asked.run.stats_period, "TIME",
               "print what was served every 10s, or as often as that", positive_time)
         ->expected(0, 1)
         ->default_str("10s");
@@ -81,11 +81,11 @@ void add_peer_limits(CLI::App& command, serve_request& asked) {
                   "open connections of one address (IPv6: of one /64); more are closed at once "
                   "(default 64 on public addresses, else 0: no limit)",
                   count_in(0, 10'000'000)),
-        add_value(command, "--idle-timeout", asked.idle_timeout, "T",
+        add_value(command, "--idle-timeout", asked.idle_timeout, "TIME",
                   "close who says and hears nothing for so long (default 60s on public "
                   "addresses, else 0: never)",
                   time_or_none),
-        add_value(command, "--first-byte-timeout", asked.first_byte_timeout, "T",
+        add_value(command, "--first-byte-timeout", asked.first_byte_timeout, "TIME",
                   "close who connects and says nothing (default 10s on public addresses, where "
                   "the service waits for the client, else 0: never)",
                   time_or_none),
@@ -93,7 +93,7 @@ void add_peer_limits(CLI::App& command, serve_request& asked) {
                   "bytes a second that a peer has to read while something waits for it, over 30s "
                   "(default 1KiB on public addresses, else 0: any)",
                   size_in(0, std::uint64_t{1} << 40)),
-        add_value(command, "--max-lifetime", asked.lifetime, "T",
+        add_value(command, "--max-lifetime", asked.lifetime, "TIME",
                   "close every connection after so long (default: never)", time_or_none),
         add_value(command, "--udp-rate", asked.udp_rate, "N",
                   "answers to datagrams a second on public addresses (default 1000)",
@@ -109,7 +109,7 @@ void add_peer_limits(CLI::App& command, serve_request& asked) {
 void add_resource_limits(CLI::App& command, serve_request& asked) {
     constexpr std::uint64_t gibi = std::uint64_t{1} << 30;
     const std::vector<CLI::Option*> limits = {
-        add_value(command, "--stop-timeout", asked.run.stop_time, "T",
+        add_value(command, "--stop-timeout", asked.run.stop_time, "TIME",
                   "how long what is unsent may take at the end (default 10s)", positive_time),
         add_value(command, "--queue-high", asked.queue_high, "SIZE",
                   "unsent bytes of a connection above which it is not read, until a quarter is "
@@ -161,7 +161,8 @@ void add_serve_command(CLI::App& root, common_options& common, int& exit_code) {
         command
             ->add_option("ENDPOINT",
                          "where: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-dgram:PATH, "
-                         "HOST:PORT or :PORT (loopback), *:PORT (all interfaces); port 0 is any "
+                         "unix-seqpacket:PATH, HOST:PORT or :PORT (loopback), *:PORT (all "
+                         "interfaces); port 0 is any "
                          "free one; without it the service's own port, TCP and UDP, on loopback")
             ->expected(0, CLI::detail::expected_max_vector_size);
     auto asked = std::make_shared<serve_request>();

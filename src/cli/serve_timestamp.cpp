@@ -25,22 +25,24 @@ public:
             return;
         }
         std::string answers;
-        lines_.feed(as_text(in), [&](const line_reader::line& one) { add(answers, one); });
+        const auto now = stamp();
+        lines_.feed(as_text(in), [&](const line_reader::line& one) { add(answers, now, one); });
         voice_.say(answers);
     }
     void on_end() {
         std::string answers;
-        lines_.finish([&](const line_reader::line& one) { add(answers, one); });
+        lines_.finish([&](const line_reader::line& one) { add(answers, stamp(), one); });
         voice_.say(answers);
         voice_.end();
     }
 
 private:
-    void add(std::string& answers, const line_reader::line& one) const {
+    /// All that came together came at the same time.
+    void add(std::string& answers, std::string_view now, const line_reader::line& one) const {
         if (one.is_too_long) {
             answers += lines_.complaint();
         } else {
-            answers.append(stamp()).append(one.text).append(one.ending);
+            answers.append(now).append(one.text).append(one.ending);
         }
     }
 

@@ -1,5 +1,7 @@
 #include "cli/service_host.hpp"
 
+#include "cli/common.hpp"
+
 #include <memory>
 
 namespace sockeye::cli {
@@ -82,7 +84,12 @@ service_host::service_host(loop& own, options how)
         return each;
     };
     threads_left_ = how.threads;
-    group_ = loop_group::open(std::move(wanted)).value();
+    auto made = loop_group::open(std::move(wanted));
+    if (!made) {
+        throw command_error(exit_failed, fmt::format("cannot have {} threads with a loop each: {}",
+                                                     how.threads, made.error().message()));
+    }
+    group_ = std::move(made).value();
 }
 
 void service_host::lose_thread(const std::exception_ptr& problem) {

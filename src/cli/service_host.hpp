@@ -45,7 +45,7 @@ public:
         unique_function<void()> on_threads_gone = {};
     };
 
-    /// Throws std::system_error where the threads cannot be had.
+    /// Throws command_error where the threads cannot be had.
     service_host(loop& own, options how);
     service_host(const service_host&) = delete;
     service_host& operator=(const service_host&) = delete;

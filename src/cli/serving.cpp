@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace sockeye::cli {
 namespace {
 
 constexpr duration drain_step = std::chrono::milliseconds(5);
+/// For the first line and the last; what is said while peers are served waits for nobody.
 constexpr duration talk_patience = std::chrono::milliseconds(200);
 
 /// The line for an endpoint that cannot be served: what the system says, and how to mend it.
@@ -20,6 +22,12 @@ std::string explain(const assignment& entry, std::error_code error) {
     const auto& local = entry.local;
     const auto name = local.to_string();
     if (error == std::errc::address_in_use && local.is_local()) {
+        std::error_code ignored;
+        const auto file = std::filesystem::symlink_status(local.path(), ignored);
+        if (!local.path().empty() && std::filesystem::exists(file) &&
+            !std::filesystem::is_socket(file)) {
+            return name + ": what is there is no socket, and is kept; choose another";
+        }
         return name + (entry.options.stream.replace_stale
                            ? ": address already in use: a server answers there; choose another"
                            : ": address already in use; choose another, or add --unlink to remove "
@@ -43,11 +51,6 @@ std::string explain(const assignment& entry, std::error_code error) {
         return name + ": there is no such directory";
     }
     return fmt::format("{}: {}", name, error.message());
-}
-
-/// A number and what it counts: `1 connection`, `12 datagrams`.
-std::string counted(std::uint64_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
 std::string per_second(std::uint64_t bytes, duration period) {
@@ -92,6 +95,7 @@ void serving::start(const std::vector<assignment>& work) {
     }
     announce(work);
     if (options_.stats_period) {
+        last_reported_ = clock::now();
         stats_timer_.start_every(*options_.stats_period, [this] {
             host_.collect([this](const traffic& now) { report(now); });
         });
@@ -118,7 +122,7 @@ void serving::watch_signals() {
     report_signal_ =
         signal_set::open(loop_, {SIGUSR1, SIGHUP}, [this](int) {
             host_.collect([this](const traffic& now) {
-                write_talk("sockeye: running for " + totals(now) + "\n", talk_patience);
+                write_talk("sockeye: running for " + totals(now) + "\n", duration::zero());
             });
         }).value();
 }
@@ -189,14 +193,17 @@ void serving::look_at_drain() {
 /// `sockeye: last 10 s: 3 open, 12 connections, 0 datagrams, 1.9 MiB/s in, 1.9 MiB/s out, 0 errors`
 void serving::report(const traffic& now) {
     const auto& last = last_report_;
+    // Later than asked for where there is much to do; threads may make two come close together.
+    const auto passed = std::max(clock::now() - std::exchange(last_reported_, clock::now()),
+                                 *options_.stats_period);
     write_talk(fmt::format("sockeye: last {}: {} open, {}, {}, {} in, {} out, {}\n",
                            format_time(*options_.stats_period), now.open,
                            counted(now.accepted - last.accepted, "connection"),
                            counted(now.datagrams - last.datagrams, "datagram"),
-                           per_second(now.bytes_in - last.bytes_in, *options_.stats_period),
-                           per_second(now.bytes_out - last.bytes_out, *options_.stats_period),
+                           per_second(now.bytes_in - last.bytes_in, passed),
+                           per_second(now.bytes_out - last.bytes_out, passed),
                            counted(now.errors - last.errors, "error")),
-               talk_patience);
+               duration::zero());
     last_report_ = now;
 }
 

@@ -80,6 +80,7 @@ private:
     bool is_stopping_ = false;
     std::size_t unfinished_ = 0; ///< connections that were cut off
     traffic last_report_;
+    time_point last_reported_;
 };
 
 } // namespace sockeye::cli

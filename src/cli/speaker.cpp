@@ -15,12 +15,12 @@ public:
         : owner_(owner), marks_(owner.link_.limits()), timer_(owner.link_.loop()) {}
 
     void add(std::string data, sequel act) {
-        size_ += data.size();
         waiting_.push_back({clock::now() + owner_.state_.delay, std::move(data), std::move(act)});
+        cost_ += waiting_.back().cost();
         if (!timer_.is_armed()) {
             wait();
         }
-        if (size_ > marks_.queue_high && !std::exchange(is_pausing_, true)) {
+        if (cost_ > marks_.queue_high && !std::exchange(is_pausing_, true)) {
             owner_.link_.pause();
         }
     }
@@ -30,6 +30,9 @@ private:
         time_point due;
         std::string data;
         sequel act; ///< may be empty
+
+        /// Many short ones take more than their bytes.
+        [[nodiscard]] std::size_t cost() const { return data.size() + sizeof(remark); }
     };
 
     void wait() {
@@ -41,13 +44,13 @@ private:
         while (!waiting_.empty() && waiting_.front().due <= now) {
             auto next = std::move(waiting_.front());
             waiting_.pop_front();
-            size_ -= next.data.size();
+            cost_ -= next.cost();
             owner_.link_.write(next.data);
             if (next.act) {
                 next.act(owner_.link_);
             }
         }
-        if (is_pausing_ && size_ <= marks_.queue_low) {
+        if (is_pausing_ && cost_ <= marks_.queue_low) {
             is_pausing_ = false;
             owner_.link_.resume();
         }
@@ -59,7 +62,7 @@ private:
     speaker& owner_;
     const stream_limits marks_;
     std::deque<remark> waiting_;
-    std::size_t size_ = 0;
+    std::size_t cost_ = 0;
     bool is_pausing_ = false;
     timer timer_;
 };
@@ -71,6 +74,9 @@ speaker::speaker(stream& link, service_state& state)
 speaker::~speaker() = default;
 
 void speaker::say(bytes data) {
+    if (data.empty()) {
+        return;
+    }
     if (later_ == nullptr) {
         link_.write(data);
     } else {

@@ -122,6 +122,10 @@ std::string did_you_mean(std::string_view text, std::span<const std::string_view
     return word.empty() ? std::string() : fmt::format("; did you mean '{}'?", word);
 }
 
+std::string counted(std::uint64_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string join_and(std::span<const std::string> parts) {
     std::string joined;
     for (std::size_t i = 0; i < parts.size(); ++i) {

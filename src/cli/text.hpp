@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ namespace sockeye::cli {
 /// `; did you mean 'WORD'?` with the nearest word; empty where there is none.
 [[nodiscard]] std::string did_you_mean(std::string_view text,
                                        std::span<const std::string_view> words);
+
+/// A number and what it counts: `1 connection`, `12 datagrams`.
+[[nodiscard]] std::string counted(std::uint64_t count, std::string_view noun);
 
 /// `a`, `a and b`, `a, b and c`.
 [[nodiscard]] std::string join_and(std::span<const std::string> parts);

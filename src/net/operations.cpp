@@ -62,8 +62,11 @@ bool connection::is_waiter_due() const noexcept {
     return first.is_cancelled || is_sent;
 }
 
+/// Those that are here now. Who waits again in its handler is told in the next turn, or the loop
+/// would be with one connection for as long as its peer keeps up.
 void connection::tell_waiters(slot& place) {
-    while (connection(place).is_waiter_due()) {
+    auto left = connection(place).state_.extra->waiters.size();
+    for (; left > 0 && connection(place).is_waiter_due(); --left) {
         connection link(place);
         auto& waiters = link.state_.extra->waiters;
         auto first = std::move(waiters.front());

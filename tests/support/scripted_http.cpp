@@ -57,6 +57,12 @@ bool scripted_http::wait_for(int fd, short events) const {
     return ::poll(both, 2, -1) > 0 && both[1].revents == 0;
 }
 
+/// False where the test is over before.
+bool scripted_http::wait_apart(std::chrono::milliseconds time) const {
+    pollfd stop = {.fd = stop_reader_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&stop, 1, static_cast<int>(time.count())) == 0;
+}
+
 void scripted_http::answer_all() {
     for (const auto& one : scripts_) {
         if (!wait_for(listener_.get(), POLLIN)) {
@@ -92,6 +98,9 @@ void scripted_http::answer(int link, const script& one) {
         }
         if (std::exchange(is_first, false) && one.after_first) {
             one.after_first();
+        }
+        if (one.apart.count() > 0 && !wait_apart(one.apart)) {
+            return;
         }
     }
     if (one.end == script::ending::reset) {

@@ -3,6 +3,7 @@
 #include <sockeye/unique_fd.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -24,6 +25,8 @@ struct script {
     ending end = ending::close;
     /// Runs between the first part and the second.
     std::function<void()> after_first = {};
+    /// From one part to the next.
+    std::chrono::milliseconds apart{0};
 };
 
 /// Answers each connection, one after another, with the next of its scripts, byte by byte as it
@@ -48,6 +51,7 @@ private:
     void answer(int link, const script& one);
     bool send_part(int link, const std::string& part);
     bool wait_for(int fd, short events) const;
+    bool wait_apart(std::chrono::milliseconds time) const;
 
     std::vector<script> scripts_;
     std::string address_;

@@ -63,7 +63,8 @@ void set_deadline(int fd) {
 } // namespace
 
 unique_fd connect_to(const endpoint& place, const std::optional<endpoint>& from) {
-    const int type = place.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
+    const bool is_seqpacket = place.kind() == sockeye::transport::unix_seqpacket;
+    const int type = is_seqpacket ? SOCK_SEQPACKET : place.is_stream() ? SOCK_STREAM : SOCK_DGRAM;
     auto link = make_blocking_socket(place.family(), type);
     set_deadline(link.get());
     if (from) {
