@@ -14,6 +14,8 @@
 
 enum { buffer_size = 64 * 1024 };
 
+static struct event_base* base;
+
 static void on_input(struct bufferevent* link, void* context) {
     (void)context;
     struct evbuffer* output = bufferevent_get_output(link);
@@ -48,11 +50,11 @@ static void on_event(struct bufferevent* link, short events, void* context) {
 
 static void on_connection(struct evconnlistener* listener, evutil_socket_t fd,
                           struct sockaddr* from, int size, void* context) {
+    (void)listener;
     (void)from;
     (void)size;
     (void)context;
-    struct bufferevent* link =
-        bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent* link = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (link == NULL) {
         evutil_closesocket(fd);
         return;
@@ -66,8 +68,9 @@ static void on_connection(struct evconnlistener* listener, evutil_socket_t fd,
 static void on_control(evutil_socket_t fd, short events, void* context) {
     (void)fd;
     (void)events;
+    (void)context;
     if (!control_hear(NULL)) {
-        event_base_loopbreak(context);
+        event_base_loopbreak(base);
     }
 }
 
@@ -77,14 +80,14 @@ int main(int count, char** arguments) {
         control_fail("bufferevents carry no datagrams");
     }
     signal(SIGPIPE, SIG_IGN);
-    struct event_base* base = event_base_new();
+    base = event_base_new();
     if (base == NULL) {
         control_fail("event_base_new");
     }
     const int fd = control_open(carrier);
     const struct evconnlistener* listener = evconnlistener_new(
         base, on_connection, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 1024, fd);
-    struct event* control = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_control, base);
+    struct event* control = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_control, NULL);
     if (listener == NULL || control == NULL || event_add(control, NULL) != 0) {
         control_fail("event_new");
     }

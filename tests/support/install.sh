@@ -7,6 +7,11 @@ build_needs=(
     CLI/CLI.hpp=libcli11-dev fmt/format.h=libfmt-dev nlohmann/json.hpp=nlohmann-json3-dev
 )
 
+# What the servers that bench/run compares with are built on.
+peer_needs=(
+    uv.h=libuv1-dev event2/event.h=libevent-dev ev.h=libev-dev asio.hpp=libasio-dev
+)
+
 is_present() {
     case $1 in
     *.h | *.hpp)
