@@ -37,8 +37,8 @@ std::string_view peer::program_for(transport carrier) const noexcept {
 }
 
 bool peer::is_built(const std::string& program) const {
-    for (const auto name : {stream_program, datagram_program}) {
-        if (!name.empty() && !path_of(name, program)) {
+    for (const auto file : {stream_program, datagram_program}) {
+        if (!file.empty() && !path_of(file, program)) {
             return false;
         }
     }

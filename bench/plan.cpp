@@ -135,9 +135,10 @@ std::vector<const peer*> choose_peers(const request& wanted, std::vector<std::st
     return built;
 }
 
-/// Says which tests go without a peer, because it does not serve their transport.
-void note_absences(const std::vector<const peer*>& peers, const std::vector<load>& loads,
-                   std::vector<std::string>& notes) {
+/// Says which tests go without a peer, because it does not serve their transport. Throws where it
+/// is to be the baseline of them all.
+void note_absences(const request& wanted, const std::vector<const peer*>& peers,
+                   const std::vector<load>& loads, std::vector<std::string>& notes) {
     for (const auto* each : peers) {
         std::vector<std::string> tests;
         std::string_view carrier;
@@ -147,10 +148,16 @@ void note_absences(const std::vector<const peer*>& peers, const std::vector<load
                 carrier = name_of(what.carrier);
             }
         }
-        if (!tests.empty()) {
-            notes.push_back(fmt::format("{} takes no part in {}: it does not serve {}", each->name,
-                                        cli::join_and(tests), carrier));
+        if (tests.empty()) {
+            continue;
         }
+        const auto why =
+            fmt::format("takes no part in {}: it does not serve {}", cli::join_and(tests), carrier);
+        if (each->name == wanted.baseline) {
+            throw command_error(cli::exit_usage,
+                                fmt::format("--baseline '{}': {}", each->name, why));
+        }
+        notes.push_back(fmt::format("{} {}", each->name, why));
     }
 }
 
@@ -270,7 +277,7 @@ plan make_plan(const request& wanted) {
     choose_cpus(wanted, made);
     const auto loads = loads_of(wanted);
     const auto peers = choose_peers(wanted, made.notes);
-    note_absences(peers, loads, made.notes);
+    note_absences(wanted, peers, loads, made.notes);
     for (const auto& what : loads) {
         check_load(what);
         check_descriptors(what);

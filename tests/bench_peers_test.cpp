@@ -315,6 +315,18 @@ TEST_CASE("bench --peers: LIST chooses by name, and any of them may be the basel
     }
 }
 
+TEST_CASE("bench --peers: what does not serve every test cannot be the baseline of them all") {
+    if (!any_is_built()) {
+        MESSAGE("skipped: no peer was built here");
+        return;
+    }
+    const auto ended = support::run_program(
+        {"bench", "--peers=hand-written-gso", "--baseline", "hand-written-gso", "--no-save"});
+    CHECK(ended.status == 2);
+    CHECK(ended.talk == "sockeye bench: --baseline 'hand-written-gso': takes no part in throughput "
+                        "and idle: it does not serve tcp\n");
+}
+
 TEST_CASE("bench --peers: those that were not built are refused, or none at all") {
     const support::scratch_directory folder;
     const auto lonely = folder.file("sockeye");
