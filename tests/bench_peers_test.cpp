@@ -123,7 +123,7 @@ std::size_t receives_for(const unique_fd& link, const std::string& data) {
         got.append(room, 0, static_cast<std::size_t>(size));
         ++count;
     }
-    CHECK(got == data);
+    CHECK((got == data));
     return count;
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("peers: each gives back what it is sent, to the last byte before a hal
              {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{65536}, 3 * mebibyte}) {
             CAPTURE(size);
             const auto data = support::random_bytes(size);
-            CHECK(support::exchange_whole(server.place(), data) == data);
+            CHECK((support::exchange_whole(server.place(), data) == data));
         }
     });
 }
@@ -178,7 +178,7 @@ TEST_CASE("peers: each gives datagrams of any size back to whom they came from")
         for (const std::size_t size : {0u, 1u, 64u, 1200u, 65507u}) {
             CAPTURE(size);
             const auto data = support::random_bytes(size);
-            CHECK(support::ask(one, data) == data);
+            CHECK((support::ask(one, data) == data));
         }
         constexpr int many = 100;
         for (int i = 0; i < many; ++i) {
@@ -206,7 +206,7 @@ TEST_CASE("peers: a client that never reads is not read from, and gets all in th
         CHECK(taken.size() < 64 * mebibyte);
         CHECK(server.resident_bytes() < before + 32 * mebibyte);
         const auto data = support::random_bytes(1000);
-        CHECK(support::exchange_whole(server.place(), data) == data);
+        CHECK((support::exchange_whole(server.place(), data) == data));
         REQUIRE(::shutdown(link.get(), SHUT_WR) == 0);
         CHECK((support::receive_all(link) == taken));
     });
@@ -227,7 +227,7 @@ TEST_CASE("peers: a client that resets its connection harms no other") {
         close_with_reset(std::move(stuck));
         CHECK(support::ask(bystander, "after") == "after");
         const auto data = support::random_bytes(mebibyte);
-        CHECK(support::exchange_whole(server.place(), data) == data);
+        CHECK((support::exchange_whole(server.place(), data) == data));
     });
 }
 
