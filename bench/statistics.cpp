@@ -124,4 +124,43 @@ ratio paired_ratio(std::span<const double> subject, std::span<const double> base
     return found;
 }
 
+std::optional<std::size_t> mann_whitney_critical(std::size_t left, std::size_t right) {
+    // probability[l][u]: of l values of the left and r of the right, u pairs have the left one
+    // above. The largest of all is one of the left with chance l / (l + r), and above r then.
+    std::vector<std::vector<double>> probability(left + 1);
+    for (std::size_t l = 0; l <= left; ++l) {
+        probability[l].assign(l * right + 1, 0);
+        probability[l][0] = 1;
+    }
+    for (std::size_t r = 1; r <= right; ++r) {
+        for (std::size_t l = 1; l <= left; ++l) {
+            const double share = static_cast<double>(l) / static_cast<double>(l + r);
+            for (std::size_t u = l * r + 1; u-- > 0;) {
+                const double with_left = u >= r ? probability[l - 1][u - r] : 0;
+                const double with_right = u <= l * (r - 1) ? probability[l][u] : 0;
+                probability[l][u] = share * with_left + (1 - share) * with_right;
+            }
+        }
+    }
+    return tail_end(probability[left]);
+}
+
+ratio unpaired_ratio(std::span<const double> subject, std::span<const double> base) {
+    std::vector<double> shifts;
+    shifts.reserve(subject.size() * base.size());
+    for (const double value : subject) {
+        for (const double other : base) {
+            shifts.push_back(std::log(value / other));
+        }
+    }
+    std::sort(shifts.begin(), shifts.end());
+    ratio found = {std::exp(middle_of(shifts)), std::nullopt,
+                   std::min(subject.size(), base.size())};
+    if (const auto critical = mann_whitney_critical(subject.size(), base.size())) {
+        found.bounds =
+            interval{std::exp(shifts[*critical]), std::exp(shifts[shifts.size() - 1 - *critical])};
+    }
+    return found;
+}
+
 } // namespace sockeye::bench

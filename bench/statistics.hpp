@@ -46,4 +46,13 @@ struct ratio {
 /// Requires: equally many, at least one, all above 0.
 [[nodiscard]] ratio paired_ratio(std::span<const double> subject, std::span<const double> base);
 
+/// The critical value of Mann and Whitney's U for so many values on each side, two-sided at 5 %:
+/// the largest U that is still significant. Nothing for too few values.
+[[nodiscard]] std::optional<std::size_t> mann_whitney_critical(std::size_t left, std::size_t right);
+
+/// The same as paired_ratio for rounds that have nothing to do with each other: the shift of the
+/// logarithms by Hodges and Lehmann, with the exact interval of Mann and Whitney.
+/// Requires: neither is empty, all above 0.
+[[nodiscard]] ratio unpaired_ratio(std::span<const double> subject, std::span<const double> base);
+
 } // namespace sockeye::bench

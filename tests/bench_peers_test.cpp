@@ -276,6 +276,9 @@ TEST_CASE("bench --peers: all that were built are lanes of every test that they 
     CHECK(lanes.at("throughput") == expected_lanes(transport::tcp));
     CHECK(lanes.at("datagrams") == expected_lanes(transport::udp));
     CHECK(lanes.at("idle") == expected_lanes(transport::tcp));
+    const auto compared = support::run_program({"compare", file, file});
+    CAPTURE(compared.talk);
+    CHECK(compared.status == 0); // the saved run is as its schema says
     for (const auto& [test, names] : lanes) {
         for (const auto& name : names) {
             CAPTURE(name);

@@ -555,7 +555,6 @@ TEST_CASE("loop_group: it is ended politely, by a deadline, or at once") {
                 std::uint64_t opened = 0;
                 for (std::size_t index = 0; index < group.size(); ++index) {
                     opened += group.counters(index).opened;
-                    CHECK(group.counters(index).opened == group.counters(index).closed);
                 }
                 CHECK(opened == 30);
                 CHECK(all.strange == 0);

@@ -5,6 +5,7 @@
 build_needs=(
     meson=meson ninja=ninja-build g++=g++ pkg-config=pkg-config python3=python3
     CLI/CLI.hpp=libcli11-dev fmt/format.h=libfmt-dev nlohmann/json.hpp=nlohmann-json3-dev
+    valijson/validator.hpp=libvalijson-dev
 )
 
 # What the servers that bench/run compares with are built on.

@@ -1,0 +1,202 @@
+#include "bench/saved_run.hpp"
+
+#include "cli/common.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+#include <run_schema.hpp> // made of schema/run.json
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validation_results.hpp>
+#include <valijson/validator.hpp>
+
+namespace sockeye::bench {
+namespace {
+
+using nlohmann::json;
+
+/// More than any run needs.
+constexpr std::size_t file_max = std::size_t{256} << 20;
+
+[[noreturn]] void refuse_file(cli::exit_code code, const std::string& path, std::string_view why) {
+    throw cli::command_error(code, fmt::format("{}: {}", cli::escape(path), why));
+}
+
+std::string read_text(const std::string& path) {
+    const auto last_error = [] { return std::system_category().message(errno); };
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                               std::fclose);
+    if (file == nullptr) {
+        refuse_file(cli::exit_failed, path, last_error());
+    }
+    std::string text;
+    char room[65536];
+    while (const auto got = std::fread(room, 1, sizeof room, file.get())) {
+        text.append(room, got);
+        if (text.size() > file_max) {
+            refuse_file(cli::exit_usage, path, "too large for a run of sockeye bench");
+        }
+    }
+    if (std::ferror(file.get()) != 0) {
+        refuse_file(cli::exit_failed, path, last_error());
+    }
+    return text;
+}
+
+/// What the schema says against `document`; empty where it says nothing.
+std::string complaint(const json& document) {
+    const auto schema_json = json::parse(run_schema_text);
+    valijson::Schema schema;
+    valijson::SchemaParser parser;
+    const valijson::adapters::NlohmannJsonAdapter schema_adapter(schema_json);
+    parser.populateSchema(schema_adapter, schema);
+    valijson::Validator validator;
+    valijson::ValidationResults results;
+    const valijson::adapters::NlohmannJsonAdapter target(document);
+    if (validator.validate(schema, target, &results)) {
+        return {};
+    }
+    valijson::ValidationResults::Error error;
+    results.popError(error);
+    std::string place;
+    for (const auto& step : error.context) {
+        place += step;
+    }
+    return fmt::format("{}: {}", cli::escape(place, 80), cli::escape(error.description, 120));
+}
+
+std::string text_of(const json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// Beside the schema: every number that is to be compared has to be above zero.
+std::vector<double> rates_of(const json& rounds) {
+    std::vector<double> values;
+    for (const auto& round : rounds) {
+        values.push_back(round["messages"].get<double>() / round["seconds"].get<double>());
+    }
+    return values;
+}
+
+/// One value of each round, or none at all.
+std::vector<double> values_of(const json& rounds, const char* group, const char* name) {
+    std::vector<double> values;
+    for (const auto& round : rounds) {
+        const bool is_there = round.contains(group) && round[group].contains(name);
+        if (!is_there || round[group][name].get<double>() <= 0) {
+            return {};
+        }
+        values.push_back(round[group][name].get<double>());
+    }
+    return values;
+}
+
+saved_lane read_lane(const json& result) {
+    const auto& rounds = result["rounds"];
+    saved_lane lane = {.name = result["backend"].get<std::string>(),
+                       .rate = rates_of(rounds),
+                       .cpu_ns = values_of(rounds, "server", "cpu_ns_per_message"),
+                       .p99_ns = values_of(rounds, "service_ns", "p99")};
+    if (std::ranges::any_of(lane.rate, [](double rate) { return rate <= 0; })) {
+        lane.rate.clear();
+    }
+    return lane;
+}
+
+std::vector<std::string> load_of(const json& result) {
+    std::vector<std::string> load = {
+        text_of(result["transport"]),
+        fmt::format("{} connections", result["connections"].get<std::uint64_t>()),
+        fmt::format("{} in flight", result["pipeline"].get<std::uint64_t>()),
+        fmt::format("{} idle", result["idle"].get<std::uint64_t>()),
+        fmt::format("{} B", result["size_bytes"][0].get<std::uint64_t>()),
+        result["verified"].get<bool>() ? "verified" : "not verified"};
+    return load;
+}
+
+saved_pass& pass_of(saved_run& run, const json& result) {
+    const auto test = text_of(result["test"]);
+    const auto placement = text_of(result["placement"]);
+    const auto found = std::ranges::find_if(run.passes, [&](const saved_pass& one) {
+        return one.test == test && one.placement == placement;
+    });
+    if (found != run.passes.end()) {
+        return *found;
+    }
+    run.passes.push_back({.test = test, .placement = placement, .load = load_of(result)});
+    return run.passes.back();
+}
+
+ratio read_ratio(const json& from) {
+    ratio found = {.estimate = from["ratio"].get<double>(),
+                   .bounds = std::nullopt,
+                   .pairs = from["pairs"].get<std::size_t>()};
+    if (from.contains("lo") && from.contains("hi")) {
+        found.bounds = interval{from["lo"].get<double>(), from["hi"].get<double>()};
+    }
+    return found;
+}
+
+void read_controls(saved_run& run, const json& controls) {
+    for (const auto& each : controls) {
+        for (auto& pass : run.passes) {
+            if (pass.test == each["test"] && pass.placement == each["placement"]) {
+                (each["metric"] == "rate_per_s" ? pass.control_by_rate : pass.control_by_cpu) =
+                    read_ratio(each);
+            }
+        }
+    }
+}
+
+std::vector<std::pair<std::string, std::string>> facts_of(const json& document) {
+    std::vector<std::pair<std::string, std::string>> facts;
+    for (const char* name : {"version", "build", "compiler", "flags"}) {
+        facts.emplace_back(name, text_of(document["tool"][name]));
+    }
+    for (const char* name : {"cpu", "cpus_online", "kernel", "clocksource", "governor",
+                             "tcp_congestion", "mitigations"}) {
+        const auto& machine = document["machine"];
+        facts.emplace_back(name, machine.contains(name) ? text_of(machine[name]) : "unknown");
+    }
+    facts.emplace_back("pinning", document["plan"]["pin"].dump());
+    return facts;
+}
+
+} // namespace
+
+const saved_lane* saved_pass::find(std::string_view lane) const noexcept {
+    const auto found = std::ranges::find(lanes, lane, &saved_lane::name);
+    return found == lanes.end() ? nullptr : &*found;
+}
+
+saved_run read_run(const std::string& path) {
+    const auto document = json::parse(read_text(path), nullptr, false);
+    if (document.is_discarded()) {
+        refuse_file(cli::exit_usage, path, "is no JSON, and so no run that sockeye bench saved");
+    }
+    if (const auto wrong = complaint(document); !wrong.empty()) {
+        refuse_file(cli::exit_usage, path, "is no run of the schema sockeye.bench/1: " + wrong);
+    }
+    saved_run run = {.path = path,
+                     .id = text_of(document["id"]),
+                     .started = text_of(document["started"]),
+                     .facts = facts_of(document),
+                     .passes = {}};
+    for (const auto& result : document["results"]) {
+        pass_of(run, result).lanes.push_back(read_lane(result));
+    }
+    read_controls(run, document["control"]);
+    return run;
+}
+
+std::string_view run_schema() noexcept {
+    return run_schema_text;
+}
+
+} // namespace sockeye::bench
