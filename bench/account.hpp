@@ -26,6 +26,9 @@ struct account {
     std::uint64_t accepts = 0;
     std::uint64_t would_blocks = 0;
 
+    /// Whether the server counts its calls: whoever answers has waited. On a library that does not
+    /// tell what it calls, it counts none.
+    [[nodiscard]] bool has_calls() const noexcept { return waits > 0; }
     /// Every system call that serving makes; failed ones are among the reads and writes.
     [[nodiscard]] std::uint64_t system_calls() const noexcept {
         return waits + reads + writes + registrations + accepts;

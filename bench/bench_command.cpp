@@ -142,7 +142,7 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
     command->footer(
         "  sockeye bench                      three tests, every backend and a control\n"
         "  sockeye bench --quick              the same in less than a minute\n"
-        "  sockeye bench --one-core --peers   CPU per message, beside a loop written by hand\n"
+        "  sockeye bench --one-core --peers   CPU per message, beside other libraries\n"
         "  sockeye bench -c 500 -s 4KiB -d 3  one test of your own\n"
         "  sockeye bench tcp://10.0.0.2:7     a server that runs already");
     add_options(*command, *asked);

@@ -107,13 +107,15 @@ json server_json(const lane_result& result) {
     made["user_ns"] = used.user_ns;
     made["system_ns"] = used.system_ns;
     put(made, "run_delay_ns", result.server_run_delay_ns);
-    made["syscalls"] = {{"wait", used.waits},
-                        {"read", used.reads},
-                        {"write", used.writes},
-                        {"register", used.registrations},
-                        {"accept", used.accepts}};
-    made["events"] = used.events;
-    made["would_blocks"] = used.would_blocks;
+    if (used.has_calls()) {
+        made["syscalls"] = {{"wait", used.waits},
+                            {"read", used.reads},
+                            {"write", used.writes},
+                            {"register", used.registrations},
+                            {"accept", used.accepts}};
+        made["events"] = used.events;
+        made["would_blocks"] = used.would_blocks;
+    }
     put(made, "rss_bytes", result.server_resident_bytes);
     return made;
 }

@@ -27,6 +27,15 @@ std::vector<std::string_view> split(std::string_view list) {
     }
 }
 
+/// `no backend 'epol'; did you mean 'epoll'?`
+std::string unknown_name(const char* what, std::string_view name,
+                         const std::vector<std::string_view>& names) {
+    const auto hint = cli::did_you_mean(name, names);
+    return fmt::format("no {} '{}'{}", what, cli::escape(name, 40),
+                       hint.empty() ? fmt::format("; there is {}, and all", fmt::join(names, ", "))
+                                    : hint);
+}
+
 /// `epoll,poll`, or `all`. Throws cli::command_error for those not usable here.
 parsed<std::vector<backend_kind>> parse_backends(std::string_view list) {
     std::vector<backend_kind> found;
@@ -39,15 +48,33 @@ parsed<std::vector<backend_kind>> parse_backends(std::string_view list) {
     }
     for (const auto part : split(list)) {
         if (std::find(names.begin(), names.end(), part) == names.end()) {
-            const auto hint = cli::did_you_mean(part, names);
-            return parsed<std::vector<backend_kind>>::wrong(fmt::format(
-                "no backend '{}'{}", cli::escape(part, 40),
-                hint.empty() ? fmt::format("; there is {}, and all", fmt::join(names, ", "))
-                             : hint));
+            return parsed<std::vector<backend_kind>>::wrong(unknown_name("backend", part, names));
         }
         const backend_kind kind = parse_backend(part).value();
         cli::require_usable(kind);
         found.push_back(kind);
+    }
+    return found;
+}
+
+/// `libuv,asio`, or `all`; each once, in the order they are listed in.
+parsed<std::vector<const peer*>> parse_peers(std::string_view list) {
+    using result = parsed<std::vector<const peer*>>;
+    std::vector<std::string_view> names;
+    for (const auto& each : all_peers()) {
+        names.push_back(each.name);
+    }
+    const auto asked = list == "all" ? names : split(list);
+    for (const auto part : asked) {
+        if (std::find(names.begin(), names.end(), part) == names.end()) {
+            return result::wrong(unknown_name("peer", part, names));
+        }
+    }
+    std::vector<const peer*> found;
+    for (const auto& each : all_peers()) {
+        if (std::find(asked.begin(), asked.end(), each.name) != asked.end()) {
+            found.push_back(&each);
+        }
     }
     return found;
 }
@@ -172,8 +199,21 @@ void add_server_options(CLI::App& command, request& wanted) {
     cli::add_value(command, "--baseline", wanted.baseline, "NAME",
                    "what the others are compared with",
                    [](std::string_view text) { return parsed<std::string>(std::string(text)); });
-    command.add_flag("--peers", wanted.has_peers,
-                     "measure a loop written by hand in C as well, as the floor");
+    const auto add_peers = [&wanted](const std::string& text) {
+        const auto found = parse_peers(text);
+        if (!found) {
+            cli::refuse_value("--peers", text, found.message());
+        }
+        wanted.peers = *found;
+        wanted.has_all_peers = text == "all";
+    };
+    command
+        .add_option_function<std::string>("--peers", add_peers,
+                                          "measure the same server on other libraries as well, and "
+                                          "written by hand: all, or such as libuv,asio")
+        ->type_name("LIST")
+        ->expected(0, 1)
+        ->default_str("all");
     command.add_flag_callback(
         "--no-control", [&wanted] { wanted.has_control = false; },
         "do not measure the baseline twice");
@@ -221,7 +261,7 @@ void refuse(const std::string& message) {
 }
 
 void check_target(const request& wanted) {
-    if (wanted.carrier || wanted.has_peers || !wanted.backends.empty() ||
+    if (wanted.carrier || !wanted.peers.empty() || !wanted.backends.empty() ||
         !wanted.baseline.empty()) {
         refuse("with an endpoint there is one server, and it runs already: leave --transport, "
                "--backend, --baseline and --peers out");

@@ -3,6 +3,7 @@
 #include "bench/datagram_client.hpp"
 #include "cli/common.hpp"
 #include "cli/host.hpp"
+#include "cli/text.hpp"
 
 #include <algorithm>
 
@@ -106,13 +107,71 @@ std::vector<lane> embedded_lanes(const request& wanted) {
     return lanes;
 }
 
-std::vector<lane> lanes_of(const request& wanted, const load& what) {
+/// Those of the peers asked for that were built here; notes the others. Throws where one was
+/// named, or none is there.
+std::vector<const peer*> choose_peers(const request& wanted, std::vector<std::string>& notes) {
+    const std::string program = host::program_path();
+    std::vector<const peer*> built;
+    for (const auto* each : wanted.peers) {
+        if (each->is_built(program)) {
+            built.push_back(each);
+            continue;
+        }
+        const auto remedy = each->package.empty()
+                                ? fmt::format("its program is not beside {}", program)
+                                : fmt::format("install {} and build again", each->package);
+        if (!wanted.has_all_peers) {
+            throw command_error(cli::exit_unavailable,
+                                fmt::format("--peers '{}': was not built; {}", each->name, remedy));
+        }
+        notes.push_back(fmt::format("{} takes no part: it was not built; {}", each->name, remedy));
+    }
+    if (built.empty() && !wanted.peers.empty()) {
+        throw command_error(
+            cli::exit_unavailable,
+            fmt::format("--peers: there is none beside {}; bench/run --peers builds them",
+                        program));
+    }
+    return built;
+}
+
+/// Says which tests go without a peer, because it does not serve their transport. Throws where it
+/// is to be the baseline of them all.
+void note_absences(const request& wanted, const std::vector<const peer*>& peers,
+                   const std::vector<load>& loads, std::vector<std::string>& notes) {
+    for (const auto* each : peers) {
+        std::vector<std::string> tests;
+        std::string_view carrier;
+        for (const auto& what : loads) {
+            if (!each->serves(what.carrier)) {
+                tests.push_back(test_name(what));
+                carrier = name_of(what.carrier);
+            }
+        }
+        if (tests.empty()) {
+            continue;
+        }
+        const auto why =
+            fmt::format("takes no part in {}: it does not serve {}", cli::join_and(tests), carrier);
+        if (each->name == wanted.baseline) {
+            throw command_error(cli::exit_usage,
+                                fmt::format("--baseline '{}': {}", each->name, why));
+        }
+        notes.push_back(fmt::format("{} {}", each->name, why));
+    }
+}
+
+std::vector<lane> lanes_of(const request& wanted, const std::vector<const peer*>& peers,
+                           const load& what) {
     if (wanted.target) {
         return {{"server", lane::kind::target, backend_kind::automatic, false}};
     }
     auto lanes = embedded_lanes(wanted);
-    if (wanted.has_peers && what.carrier != transport::unix_stream) {
-        lanes.push_back({"c-loop", lane::kind::peer, backend_kind::automatic, false});
+    for (const auto* each : peers) {
+        if (each->serves(what.carrier)) {
+            lanes.push_back(
+                {std::string(each->name), lane::kind::peer, backend_kind::automatic, false, each});
+        }
     }
     return lanes;
 }
@@ -216,10 +275,13 @@ plan make_plan(const request& wanted) {
     made.timeout = wanted.timeout;
     made.seed = wanted.seed;
     choose_cpus(wanted, made);
-    for (const auto& what : loads_of(wanted)) {
+    const auto loads = loads_of(wanted);
+    const auto peers = choose_peers(wanted, made.notes);
+    note_absences(wanted, peers, loads, made.notes);
+    for (const auto& what : loads) {
         check_load(what);
         check_descriptors(what);
-        auto lanes = lanes_of(wanted, what);
+        auto lanes = lanes_of(wanted, peers, what);
         made.baseline = choose_baseline(wanted, lanes);
         if (wanted.has_control) {
             add_control(lanes, made.baseline);

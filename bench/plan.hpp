@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bench/host.hpp"
+#include "bench/peers.hpp"
 
 #include <sockeye/endpoint.hpp>
 #include <sockeye/interest.hpp>
@@ -29,6 +30,8 @@ struct request {
     duration timeout = std::chrono::seconds(1);
     std::uint64_t seed = 1;
     std::vector<backend_kind> backends; ///< empty: all that are usable here
+    std::vector<const peer*> peers;     ///< empty: none
+    bool has_all_peers = false;         ///< those of them that were built
     std::string baseline;               ///< empty: the best one
     std::optional<endpoint> target;     ///< a server that runs already
     host::cpu_list server_cpus;         ///< as `client_cpus`: empty: chosen here
@@ -36,7 +39,6 @@ struct request {
     bool is_unpinned = false;
     bool is_quick = false;
     bool is_one_core = false;
-    bool has_peers = false;
     bool has_control = true;
     bool is_verified = true;
 };
@@ -55,7 +57,7 @@ struct load {
 struct lane {
     enum class kind : std::uint8_t {
         embedded, ///< our echo server on `backend`
-        peer,     ///< the hand-written loop without sockeye
+        peer,     ///< a server without sockeye, `program`
         target,   ///< a server that somebody else started
     };
 
@@ -63,6 +65,7 @@ struct lane {
     kind what = kind::embedded;
     backend_kind backend = backend_kind::automatic;
     bool is_control = false; ///< the baseline once more
+    const bench::peer* program = nullptr;
 };
 
 /// One test in one placement: every round runs every lane once.
@@ -85,6 +88,7 @@ struct plan {
     host::cpu_list client_cpus;
     duration timeout = {};
     std::uint64_t seed = 1;
+    std::vector<std::string> notes; ///< what was asked for and takes no part, and why
 
     /// How long all of it takes, roughly.
     [[nodiscard]] duration estimate() const noexcept;

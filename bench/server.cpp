@@ -64,23 +64,13 @@ std::string address_of(transport carrier) {
     return fmt::format("{}://127.0.0.1:0", name_of(carrier));
 }
 
-/// Peers lie beside the program, or where the build leaves them.
-std::string peer_path(transport carrier) {
-    const char* name = carrier == transport::udp ? "peer-udp-loop" : "peer-epoll-loop";
-    const std::string program = host::program_path();
-    const std::string folder = program.substr(0, program.rfind('/') + 1);
-    for (const char* place : {"", "../../bench/"}) {
-        const std::string path = folder + place + name;
-        if (::access(path.c_str(), X_OK) == 0) {
-            return path;
-        }
-    }
-    throw round_failed(fmt::format("--peers: {} is not beside {}", name, program));
-}
-
 std::vector<std::string> command_of(const lane& subject, transport carrier) {
-    if (subject.what == lane::kind::peer) {
-        return {peer_path(carrier)};
+    if (subject.program != nullptr) {
+        if (auto words = subject.program->command(carrier, host::program_path())) {
+            return *words;
+        }
+        throw round_failed(
+            fmt::format("the {} server is not beside {}", subject.name, host::program_path()));
     }
     return {host::program_path(), std::string(server_command),
             "--backend",          std::string(to_string(subject.backend)),

@@ -34,6 +34,11 @@ bool has_server(const std::vector<lane_result>& rounds) {
     });
 }
 
+bool counts_calls(const std::vector<lane_result>& rounds) {
+    return std::all_of(rounds.begin(), rounds.end(),
+                       [](const lane_result& r) { return r.server->has_calls(); });
+}
+
 estimate estimate_of(const std::vector<double>& values) {
     return {median(values), median_interval(values), relative_spread(values)};
 }
@@ -46,6 +51,8 @@ lane_summary summarize_lane(const lane& what, const std::vector<lane_result>& ro
     if (has_server(rounds)) {
         made.cpu_ns = estimate_of(
             collect(rounds, [](const lane_result& r) { return r.cpu_ns_per_message(); }));
+    }
+    if (has_server(rounds) && counts_calls(rounds)) {
         made.system_calls = median(
             collect(rounds, [](const lane_result& r) { return r.system_calls_per_message(); }));
         made.events_per_wait =

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <chrono>
 #include <functional>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,9 +15,10 @@
 namespace sockeye::bench {
 namespace {
 
-/// Width from which on the columns that explain are shown, and those of the times.
-constexpr std::size_t explain_width = 92;
-constexpr std::size_t times_width = 110;
+/// Of the columns that explain, where there is room for them.
+constexpr std::size_t calls_width = 11;
+constexpr std::size_t events_width = 13;
+constexpr std::size_t time_width = 10;
 
 std::string cpus_text(const host::cpu_list& cpus) {
     return fmt::format("CPU{} {}", cpus.size() == 1 ? "" : "s", fmt::join(cpus, ","));
@@ -38,23 +40,31 @@ std::string place_text(const plan& whole) {
                        cpus_text(whole.client_cpus));
 }
 
-std::string lanes_text(const pass& test) {
-    std::size_t backends = 0;
-    std::string others;
-    for (const auto& each : test.lanes) {
-        if (each.what == lane::kind::target) {
-            return "1 server";
-        }
-        if (each.is_control) {
-            others += " + control";
-        } else if (each.what == lane::kind::peer) {
-            others += " + C loop";
-        } else {
-            ++backends;
+/// `3 backends`, `1 peer`.
+std::string counted(std::size_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+/// Who takes part in any of the tests: `(3 backends + 2 peers + control)`.
+std::string lanes_text(const plan& whole) {
+    std::set<std::string> backends;
+    std::set<std::string> peers;
+    bool has_control = false;
+    for (const auto& test : whole.passes) {
+        for (const auto& each : test.lanes) {
+            if (each.what == lane::kind::target) {
+                return "1 server";
+            }
+            has_control = has_control || each.is_control;
+            if (!each.is_control) {
+                (each.what == lane::kind::peer ? peers : backends).insert(each.name);
+            }
         }
     }
-    const auto text = fmt::format("{} backend{}{}", backends, backends == 1 ? "" : "s", others);
-    return others.empty() ? text : "(" + text + ")";
+    auto text = counted(backends.size(), "backend");
+    text += peers.empty() ? "" : " + " + counted(peers.size(), "peer");
+    text += has_control ? " + control" : "";
+    return peers.empty() && !has_control ? text : "(" + text + ")";
 }
 
 std::string plan_text(const plan& whole) {
@@ -65,7 +75,7 @@ std::string plan_text(const plan& whole) {
     const std::size_t tests = whole.passes.size() - extra;
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(whole.estimate());
     return fmt::format("{} test{} x {} x {} rounds{}, interleaved, about {}", tests,
-                       tests == 1 ? "" : "s", lanes_text(whole.passes.front()), whole.rounds,
+                       tests == 1 ? "" : "s", lanes_text(whole), whole.rounds,
                        extra > 0 ? fmt::format(", {} of them on one core too", extra) : "",
                        cli::format_time(seconds));
 }
@@ -134,8 +144,12 @@ private:
     }
     void add_cpu();
     void add_ratio();
-    void add_explanations();
+    void add_calls();
+    void add_events();
     void add_times();
+    [[nodiscard]] std::size_t name_width() const;
+    /// Whether there is room for so much more in a line.
+    [[nodiscard]] bool fits(std::size_t more) const;
     [[nodiscard]] std::string verdict_cell(const lane_summary& lane, const comparison& found) const;
     [[nodiscard]] std::string line(const std::function<std::string(const column&)>& cell) const;
     [[nodiscard]] std::string title() const;
@@ -185,9 +199,25 @@ std::string table::line(const std::function<std::string(const column&)>& cell) c
     return text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
 }
 
+std::size_t table::name_width() const {
+    std::size_t longest = 8;
+    for (const auto& lane : shown_.lanes) {
+        longest = std::max(longest, lane.what->name.size());
+    }
+    return longest + 2;
+}
+
+bool table::fits(std::size_t more) const {
+    std::size_t width = more;
+    for (const auto& each : columns_) {
+        width += each.width;
+    }
+    return width <= style_.width;
+}
+
 void table::choose_columns() {
     columns_.push_back(
-        {"backend", 10, true, [](const lane_summary& lane) { return lane.what->name; }});
+        {"backend", name_width(), true, [](const lane_summary& lane) { return lane.what->name; }});
     const bool has_cpu = shown_.lanes.front().cpu_ns.has_value();
     if (shown_.primary == metric::cpu) {
         add_cpu();
@@ -200,10 +230,13 @@ void table::choose_columns() {
             add_cpu();
         }
     }
-    if (has_cpu) {
-        add_explanations();
+    if (has_cpu && (style_.is_verbose || fits(calls_width))) {
+        add_calls();
     }
-    if (!has_cpu || style_.is_verbose || style_.width >= times_width) {
+    if (has_cpu && (style_.is_verbose || fits(events_width))) {
+        add_events();
+    }
+    if (!has_cpu || style_.is_verbose || fits(2 * time_width)) {
         add_times();
     }
 }
@@ -253,27 +286,27 @@ std::string table::verdict_cell(const lane_summary& lane, const comparison& foun
                        std::string(padding, ' '));
 }
 
-void table::add_explanations() {
-    columns_.push_back({"calls/msg", 11, false, [this](const lane_summary& lane) -> std::string {
-                            const auto* source = cpu_source(lane);
-                            return source != nullptr && source->system_calls
-                                       ? fmt::format("{:.2f}", *source->system_calls)
-                                       : "-";
-                        }});
-    if (!style_.is_verbose && style_.width < explain_width) {
-        return;
-    }
-    columns_.push_back({"events/wait", 13, false, [](const lane_summary& lane) -> std::string {
-                            return lane.events_per_wait
-                                       ? fmt::format("{:.1f}", *lane.events_per_wait)
-                                       : "-";
-                        }});
+void table::add_calls() {
+    columns_.push_back(
+        {"calls/msg", calls_width, false, [this](const lane_summary& lane) -> std::string {
+             const auto* source = cpu_source(lane);
+             return source != nullptr && source->system_calls
+                        ? fmt::format("{:.2f}", *source->system_calls)
+                        : "-";
+         }});
+}
+
+void table::add_events() {
+    columns_.push_back(
+        {"events/wait", events_width, false, [](const lane_summary& lane) -> std::string {
+             return lane.events_per_wait ? fmt::format("{:.1f}", *lane.events_per_wait) : "-";
+         }});
 }
 
 void table::add_times() {
     for (const auto& [title, share] : {std::pair{"p50", 0.5}, std::pair{"p99", 0.99}}) {
         columns_.push_back(
-            {title, 10, false, [part = share](const lane_summary& lane) -> std::string {
+            {title, time_width, false, [part = share](const lane_summary& lane) -> std::string {
                  if (!lane.service.can_tell(part)) {
                      return "-";
                  }
@@ -305,7 +338,8 @@ std::string legend_text() {
            "  CPU/msg     user and system time of the server; on loopback the receiver's TCP work\n"
            "              runs in the sender's call, so the sum of both sides is firm, the split\n"
            "              is not\n"
-           "  calls/msg   waits, reads, writes, registrations and accepts for one message\n"
+           "  calls/msg   waits, reads, writes, registrations and accepts for one message;\n"
+           "              other libraries do not tell what they call\n"
            "  p50, p99    service time, from write to the last byte of the answer. A closed loop\n"
            "              sends no message before the last one is answered: waiting time of\n"
            "              messages that a slow server delays is not in it\n";
@@ -335,12 +369,17 @@ std::string header_text(const report& made) {
     const auto& build = made.build;
     const std::string day = made.started.substr(0, 10);
     const std::string minute = made.started.substr(11, 5);
-    return fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
-                       "machine  {}\n"
-                       "place    {}\n"
-                       "plan     {}\n",
-                       build.version, build.type, build.compiler, build.flags, made.id, day, minute,
-                       machine_text(made.facts), place_text(*made.whole), plan_text(*made.whole));
+    auto text =
+        fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
+                    "machine  {}\n"
+                    "place    {}\n"
+                    "plan     {}\n",
+                    build.version, build.type, build.compiler, build.flags, made.id, day, minute,
+                    machine_text(made.facts), place_text(*made.whole), plan_text(*made.whole));
+    for (const auto& each : made.whole->notes) {
+        text += fmt::format("note     {}\n", each);
+    }
+    return text;
 }
 
 std::string result_text(const report& made, const table_style& style) {

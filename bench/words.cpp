@@ -15,27 +15,43 @@ std::string place_of(const pass& test) {
     return place + (test.is_one_core ? " on one core" : "");
 }
 
-/// The lanes of one verdict, and `is` or `are`.
+/// The lanes of one verdict, what their ratios say, and `is` or `are`.
 struct group {
     std::vector<std::string> names;
+    std::vector<std::string> ratios;
+
+    [[nodiscard]] bool is_empty() const { return names.empty(); }
+    void add(const lane_summary& lane, const comparison& found, metric by) {
+        const double times = found.against_baseline.estimate;
+        names.push_back(lane.what->name);
+        ratios.push_back(fmt::format("{:.2f}x", by == metric::cpu ? 1 / times : times));
+    }
 
     [[nodiscard]] std::string subject(const char* one, const char* many) const {
         return cli::join_and(names) + " " + (names.size() == 1 ? one : many);
     }
 };
 
-/// What a ratio of `by` means in plain words: `1.03x the rate`, `1.05x the CPU`.
-std::string difference(const comparison& found, metric by) {
-    const double times = found.against_baseline.estimate;
-    if (by == metric::cpu) {
-        return fmt::format("needs {:.2f}x the server CPU", 1 / times);
+/// `poll is slower than epoll in datagrams (0.95x the rate).`
+void add_difference(const group& lanes, verdict said, const std::string& baseline,
+                    const std::string& place, metric by, std::vector<std::string>& sentences) {
+    if (lanes.is_empty()) {
+        return;
     }
-    return fmt::format("{:.2f}x the rate", times);
+    const auto ratios = cli::join_and(lanes.ratios);
+    const auto amount = by == metric::cpu
+                            ? fmt::format("{} {} the server CPU",
+                                          lanes.names.size() == 1 ? "needs" : "need", ratios)
+                            : ratios + " the rate";
+    sentences.push_back(fmt::format("{} {} than {} in {} ({}).", lanes.subject("is", "are"),
+                                    name_of(said), baseline, place, amount));
 }
 
 void add_sentences(const pass_summary& pass, const std::string& baseline,
                    std::vector<std::string>& sentences) {
     const auto place = place_of(pass.record->what);
+    group faster;
+    group slower;
     group same;
     group unclear;
     for (const auto& lane : pass.lanes) {
@@ -43,21 +59,19 @@ void add_sentences(const pass_summary& pass, const std::string& baseline,
         if (found == nullptr || found->said == verdict::none) {
             continue;
         }
-        if (found->said == verdict::same) {
-            same.names.push_back(lane.what->name);
-        } else if (found->said == verdict::unclear) {
-            unclear.names.push_back(lane.what->name);
-        } else {
-            sentences.push_back(fmt::format("{} is {} than {} in {} ({}).", lane.what->name,
-                                            name_of(found->said), baseline, place,
-                                            difference(*found, pass.primary)));
-        }
+        auto& told = found->said == verdict::faster   ? faster
+                     : found->said == verdict::slower ? slower
+                     : found->said == verdict::same   ? same
+                                                      : unclear;
+        told.add(lane, *found, pass.primary);
     }
-    if (!same.names.empty()) {
+    add_difference(faster, verdict::faster, baseline, place, pass.primary, sentences);
+    add_difference(slower, verdict::slower, baseline, place, pass.primary, sentences);
+    if (!same.is_empty()) {
         sentences.push_back(fmt::format("{} as fast as {} in {}: no difference that matters here.",
                                         same.subject("is", "are"), baseline, place));
     }
-    if (!unclear.names.empty()) {
+    if (!unclear.is_empty()) {
         sentences.push_back(fmt::format("{} too close to {} in {} to tell: more --rounds would.",
                                         unclear.subject("is", "are"), baseline, place));
     }

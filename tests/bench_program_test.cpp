@@ -146,14 +146,15 @@ TEST_CASE("bench: every transport gives a valid document with every usable backe
 }
 
 TEST_CASE("bench: the loops written by hand take part, and count their calls") {
-    for (const std::string carrier : {"tcp", "udp"}) {
+    for (const std::string carrier : {"tcp", "udp", "unix"}) {
         CAPTURE(carrier);
-        const auto ended = support::run_program(
-            quick({"--transport", carrier, "-b", "poll", "--peers", "--no-control", "--json"}));
+        const auto ended =
+            support::run_program(quick({"--transport", carrier, "-b", "poll",
+                                        "--peers=hand-written", "--no-control", "--json"}));
         CAPTURE(ended.talk);
         REQUIRE(ended.status == 0);
         const auto document = parse(ended.output);
-        CHECK(lanes_of(document) == std::set<std::string>{"c-loop", "poll"});
+        CHECK(lanes_of(document) == std::set<std::string>{"hand-written", "poll"});
         for (const auto& result : document["results"]) {
             CHECK(result["rounds"][0]["wrong"] == 0);
             CHECK(result["rounds"][0]["server"]["syscalls"]["write"] > 0);
@@ -448,6 +449,12 @@ TEST_CASE("bench: mistakes are refused in one line before anything is done") {
     check_refusal({"bench", "--pin", "server"}, 2,
                   "sockeye bench: --pin 'server': must be auto, none or, for example, "
                   "server=1,client=0");
+    check_refusal({"bench", "--peers=libu"}, 2,
+                  "sockeye bench: --peers 'libu': no peer 'libu'; did you mean 'libuv'?");
+    check_refusal({"bench", "--peers="}, 2,
+                  "sockeye bench: --peers '': no peer ''; there is libuv, libevent, libevent-raw, "
+                  "libev, asio, hand-written, hand-written-gso, and all");
+    check_refusal({"bench", "--peers", "--peers=asio"}, 2, "sockeye bench: --peers is given twice");
     check_refusal({"bench", "-o", "run.xml"}, 2,
                   "sockeye bench: --output 'run.xml': must end in .json");
     check_refusal({"bench", ""}, 2,

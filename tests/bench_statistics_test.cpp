@@ -105,7 +105,7 @@ TEST_CASE("statistics: ratios are paired by round, so that a drift common to bot
 }
 
 TEST_CASE("order: over all orders every lane takes every position equally often") {
-    for (std::size_t lanes = 1; lanes <= 9; ++lanes) {
+    for (std::size_t lanes = 1; lanes <= 13; ++lanes) {
         CAPTURE(lanes);
         const auto orders = bench::williams_orders(lanes);
         CHECK(orders.size() == (lanes % 2 == 0 || lanes == 1 ? lanes : 2 * lanes));
@@ -124,7 +124,7 @@ TEST_CASE("order: over all orders every lane takes every position equally often"
 }
 
 TEST_CASE("order: over all orders every lane follows every other equally often") {
-    for (std::size_t lanes = 2; lanes <= 9; ++lanes) {
+    for (std::size_t lanes = 2; lanes <= 13; ++lanes) {
         CAPTURE(lanes);
         std::map<std::pair<std::size_t, std::size_t>, std::size_t> follows;
         for (const auto& order : bench::williams_orders(lanes)) {

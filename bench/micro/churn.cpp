@@ -115,7 +115,7 @@ void run_sockeye() {
 }
 
 void run_by_hand() {
-    ::execl(SOCKEYE_PEER, SOCKEYE_PEER, nullptr);
+    ::execl(SOCKEYE_PEER, SOCKEYE_PEER, "tcp", nullptr);
     fail(SOCKEYE_PEER);
 }
 

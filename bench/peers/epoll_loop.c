@@ -7,8 +7,6 @@
 #include "control.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -29,21 +27,6 @@ static char buffer[buffer_size];
 static struct control_counters counters;
 static struct rest* rests; /* by descriptor */
 static int poller;
-
-static int open_listener(void) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    struct sockaddr_in local;
-    memset(&local, 0, sizeof local);
-    local.sin_family = AF_INET;
-    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    /* Accepted sockets inherit TCP_NODELAY, which saves one call for each. */
-    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr*)&local, sizeof local) != 0 || listen(fd, 1024) != 0) {
-        control_fail("listener");
-    }
-    return fd;
-}
 
 static void watch(int fd, uint32_t events) {
     struct epoll_event wanted;
@@ -172,14 +155,18 @@ static struct rest* make_rests(void) {
     return made;
 }
 
-int main(void) {
+int main(int argument_count, char** arguments) {
     static struct epoll_event ready[events_max];
-    const int listener = open_listener();
+    const enum control_carrier carrier = control_carrier_of(argument_count, arguments);
+    const int listener = control_open(carrier);
+    if (listen(listener, 1024) != 0) {
+        control_fail("listen");
+    }
     rests = make_rests();
     poller = epoll_create1(EPOLL_CLOEXEC);
     watch(listener, EPOLLIN | EPOLLET);
     watch(STDIN_FILENO, EPOLLIN);
-    control_say_ready("tcp", listener);
+    control_say_ready(carrier, listener);
     for (;;) {
         const int count = epoll_wait(poller, ready, events_max, -1);
         counters.waits++;

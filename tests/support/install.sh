@@ -8,6 +8,11 @@ build_needs=(
     valijson/validator.hpp=libvalijson-dev
 )
 
+# What the servers that bench/run compares with are built on.
+peer_needs=(
+    uv.h=libuv1-dev event2/event.h=libevent-dev ev.h=libev-dev asio.hpp=libasio-dev
+)
+
 is_present() {
     case $1 in
     *.h | *.hpp)
