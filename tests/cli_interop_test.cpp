@@ -16,8 +16,8 @@ namespace {
 /// The echo server on TCP, UDP and both Unix kinds, and what foreign clients are to call it.
 class neighbour {
 public:
-    neighbour()
-        : child_({support::program_path(), "serve", "echo", "tcp://127.0.0.1:0",
+    explicit neighbour(const std::string& backend)
+        : child_({support::program_path(), "serve", "echo", "-b", backend, "tcp://127.0.0.1:0",
                   "udp://127.0.0.1:0", "unix:" + path("stream"),
                   "unix-dgram:" + path("datagram")}) {
         const auto ready = child_.output_line();
@@ -79,52 +79,65 @@ check('unix-dgram', link.recvfrom(100) == (b'hello', datagram))
 } // namespace
 
 TEST_CASE("interop: python3 sockets" * doctest::skip(!is_installed("python3"))) {
-    neighbour server;
-    const auto ended =
-        support::run({"python3", "-c", python_client, server.tcp_port, server.udp_port,
-                      server.path("stream"), server.path("datagram"), server.path("client")});
-    CHECK(ended.status == 0);
-    CHECK(ended.talk.empty());
-    CHECK(server.stop() == 0);
+    for (const auto& backend : support::usable_backends()) {
+        CAPTURE(backend);
+        neighbour server(backend);
+        const auto ended =
+            support::run({"python3", "-c", python_client, server.tcp_port, server.udp_port,
+                          server.path("stream"), server.path("datagram"), server.path("client")});
+        CHECK(ended.status == 0);
+        CHECK(ended.talk.empty());
+        CHECK(server.stop() == 0);
+    }
 }
 
 TEST_CASE("interop: socat" * doctest::skip(!is_installed("socat"))) {
-    neighbour server;
-    const std::string large(300'000, 'x');
-    for (const auto& place :
-         words{"TCP:127.0.0.1:" + server.tcp_port, "UNIX-CONNECT:" + server.path("stream")}) {
-        CAPTURE(place);
-        for (const auto& text : words{"", "hello\n", large}) {
-            const auto ended = support::run({"socat", "-t", "60", "-", place}, {.input = text});
-            CHECK(ended.status == 0);
-            CHECK((ended.output == text));
+    for (const auto& backend : support::usable_backends()) {
+        CAPTURE(backend);
+        neighbour server(backend);
+        const std::string large(300'000, 'x');
+        for (const auto& place :
+             words{"TCP:127.0.0.1:" + server.tcp_port, "UNIX-CONNECT:" + server.path("stream")}) {
+            CAPTURE(place);
+            for (const auto& text : words{"", "hello\n", large}) {
+                const auto ended = support::run({"socat", "-t", "60", "-", place}, {.input = text});
+                CHECK(ended.status == 0);
+                CHECK((ended.output == text));
+            }
         }
+        // It would wait so long for more; the destructor ends it.
+        process udp({"socat", "-t", "60", "-", "UDP:127.0.0.1:" + server.udp_port},
+                    {.input = "one datagram\n"});
+        CHECK(udp.output_line() == "one datagram");
+        CHECK(server.stop() == 0);
     }
-    // It would wait so long for more; the destructor ends it.
-    process udp({"socat", "-t", "60", "-", "UDP:127.0.0.1:" + server.udp_port},
-                {.input = "one datagram\n"});
-    CHECK(udp.output_line() == "one datagram");
-    CHECK(server.stop() == 0);
 }
 
 TEST_CASE("interop: ncat" * doctest::skip(!is_installed("ncat"))) {
-    neighbour server;
-    const auto tcp = support::run({"ncat", "127.0.0.1", server.tcp_port}, {.input = "hello\n"});
-    CHECK(tcp.output == "hello\n");
-    const auto local = support::run({"ncat", "-U", server.path("stream")}, {.input = "hello\n"});
-    CHECK(local.output == "hello\n");
-    // At the end of its input it does not wait for answers, so there is none.
-    process udp({"ncat", "-u", "127.0.0.1", server.udp_port},
-                {.input = "hello\n", .has_endless_input = true});
-    CHECK(udp.output_line() == "hello");
-    CHECK(server.stop() == 0);
+    for (const auto& backend : support::usable_backends()) {
+        CAPTURE(backend);
+        neighbour server(backend);
+        const auto tcp = support::run({"ncat", "127.0.0.1", server.tcp_port}, {.input = "hello\n"});
+        CHECK(tcp.output == "hello\n");
+        const auto local =
+            support::run({"ncat", "-U", server.path("stream")}, {.input = "hello\n"});
+        CHECK(local.output == "hello\n");
+        // At the end of its input it does not wait for answers, so there is none.
+        process udp({"ncat", "-u", "127.0.0.1", server.udp_port},
+                    {.input = "hello\n", .has_endless_input = true});
+        CHECK(udp.output_line() == "hello");
+        CHECK(server.stop() == 0);
+    }
 }
 
 TEST_CASE("interop: curl, which expects an answer of another kind" *
           doctest::skip(!is_installed("curl"))) {
-    neighbour server;
-    process child(
-        {"curl", "-sN", "--http0.9", "-m", "60", "http://127.0.0.1:" + server.tcp_port + "/path"});
-    CHECK(child.output_line() == "GET /path HTTP/1.1\r");
-    CHECK(server.stop() == 0);
+    for (const auto& backend : support::usable_backends()) {
+        CAPTURE(backend);
+        neighbour server(backend);
+        process child({"curl", "-sN", "--http0.9", "-m", "60",
+                       "http://127.0.0.1:" + server.tcp_port + "/path"});
+        CHECK(child.output_line() == "GET /path HTTP/1.1\r");
+        CHECK(server.stop() == 0);
+    }
 }
