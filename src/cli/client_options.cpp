@@ -24,7 +24,7 @@ void add_time(CLI::App& command, const std::string& names, duration& target,
 
 void add_connect_timeout(CLI::App& command, client_times& times) {
     add_time(command, "--connect-timeout", times.connect,
-             "how long a look-up and all attempts to connect may take; 10s without it");
+             "how long a look-up and all attempts to connect may take (default 10s)");
 }
 
 endpoint_argument parse_peer(const std::string& text, const common_options& common,

@@ -287,10 +287,10 @@ void add_connect_command(CLI::App& root, common_options& common, int& exit_code)
     command
         ->add_option_function<std::string>(
             "--prompt", [asked](const std::string& text) { asked->prompt = text; },
-            "show this before each line, also where nobody types; without it '> ' on a terminal")
+            "show this before each line, also where nobody types (default '> ' on a terminal)")
         ->type_name("TEXT");
     add_time(*command, "--linger", asked->times.linger,
-             "at the end of the input, end after so much silence of the peer; 1s without it",
+             "at the end of the input, end after so much silence of the peer (default 1s)",
              duration::zero());
     add_connect_timeout(*command, asked->times);
     add_family_options(*command, common);

@@ -286,17 +286,17 @@ std::uint64_t size_most(const endpoint_argument& address) {
 
 void add_ping_options(CLI::App& command, ping_request& asked) {
     add_value(command, "-n,--count", asked.count, "N",
-              "how many messages are sent; without it until Ctrl-C",
+              "how many messages are sent (default: until Ctrl-C)",
               [](std::string_view text) { return parse_count(text, {.least = 1}); });
     add_time(command, "-i,--interval", asked.interval,
-             "from one message to the next; 1s without it, and 0 is as fast as answers come",
+             "from one message to the next (default 1s; 0: as fast as answers come)",
              duration::zero());
-    add_value(command, "-s,--size", asked.size, "SIZE", "bytes of a message; 64 without it",
+    add_value(command, "-s,--size", asked.size, "SIZE", "bytes of a message (default 64B)",
               [](std::string_view text) {
                   return parse_size(text, {.least = 1, .most = std::uint64_t{1} << 20});
               });
     add_time(command, "--timeout", asked.timeout,
-             "how long an answer may take before it is late; 1s without it");
+             "how long an answer may take before it is late (default 1s)");
     add_connect_timeout(command, asked.times);
 }
 

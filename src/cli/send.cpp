@@ -206,10 +206,10 @@ void add_send_options(CLI::App& command, send_request& asked) {
                      "do not end our side behind the message, for servers that give no answer "
                      "then");
     add_time(command, "--timeout", asked.timeout,
-             "how long the beginning of an answer may take; 5s without it");
+             "how long the beginning of an answer may take (default 5s)");
     add_time(command, "--linger", asked.times.linger,
-             "end after so much silence behind an answer, where the peer does not close; 1s "
-             "without it",
+             "end after so much silence behind an answer, where the peer does not close "
+             "(default 1s)",
              duration::zero());
     command.get_option("--timeout")->excludes(impatient);
     add_connect_timeout(command, asked.times);

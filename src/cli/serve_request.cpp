@@ -202,11 +202,28 @@ std::uint64_t count_streams(const std::vector<assignment>& work) {
         work, [](const assignment& entry) { return entry.local.is_stream(); }));
 }
 
+/// Makes so many descriptors available for `what`: `256 threads`, `65 connections`.
+void provide_descriptors(const std::string& what, std::uint64_t needed) {
+    const auto limits = read_descriptor_limits();
+    if (needed > limits.hard || raise_descriptor_limit(needed)) {
+        throw command_error(
+            exit_usage, fmt::format("{} need {} descriptors but the hard limit is {}; try 'ulimit "
+                                    "-Hn {}' as root",
+                                    what, needed, limits.hard, needed));
+    }
+}
+
 /// How many connections there may be, with descriptors made available for them.
 std::uint64_t provide_connections(const serve_request& asked, std::uint64_t streams) {
+    const std::uint64_t for_threads = (asked.run.threads - 1) * descriptors_per_thread;
+    const std::uint64_t reserve = descriptor_reserve + for_threads;
+    if (for_threads > 0) {
+        const auto before = read_descriptor_limits();
+        provide_descriptors(fmt::format("{} threads", asked.run.threads), reserve);
+        // Where there is room for it, they take nothing away from the connections.
+        (void)raise_descriptor_limit(std::min(before.hard, before.soft + for_threads));
+    }
     const auto limits = read_descriptor_limits();
-    const std::uint64_t reserve =
-        descriptor_reserve + (asked.run.threads - 1) * descriptors_per_thread;
     const auto spare = limits.soft > reserve ? limits.soft - reserve : 1;
     if (!asked.connections_max) {
         return std::min(default_connections_max, spare);
@@ -217,16 +234,8 @@ std::uint64_t provide_connections(const serve_request& asked, std::uint64_t stre
                             fmt::format("{} endpoints share --max-connections {}: give at least {}",
                                         streams, wanted, streams));
     }
-    if (wanted <= spare) {
-        return wanted;
-    }
-    const std::uint64_t needed = wanted + reserve;
-    if (needed > limits.hard || raise_descriptor_limit(needed)) {
-        throw command_error(
-            exit_usage,
-            fmt::format("{} connections need {} descriptors but the hard limit is {}; try "
-                        "'ulimit -Hn {}' as root",
-                        wanted, needed, limits.hard, needed));
+    if (wanted > spare) {
+        provide_descriptors(fmt::format("{} connections", wanted), wanted + reserve);
     }
     return wanted;
 }
