@@ -162,7 +162,7 @@ TEST_CASE("connect: over UDP each line is a datagram, and each answer a line" *
     for (const auto& backend : usable_backends()) {
         CAPTURE(backend);
         const auto all =
-            run_program(with_backend(backend, {"connect", server.place(), "--linger", "0.5"}),
+            run_program(with_backend(backend, {"connect", server.place(), "--linger", "3s"}),
                         {.input = "Michael\nTracy\nSarah"});
         CHECK(all.status == 0);
         CHECK(all.output == "Hello, Michael!\nHello, Tracy!\nHello, Sarah!\n");
@@ -302,7 +302,7 @@ TEST_CASE("connect: every transport, there and back, on every backend") {
             const auto place = server.place(scheme);
             CAPTURE(place);
             const auto lines =
-                run_program(with_backend(backend, {"connect", place, "--linger", "300ms"}),
+                run_program(with_backend(backend, {"connect", place, "--linger", "2s"}),
                             {.input = "one\ntwo\n\nthree\n"});
             CHECK(lines.status == 0);
             // An empty message of unix-seqpacket would be its end, and is none.
