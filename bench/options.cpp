@@ -277,7 +277,7 @@ void check_target(const request& wanted) {
 } // namespace
 
 void add_options(CLI::App& command, options& asked) {
-    command.add_option("endpoint", asked.target,
+    command.add_option("ENDPOINT", asked.target,
                        "an echo server to measure, such as tcp://10.0.0.2:7");
     add_load_options(command, asked.wanted);
     add_time_options(command, asked.wanted);

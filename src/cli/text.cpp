@@ -1,6 +1,7 @@
 #include "cli/text.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 #include <vector>
 
@@ -43,29 +44,26 @@ bool is_near(std::string_view text, std::string_view word) {
     return is_unfinished || edit_distance(text, word) <= std::max<std::size_t>(1, word.size() / 3);
 }
 
-/// Bytes of the character that `text` begins with; 0 where it is not well-formed: cut off, longer
-/// than it need be, half of a pair, or beyond the last one.
-std::size_t utf8_size(std::string_view text) noexcept {
-    const auto byte = [&](std::size_t i) -> unsigned {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-    };
-    const unsigned first = byte(0);
+std::uint8_t byte_at(std::string_view text, std::size_t index) noexcept {
+    return static_cast<std::uint8_t>(text[index]);
+}
+
+/// How many bytes the character has that begins with `first`; 0 where none does.
+std::size_t utf8_length(std::uint8_t first) noexcept {
     if (first < 0x80) {
         return 1;
     }
-    const std::size_t size = first >= 0xf0 ? 4 : (first >= 0xe0 ? 3 : 2);
-    unsigned value = first & (0x7fU >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xc0U) != 0x80) {
-            return 0;
-        }
-        value = value << 6 | (byte(i) & 0x3fU);
+    if (first < 0xc2 || first > 0xf4) {
+        return 0;
     }
-    constexpr unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const bool is_half = value >= 0xd800 && value < 0xe000;
-    return first >= 0xc2 && first < 0xf8 && value >= least[size] && value < 0x110000 && !is_half
-               ? size
-               : 0;
+    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/// What the second byte may be: neither overlong forms nor surrogates nor beyond U+10FFFF.
+bool may_follow(std::uint8_t first, std::uint8_t second) noexcept {
+    const std::uint8_t least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const std::uint8_t most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    return second >= least && second <= most;
 }
 
 } // namespace
@@ -90,13 +88,25 @@ std::string escape(std::string_view text, std::size_t length_max) {
     return line;
 }
 
+utf8_character utf8_at_front(std::string_view text) noexcept {
+    const auto length = utf8_length(byte_at(text, 0));
+    for (std::size_t i = 1; i < length && i < text.size(); ++i) {
+        const bool is_good = i == 1 ? may_follow(byte_at(text, 0), byte_at(text, 1))
+                                    : (byte_at(text, i) & 0xc0) == 0x80;
+        if (!is_good) {
+            return {.length = length, .formed = 0};
+        }
+    }
+    return {.length = length, .formed = std::min(length, text.size())};
+}
+
 bool is_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
-        const auto size = utf8_size(text);
-        if (size == 0) {
+        const auto character = utf8_at_front(text);
+        if (!character.is_whole()) {
             return false;
         }
-        text.remove_prefix(size);
+        text.remove_prefix(character.length);
     }
     return true;
 }

@@ -14,7 +14,21 @@ namespace sockeye::cli {
 /// Whatever came from outside goes through it before it reaches a terminal or a log.
 [[nodiscard]] std::string escape(std::string_view text, std::size_t length_max = 120);
 
-/// Whether `text` is well-formed UTF-8. See: RFC 3629.
+/// The character that a text begins with, in bytes of UTF-8.
+struct utf8_character {
+    std::size_t length = 0; ///< of the whole of it; 0: no character begins so
+    /// At the front of the text, and well-formed so far: less than `length` where the text is cut
+    /// off, 0 where it can become no character: longer than it need be, half of a pair, beyond the
+    /// last one.
+    std::size_t formed = 0;
+
+    [[nodiscard]] bool is_whole() const noexcept { return length != 0 && formed == length; }
+};
+
+/// Requires: not empty. See: RFC 3629.
+[[nodiscard]] utf8_character utf8_at_front(std::string_view text) noexcept;
+
+/// Whether `text` is well-formed UTF-8.
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
 /// The word whose spelling is nearest to `text`; empty where none is near enough to be meant.
