@@ -151,6 +151,7 @@ struct server_request {
     std::string carrier;
     std::string how = "echo";
     std::uint64_t seed = 1;
+    duration burn = {};
 };
 
 void add_server_command(CLI::App& root, int& exit_code) {
@@ -162,9 +163,11 @@ void add_server_command(CLI::App& root, int& exit_code) {
     command->add_option("--transport", asked->carrier, "what it serves on")->required();
     command->add_option("--mode", asked->how, "what it does");
     command->add_option("--seed", asked->seed, "of what it sends");
+    cli::add_value(*command, "--burn", asked->burn, "TIME", "CPU time wasted for each read",
+                   [](std::string_view text) { return cli::parse_time(text); });
     command->callback([asked, &exit_code] {
         run_server({parse_backend(asked->backend).value(), parse_transport(asked->carrier),
-                    parse_mode(asked->how), asked->seed});
+                    parse_mode(asked->how), asked->seed, asked->burn});
         exit_code = cli::exit_done;
     });
 }

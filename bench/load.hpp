@@ -3,6 +3,7 @@
 #include "bench/message_sizes.hpp"
 
 #include <sockeye/endpoint.hpp>
+#include <sockeye/time.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,7 @@ struct load {
         sources; ///< addresses to connect from, in turn; empty: as the system likes
     std::size_t in_flight_max = std::size_t{1} << 20; ///< an open loop beyond it is overloaded
     bool is_verified = true;
+    duration burn = {}; ///< CPU time that the client wastes for each answer, to prove it is noticed
 
     [[nodiscard]] bool is_open_loop() const noexcept { return rate_per_s > 0; }
     /// What thread `index` does of it.
@@ -62,6 +64,12 @@ struct load {
 /// Whether it carries a stream of bytes and not datagrams.
 [[nodiscard]] constexpr bool is_stream(transport carrier) noexcept {
     return carrier == transport::tcp || carrier == transport::unix_stream;
+}
+
+/// Does nothing for so long, with all its might.
+inline void burn_cpu(duration time) noexcept {
+    for (const time_point end = clock::now() + time; clock::now() < end;) {
+    }
 }
 
 } // namespace sockeye::bench

@@ -28,6 +28,7 @@ load base_load(const request& wanted) {
     what.rate_per_s = wanted.rate_per_s.value_or(0);
     what.law = wanted.law;
     what.is_verified = wanted.is_verified;
+    what.burn = wanted.burn;
     return what;
 }
 

@@ -394,6 +394,9 @@ void add_gate_options(CLI::App& command, options& asked) {
             "repeatable")
         ->type_name("EXPR")
         ->expected(1, CLI::detail::expected_max_vector_size);
+    cli::add_value(command, "--burn", asked.wanted.burn, "TIME",
+                   "CPU time wasted for each answer: a slow client, for tests", time_from(0ns, 1s))
+        ->group("");
     command.add_flag("--strict", asked.is_strict, "exit 4 where the result is not to be trusted");
     command
         .add_option("--ab", asked.wanted.binaries,

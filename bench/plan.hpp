@@ -46,6 +46,7 @@ struct request {
     std::optional<std::uint64_t> messages;
     duration timeout = std::chrono::seconds(1);
     std::uint64_t seed = 1;
+    duration burn = {};
     std::vector<backend_kind> backends; ///< empty: all that are usable here
     std::vector<const peer*> peers;     ///< empty: none
     std::vector<std::string> binaries;  ///< two other builds to compare: the old one, the new one

@@ -106,6 +106,18 @@ private:
     std::uint64_t position_ = 0;
 };
 
+server serve_stream_echo(loop& own, const std::string& address, duration burn) {
+    if (burn > duration::zero()) {
+        return serve(own, address,
+                     [burn](stream& s, bytes in) {
+                         burn_cpu(burn);
+                         s.write(in);
+                     })
+            .value();
+    }
+    return serve(own, address, [](stream& s, bytes in) { s.write(in); }).value();
+}
+
 void run_to_end(loop& own) {
     if (const auto error = own.run()) {
         throw std::system_error(error, "the server's loop");
@@ -134,7 +146,7 @@ void run_server(const server_task& task) {
                 s.send(in);
             }).value());
     } else {
-        run(serve(own, address, [](stream& s, bytes in) { s.write(in); }).value());
+        run(serve_stream_echo(own, address, task.burn));
     }
 }
 

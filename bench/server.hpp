@@ -21,6 +21,7 @@ struct server_task {
     /// Upload: it reads and drops. Download: it sends the ring of `seed` for ever. Else: echo.
     mode how = mode::echo;
     std::uint64_t seed = 1;
+    duration burn = {}; ///< CPU time wasted for each read of an echo, to prove that it is found
 };
 
 /// Serves on a free port of 127.0.0.1, or on a Unix socket, until the standard input ends; speaks

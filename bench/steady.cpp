@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace sockeye::bench {
 namespace {
@@ -57,15 +58,12 @@ std::size_t mser5_truncation(std::span<const double> values) {
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t cut = 0; cut <= batches.size() / 2 && cut + 1 < batches.size(); ++cut) {
         const auto kept = std::span<const double>(batches).subspan(cut);
-        double mean = 0;
-        for (const double each : kept) {
-            mean += each / static_cast<double>(kept.size());
-        }
+        const auto count = static_cast<double>(kept.size());
+        const double mean = std::accumulate(kept.begin(), kept.end(), 0.0) / count;
         double squares = 0;
         for (const double each : kept) {
             squares += (each - mean) * (each - mean);
         }
-        const auto count = static_cast<double>(kept.size());
         const double error = squares / (count * count);
         if (error < least) {
             least = error;

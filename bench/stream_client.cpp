@@ -53,6 +53,9 @@ void stream_session::on_data(stream& link, bytes in) {
     }
     const time_point now = clock::now();
     const std::size_t answers = take_answers(in.size(), now);
+    if (client_.what_.burn > duration::zero()) {
+        burn_cpu(client_.what_.burn * static_cast<duration::rep>(answers));
+    }
     if (client_.is_sending_ && !client_.is_open_loop()) {
         for (std::size_t i = 0; i < answers; ++i) {
             add_message(now);

@@ -17,7 +17,7 @@ public:
     struct slice {
         std::uint64_t messages = 0;        ///< answered
         std::uint64_t send_lag_max_ns = 0; ///< of an open loop
-        std::size_t backlog = 0;           ///< due and not answered when the slice began
+        std::size_t backlog = 0;           ///< due and not answered at the end
     };
 
     void begin(time_point start) {
@@ -34,12 +34,10 @@ public:
         reach(now);
         slices_.back().send_lag_max_ns = std::max(slices_.back().send_lag_max_ns, lag_ns);
     }
-    /// Time has passed; so many messages are due and not answered.
+    /// So many messages are due and not answered now.
     void note_backlog(time_point now, std::size_t backlog) {
-        if (now >= end_) {
-            reach(now);
-            slices_.back().backlog = backlog;
-        }
+        reach(now);
+        slices_.back().backlog = backlog;
     }
 
     /// Adds what another thread saw in the same slices.

@@ -1,4 +1,6 @@
+#include "support/bench_program.hpp"
 #include "support/program.hpp"
+#include "support/server_program.hpp"
 
 #include <sockeye/loop.hpp>
 #include <sockeye/serve.hpp>
@@ -18,60 +20,13 @@
 
 #include <sys/resource.h>
 
+using support::quick;
+using support::read_document;
+using support::test_server;
 using support::words;
 using json = nlohmann::json;
 
 namespace {
-
-/// An echo server in a thread of this process, wrong in the way of its callable.
-class test_server {
-public:
-    template <typename Callable>
-    test_server(const std::string& address, Callable callable) {
-        std::promise<std::string> bound;
-        auto where = bound.get_future();
-        thread_ = std::thread([this, address, callable, &bound] {
-            sockeye::loop own;
-            auto server = sockeye::serve(own, address, callable).value();
-            stopper_ = std::make_unique<sockeye::remote>(own.remote());
-            loop_ = &own;
-            bound.set_value(server.local_endpoint().value().to_string());
-            CHECK_FALSE(own.run());
-        });
-        address_ = where.get();
-    }
-    ~test_server() {
-        stopper_->post([this] { loop_->stop(); });
-        thread_.join();
-    }
-
-    [[nodiscard]] const std::string& address() const { return address_; }
-
-private:
-    std::string address_;
-    sockeye::loop* loop_ = nullptr;
-    std::unique_ptr<sockeye::remote> stopper_;
-    std::thread thread_;
-};
-
-/// Short enough for a test, long enough to answer something under any sanitizer.
-words quick(words more) {
-    words all = {"bench", "--rounds", "1", "--warmup", "10ms", "-d", "100ms", "--no-save"};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-}
-
-json parse(const std::string& text) {
-    auto document = json::parse(text, nullptr, false);
-    REQUIRE_FALSE(document.is_discarded());
-    CHECK(document["schema"] == "sockeye.bench/1");
-    for (const char* member : {"id", "started", "status", "tool", "command", "machine", "plan",
-                               "results", "comparisons", "control", "trust"}) {
-        CAPTURE(member);
-        CHECK(document.contains(member));
-    }
-    return document;
-}
 
 std::set<std::string> lanes_of(const json& document) {
     std::set<std::string> names;
@@ -129,7 +84,7 @@ TEST_CASE("bench: every transport gives a valid document with every usable backe
             support::run_program(quick({"--transport", carrier, "-c", "4", "--json"}));
         CAPTURE(ended.talk);
         CHECK(ended.status == 0);
-        const auto document = parse(ended.output);
+        const auto document = read_document(ended.output);
         CHECK(document["status"] == "complete");
         CHECK(lanes_of(document) == expected);
         for (const auto& result : document["results"]) {
@@ -153,7 +108,7 @@ TEST_CASE("bench: the loops written by hand take part, and count their calls") {
                                         "--peers=hand-written", "--no-control", "--json"}));
         CAPTURE(ended.talk);
         REQUIRE(ended.status == 0);
-        const auto document = parse(ended.output);
+        const auto document = read_document(ended.output);
         CHECK(lanes_of(document) == std::set<std::string>{"hand-written", "poll"});
         for (const auto& result : document["results"]) {
             CHECK(result["rounds"][0]["wrong"] == 0);
@@ -208,7 +163,7 @@ TEST_CASE("bench: messages of any size come back whole, many at a time") {
         const auto ended = support::run_program(arguments);
         CAPTURE(ended.talk);
         CHECK(ended.status == 0);
-        const auto document = parse(ended.output);
+        const auto document = read_document(ended.output);
         for (const auto& result : document["results"]) {
             CHECK(result["rounds"][0]["messages"] > 0);
             CHECK(result["rounds"][0]["unfinished"] == 0);
@@ -228,7 +183,7 @@ TEST_CASE("bench: a flipped bit ends the run with its place, what was due and wh
     REQUIRE(got_at != std::string::npos);
     const auto got = std::stoul(ended.talk.substr(got_at + 4, 2), nullptr, 16);
     CHECK((expected ^ got) == 1);
-    CHECK(parse(ended.output)["status"] == "failed");
+    CHECK(read_document(ended.output)["status"] == "failed");
 }
 
 TEST_CASE("bench: without --no-verify every way to echo wrongly is found") {
@@ -295,7 +250,7 @@ TEST_CASE("bench: lost and doubled datagrams are counted, and the run goes on") 
                                              "20ms", "-d", "500ms", "--rounds", "1", "--json"});
     CAPTURE(ended.talk);
     CHECK(ended.status == 0);
-    const auto round = parse(ended.output)["results"][0]["rounds"][0];
+    const auto round = read_document(ended.output)["results"][0]["rounds"][0];
     CHECK(round["messages"] > 0);
     CHECK(round["lost"] > 0);
     CHECK(round["duplicate"] > 0);
@@ -319,7 +274,7 @@ TEST_CASE("bench: a server that closes, and one that is not there, end it with e
         const auto ended = support::run_program(quick({address, "--json"}));
         CHECK(ended.status == 1);
         CHECK(ended.talk.find("cannot connect to " + address) != std::string::npos);
-        CHECK(parse(ended.output)["status"] == "failed");
+        CHECK(read_document(ended.output)["status"] == "failed");
     }
     SUBCASE("no UDP server") {
         std::string address;
@@ -340,13 +295,15 @@ TEST_CASE("bench: interrupted it reports the whole rounds and exits as the signa
         CAPTURE(signal);
         support::process running({support::program_path(), "bench", "-c", "2", "-b", "poll",
                                   "--warmup", "1ms", "-d", "50ms", "--rounds", "200", "--json"});
-        while (running.talk_line().find(" round 2/200 ") == std::string::npos) {
+        for (std::string line; !support::contains(line, " round 2/200 ");) {
+            line = running.talk_line();
+            REQUIRE_FALSE(line.empty()); // it has ended
         }
         running.send_signal(signal);
         const auto ended = running.wait();
         CHECK(ended.status == 128 + signal);
         CHECK(ended.talk.find("interrupted after ") != std::string::npos);
-        const auto document = parse(ended.output);
+        const auto document = read_document(ended.output);
         CHECK(document["status"] == "interrupted");
         REQUIRE(document["results"].size() == 2);
         CHECK(document["results"][0]["rounds"].size() >= 2);
@@ -375,7 +332,8 @@ TEST_CASE("bench: the run is saved where it was asked, and in the current direct
         CHECK(here(arguments).status == 0);
         CHECK(files_in(folder.file("")) == std::vector<std::string>{"run.json"});
         std::ifstream file(path);
-        CHECK(parse(std::string(std::istreambuf_iterator<char>(file), {}))["status"] == "complete");
+        CHECK(read_document(std::string(std::istreambuf_iterator<char>(file), {}))["status"] ==
+              "complete");
     }
     SUBCASE("by default") {
         const auto ended = here(small);
