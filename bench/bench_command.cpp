@@ -13,12 +13,16 @@
 #include <ctime>
 #include <memory>
 #include <random>
+#include <set>
 
 #include <fmt/chrono.h>
 #include <unistd.h>
 
 namespace sockeye::bench {
 namespace {
+
+/// How long the machine is watched before anything is measured on it.
+constexpr duration look_around = std::chrono::milliseconds(300);
 
 /// The width of the terminal as the shell tells it.
 std::size_t columns() {
@@ -86,22 +90,49 @@ int conclude(const plan& whole, const run_record& record) {
     return cli::exit_done;
 }
 
+/// The machine, and the libraries of the peers. Nothing of this process is pinned yet.
+circumstances look_at(const options& asked, const plan& whole) {
+    circumstances around;
+    around.facts = read_machine();
+    if (asked.has_host_name) {
+        if (auto name = cli::host_name()) {
+            around.facts.host_name = std::move(name).value();
+        }
+    }
+    const std::string program = host::program_path();
+    std::set<std::string_view> told;
+    for (const auto& test : whole.passes) {
+        for (const auto& each : test.lanes) {
+            if (each.program != nullptr && told.insert(each.program->name).second) {
+                if (auto version = version_of(*each.program, program)) {
+                    around.libraries.emplace_back(each.program->name, std::move(*version));
+                }
+            }
+        }
+    }
+    return around;
+}
+
 int measure(const options& asked, const cli::common_options& common) {
     const plan whole = make_plan(asked.wanted);
+    circumstances around = look_at(asked, whole);
     const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
     const std::string started =
         fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
     const run_record nothing;
-    report head = make_report(whole, nothing);
+    report head = make_report(whole, nothing, around);
     head.id = id;
     head.started = started;
     if (!common.is_quiet) {
         asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
     }
+    around.before = watch_surroundings(look_around);
     host::watch_interrupts();
+    const activity at_start = read_activity();
     progress shown(progress_form(common), whole.estimate());
     const run_record record = run_plan(whole, shown);
-    report made = make_report(whole, record);
+    around.throttled = between(at_start, read_activity()).throttled;
+    report made = make_report(whole, record, around);
     made.id = id;
     made.started = started;
     made.command = host::command_line();

@@ -253,6 +253,8 @@ void add_output_options(CLI::App& command, options& asked) {
                                           "save the run there, not in sockeye-ID.json")
         ->type_name("FILE.json");
     command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
+    command.add_flag("--with-hostname", asked.has_host_name,
+                     "put the name of this machine into the saved run");
     command.add_flag("--no-save", asked.is_unsaved, "save no file");
 }
 

@@ -19,6 +19,7 @@ struct options {
     bool is_json = false;
     bool is_unsaved = false;
 };
+    bool has_host_name = false; ///< the document tells the name of this machine
 
 /// Declares them on the command; `asked` outlives it.
 void add_options(CLI::App& command, options& asked);

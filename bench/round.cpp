@@ -185,7 +185,7 @@ private:
 template <typename Client>
 void round_runner<Client>::note_window(const snapshot& before, const snapshot& after) {
     result_.seconds = std::chrono::duration<double>(after.taken - before.taken).count();
-    if (server_) {
+    if (after.server && before.server) {
         result_.server = difference(*after.server, *before.server);
         result_.server_resident_bytes = host::resident_bytes(server_->pid());
     }
@@ -194,6 +194,8 @@ void round_runner<Client>::note_window(const snapshot& before, const snapshot& a
         result_.resident_bytes_per_connection =
             (static_cast<double>(*result_.server_resident_bytes) -
              static_cast<double>(*resident_at_start_)) /
+    }
+    if (server_) {
             connections;
     }
     result_.server_run_delay_ns = minus(after.server_run_delay_ns, before.server_run_delay_ns);
@@ -205,7 +207,8 @@ void round_runner<Client>::note_window(const snapshot& before, const snapshot& a
         const std::size_t cpus = used_cpus().empty() ? host::online_cpus() : used_cpus().size();
         result_.host = host::cpu_usage{after.host->busy_ns - before.host->busy_ns,
                                        after.host->steal_ns - before.host->steal_ns,
-                                       after.host->softirq_ns - before.host->softirq_ns};
+                                       after.host->softirq_ns - before.host->softirq_ns,
+                                       minus(after.host->pressure_ns, before.host->pressure_ns)};
         result_.host_seconds = result_.seconds * static_cast<double>(cpus);
     }
 }

@@ -369,13 +369,18 @@ std::string header_text(const report& made) {
     const auto& build = made.build;
     const std::string day = made.started.substr(0, 10);
     const std::string minute = made.started.substr(11, 5);
-    auto text =
-        fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
-                    "machine  {}\n"
-                    "place    {}\n"
-                    "plan     {}\n",
-                    build.version, build.type, build.compiler, build.flags, made.id, day, minute,
-                    machine_text(made.facts), place_text(*made.whole), plan_text(*made.whole));
+    auto text = fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
+                            "machine  {}\n"
+                            "place    {}\n"
+                            "plan     {}\n",
+                            build.version, build.type, build.compiler, build.flags, made.id, day,
+                            minute, machine_text(made.around.facts), place_text(*made.whole),
+                            plan_text(*made.whole));
+    std::string libraries;
+    for (const auto& [name, version] : made.around.libraries) {
+        libraries += fmt::format("{}{} {}", libraries.empty() ? "peers    " : ", ", name, version);
+    }
+    text += libraries.empty() ? "" : libraries + "\n";
     for (const auto& each : made.whole->notes) {
         text += fmt::format("note     {}\n", each);
     }
