@@ -1,5 +1,6 @@
 #include "bench/bench_command.hpp"
 
+#include "bench/control_client.hpp"
 #include "bench/document.hpp"
 #include "bench/options.hpp"
 #include "bench/run.hpp"
@@ -115,6 +116,9 @@ circumstances look_at(const options& asked, const plan& whole) {
 
 int measure(const options& asked, const cli::common_options& common) {
     const plan whole = make_plan(asked.wanted);
+    if (whole.control) {
+        try_control_port(*whole.control);
+    }
     circumstances around = look_at(asked, whole);
     const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
     const std::string started =
@@ -126,8 +130,8 @@ int measure(const options& asked, const cli::common_options& common) {
     if (!common.is_quiet) {
         asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
     }
-    around.before = watch_surroundings(look_around);
     host::watch_interrupts();
+    around.before = watch_surroundings(look_around);
     const activity at_start = read_activity();
     progress shown(progress_form(common), whole.estimate());
     const run_record record = run_plan(whole, shown);
@@ -175,7 +179,8 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
         "  sockeye bench --quick              the same in less than a minute\n"
         "  sockeye bench --one-core --peers   CPU per message, beside other libraries\n"
         "  sockeye bench -c 500 -s 4KiB -d 3  one test of your own\n"
-        "  sockeye bench tcp://10.0.0.2:7     a server that runs already");
+        "  sockeye bench tcp://10.0.0.2:7     a server that runs already\n"
+        "  sockeye bench :7007 --control :7001   one that tells its CPU time: serve --control");
     add_options(*command, *asked);
     cli::add_common_options(*command, common);
     command->callback([asked, &common, &exit_code] {

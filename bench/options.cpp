@@ -262,6 +262,19 @@ void refuse(const std::string& message) {
     throw cli::command_error(cli::exit_usage, message);
 }
 
+endpoint parse_control(const std::string& text, bool has_target) {
+    if (!has_target) {
+        refuse("--control asks a server that runs already: give its ENDPOINT too");
+    }
+    const auto place = endpoint::parse(text);
+    if (!place || place->kind() != transport::tcp) {
+        cli::refuse_value("--control", text,
+                          place ? "must be a TCP port, such as 10.0.0.2:7001"
+                                : place.error().message());
+    }
+    return *place;
+}
+
 void check_target(const request& wanted) {
     if (wanted.carrier || !wanted.peers.empty() || !wanted.backends.empty() ||
         !wanted.baseline.empty()) {
@@ -281,6 +294,11 @@ void check_target(const request& wanted) {
 void add_options(CLI::App& command, options& asked) {
     command.add_option("ENDPOINT", asked.target,
                        "an echo server to measure, such as tcp://10.0.0.2:7");
+    cli::add_value(command, "--control", asked.control, "HOST:PORT",
+                   "ask that server there what it used and did: the port of its own --control",
+                   [](std::string_view text) {
+                       return parsed<std::optional<std::string>>(std::string(text));
+                   });
     add_load_options(command, asked.wanted);
     add_time_options(command, asked.wanted);
     add_server_options(command, asked.wanted);
@@ -297,6 +315,9 @@ void finish_options(options& asked) {
         }
         wanted.target = *target;
         check_target(wanted);
+    }
+    if (asked.control) {
+        wanted.control = parse_control(*asked.control, asked.target.has_value());
     }
     if (wanted.idle && wanted.carrier == transport::udp) {
         refuse("--idle: datagrams have no idle connections");

@@ -15,11 +15,12 @@ namespace sockeye::bench {
 struct options {
     request wanted;
     std::optional<std::string> target; ///< an endpoint
-    std::vector<std::string> outputs;  ///< files
+    std::optional<std::string> control;
+    std::vector<std::string> outputs; ///< files
     bool is_json = false;
     bool is_unsaved = false;
-};
     bool has_host_name = false; ///< the document tells the name of this machine
+};
 
 /// Declares them on the command; `asked` outlives it.
 void add_options(CLI::App& command, options& asked);

@@ -262,6 +262,7 @@ plan make_plan(const request& wanted) {
     made.rounds = wanted.rounds.value_or(wanted.is_quick ? 6 : 10);
     made.messages = wanted.messages;
     made.target = wanted.target;
+    made.control = wanted.control;
     made.timeout = wanted.timeout;
     made.seed = wanted.seed;
     choose_places(wanted, made);

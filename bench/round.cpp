@@ -1,5 +1,6 @@
 #include "bench/round.hpp"
 
+#include "bench/control_client.hpp"
 #include "bench/datagram_client.hpp"
 #include "bench/server.hpp"
 #include "bench/stream_client.hpp"
@@ -72,6 +73,9 @@ private:
     void start_server() {
         if (plan_.target) {
             address_ = *plan_.target;
+            if (plan_.control) {
+                control_.emplace(*plan_.control);
+            }
             return;
         }
         server_.emplace(server_process::start(lane_, pass_.what.carrier,
@@ -111,6 +115,8 @@ private:
         if (server_) {
             taken.server = server_->ask();
             taken.server_run_delay_ns = host::run_delay_ns(server_->pid());
+        } else if (control_) {
+            taken.server = control_->ask();
         }
         taken.client_run_delay_ns = host::run_delay_ns(::getpid());
         taken.client = host::own_times();
@@ -175,6 +181,7 @@ private:
     progress& shown_;
     lane_result result_;
     std::optional<server_process> server_;
+    std::optional<control_client> control_;
     endpoint address_;
     loop loop_;
     Client client_;
@@ -187,6 +194,8 @@ void round_runner<Client>::note_window(const snapshot& before, const snapshot& a
     result_.seconds = std::chrono::duration<double>(after.taken - before.taken).count();
     if (after.server && before.server) {
         result_.server = difference(*after.server, *before.server);
+    }
+    if (server_) {
         result_.server_resident_bytes = host::resident_bytes(server_->pid());
     }
     if (pass_.what.idle > 0 && resident_at_start_ && result_.server_resident_bytes) {
@@ -194,8 +203,6 @@ void round_runner<Client>::note_window(const snapshot& before, const snapshot& a
         result_.resident_bytes_per_connection =
             (static_cast<double>(*result_.server_resident_bytes) -
              static_cast<double>(*resident_at_start_)) /
-    }
-    if (server_) {
             connections;
     }
     result_.server_run_delay_ns = minus(after.server_run_delay_ns, before.server_run_delay_ns);
