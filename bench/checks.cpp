@@ -67,6 +67,8 @@ constexpr flag_meaning meanings[] = {
     {"errors", "B", "Connections failed.", "Look at the errors of the rounds in the saved run."},
     {"loss", "B", "Datagrams were lost, came late, or came twice.",
      "Keep fewer on their way; give the server a larger --receive-buffer."},
+    {"order", "B", "Datagrams were answered after later ones.",
+     "Expect it of real networks; on this machine look at the server."},
     {"unfinished", "B", "Messages had no answer when the round ended.",
      "Make --timeout longer, or look why the server does not answer."},
     {"verify-off", "B", "The bytes of the answers were not compared.", "Leave --no-verify out."},

@@ -8,9 +8,9 @@ namespace {
 void withhold_verdicts(std::vector<pass_summary>& passes) {
     for (auto& pass : passes) {
         for (auto& lane : pass.lanes) {
-            for (auto* found : {&lane.by_rate, &lane.by_cpu}) {
-                if (*found) {
-                    (*found)->said = verdict::none;
+            for (auto& found : lane.comparisons) {
+                if (found) {
+                    found->said = verdict::none;
                 }
             }
         }

@@ -1,10 +1,13 @@
 #pragma once
 
+#include "bench/calibration.hpp"
+#include "bench/gate.hpp"
 #include "bench/machine.hpp"
 #include "bench/plan.hpp"
 #include "bench/summary.hpp"
 #include "bench/trust.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +24,8 @@ struct report {
     build_facts build;
     std::vector<pass_summary> passes; ///< those with a whole round at least
     trust grade;
+    std::vector<gate_result> gates;
+    std::string label;
 
     /// `complete`, `interrupted` or `failed`.
     [[nodiscard]] std::string status() const;

@@ -11,6 +11,7 @@ namespace {
 
 /// Of the window: a client that works all of it, while the server has time left, is the limit.
 constexpr double fully_busy = 0.9;
+constexpr double ceiling_share_max = 0.7;
 
 /// All of one kind that the rounds showed: in how many, and the median of the shares.
 struct sightings {
@@ -43,6 +44,25 @@ double foreign_share(const lane_result& result) {
     return std::max(foreign, 0.0) / (result.host_seconds * 1e9);
 }
 
+bool has_flag(const lane_result& result, std::string_view flag) {
+    return std::find(result.flags.begin(), result.flags.end(), flag) != result.flags.end();
+}
+
+/// What the lanes of the test are ranked by.
+const estimate& primary_estimate(const pass_summary& pass, const lane_summary& lane) {
+    switch (pass.primary) {
+    case metric::cpu:
+        return *lane.cpu_ns;
+    case metric::response_p50:
+        return *lane.response_by_round[0];
+    case metric::response_p99:
+        return *lane.response_by_round[2];
+    case metric::rate:
+        break;
+    }
+    return lane.rate;
+}
+
 class assessor {
 public:
     assessor(const plan& whole, const circumstances& around,
@@ -57,6 +77,8 @@ public:
         check_surroundings();
         check_client();
         check_spread();
+        check_steadiness();
+        check_lag();
         check_faults();
         check_control();
         check_rounds();
@@ -76,6 +98,7 @@ private:
         return std::ranges::any_of(made_.flags, [id](const auto& flag) { return flag.id == id; });
     }
 
+    [[nodiscard]] bool is_near_ceiling(const pass_summary& pass, const lane_summary& lane) const;
     void check_machine();
     void check_placement();
     void check_neighbours();
@@ -83,6 +106,8 @@ private:
     void check_surroundings();
     void check_client();
     void check_spread();
+    void check_steadiness();
+    void check_lag();
     void check_faults();
     void check_control();
     void check_rounds();
@@ -213,6 +238,15 @@ void assessor::check_surroundings() {
     }
 }
 
+/// Whether the client could not have done much more even where nobody has to answer it.
+bool assessor::is_near_ceiling(const pass_summary& pass, const lane_summary& lane) const {
+    const load& what = pass.record->what.what;
+    const bool is_alike = what.how == mode::echo && what.pipeline == 1 && what.threads == 1 &&
+                          is_stream(what.carrier) && !what.is_open_loop();
+    return around_.ceiling && is_alike &&
+           lane.rate.median > ceiling_share_max * around_.ceiling->ceiling_per_s;
+}
+
 void assessor::check_client() {
     for (const auto& pass : passes_) {
         std::vector<std::string> bound;
@@ -221,12 +255,12 @@ void assessor::check_client() {
             for (const auto& result : *lane.rounds) {
                 const double window_ns = result.seconds * 1e9;
                 const bool is_bound =
-                    result.server &&
+                    result.server && !pass.record->what.what.is_open_loop() &&
                     static_cast<double>(result.client.cpu_ns) > fully_busy * window_ns &&
                     static_cast<double>(result.server->cpu_ns) < fully_busy * window_ns;
                 client_only.shares.push_back(is_bound ? 1 : 0);
             }
-            if (client_only.is_usual(0.5)) {
+            if (client_only.is_usual(0.5) || is_near_ceiling(pass, lane)) {
                 bound.push_back(lane.what->name);
             }
         }
@@ -244,7 +278,7 @@ void assessor::check_spread() {
         double worst = 0;
         const lane_summary* widest = nullptr;
         for (const auto& lane : pass.lanes) {
-            const auto& shown = pass.primary == metric::cpu ? *lane.cpu_ns : lane.rate;
+            const auto& shown = primary_estimate(pass, lane);
             if (shown.spread > worst) {
                 worst = shown.spread;
                 widest = &lane;
@@ -261,6 +295,52 @@ void assessor::check_spread() {
     }
 }
 
+/// Rounds that were disturbed, were they run again or not.
+void assessor::check_steadiness() {
+    for (const auto& [id, text] : {std::pair{"not-warm", "was not warm when it began"},
+                                   std::pair{"drift", "changed speed all the way"},
+                                   std::pair{"stall", "stood still for a while"}}) {
+        std::size_t seen = 0;
+        std::size_t all = 0;
+        for (const auto& pass : passes_) {
+            for (const auto* kept : {&pass.record->lanes, &pass.record->replaced}) {
+                for (const auto& lane : *kept) {
+                    for (const auto& result : lane) {
+                        ++all;
+                        seen += has_flag(result, id) ? 1 : 0;
+                    }
+                }
+            }
+        }
+        if (seen > 0) {
+            add(id, fmt::format("{} of {} windows {}", seen, all, text), static_cast<double>(seen),
+                seen * 3 > all);
+        }
+    }
+}
+
+/// An open loop whose client was late itself.
+void assessor::check_lag() {
+    for (const auto& pass : passes_) {
+        std::vector<std::string> late;
+        for (const auto& lane : pass.lanes) {
+            const auto& rounds = *lane.rounds;
+            const auto seen = std::count_if(rounds.begin(), rounds.end(), [](const auto& result) {
+                return has_flag(result, "lag");
+            });
+            if (static_cast<std::size_t>(seen) * 3 > rounds.size()) {
+                late.push_back(lane.what->name);
+            }
+        }
+        if (!late.empty()) {
+            add("lag",
+                fmt::format("{}: the client sent late with {}: response times hold its own lag",
+                            pass.record->what.test, cli::join_and(late)),
+                {}, false);
+        }
+    }
+}
+
 void assessor::check_faults() {
     tally sum;
     std::uint64_t errors = 0;
@@ -269,6 +349,7 @@ void assessor::check_faults() {
         sum.late += result.counted.late;
         sum.duplicate += result.counted.duplicate;
         sum.unfinished += result.counted.unfinished;
+        sum.reordered += result.counted.reordered;
         for (const auto& [text, count] : result.counted.errors) {
             errors += count;
         }
@@ -282,6 +363,10 @@ void assessor::check_faults() {
             fmt::format("datagrams: {} lost, {} late, {} duplicate", sum.lost, sum.late,
                         sum.duplicate),
             static_cast<double>(sum.lost), false);
+    }
+    if (sum.reordered > 0) {
+        add("order", fmt::format("datagrams: {} answered after a later one", sum.reordered),
+            static_cast<double>(sum.reordered), false);
     }
     if (sum.unfinished > 0) {
         add("unfinished", fmt::format("{} messages had no answer in time", sum.unfinished),

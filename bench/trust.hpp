@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/calibration.hpp"
 #include "bench/checks.hpp"
 #include "bench/machine.hpp"
 #include "bench/plan.hpp"
@@ -31,6 +32,7 @@ struct circumstances {
     machine facts;
     std::optional<surroundings> before;                         ///< while we did nothing
     std::vector<std::pair<std::string, std::string>> libraries; ///< of peers, with their versions
+    std::optional<calibration> ceiling;
     std::optional<std::uint64_t> throttled; ///< how often a control group stopped us meanwhile
 };
 
