@@ -1,6 +1,7 @@
 #include "bench/bench_command.hpp"
 
 #include "bench/calibration.hpp"
+#include "bench/control_client.hpp"
 #include "bench/document.hpp"
 #include "bench/options.hpp"
 #include "bench/run.hpp"
@@ -14,12 +15,16 @@
 #include <ctime>
 #include <memory>
 #include <random>
+#include <set>
 
 #include <fmt/chrono.h>
 #include <unistd.h>
 
 namespace sockeye::bench {
 namespace {
+
+/// How long the machine is watched before anything is measured on it.
+constexpr duration look_around = std::chrono::milliseconds(300);
 
 /// The width of the terminal as the shell tells it.
 std::size_t columns() {
@@ -87,6 +92,29 @@ int conclude(const plan& whole, const run_record& record) {
     return cli::exit_done;
 }
 
+/// The machine, and the libraries of the peers. Nothing of this process is pinned yet.
+circumstances look_at(const options& asked, const plan& whole) {
+    circumstances around;
+    around.facts = read_machine();
+    if (asked.has_host_name) {
+        if (auto name = cli::host_name()) {
+            around.facts.host_name = std::move(name).value();
+        }
+    }
+    const std::string program = host::program_path();
+    std::set<std::string_view> told;
+    for (const auto& test : whole.passes) {
+        for (const auto& each : test.lanes) {
+            if (each.program != nullptr && told.insert(each.program->name).second) {
+                if (auto version = version_of(*each.program, program)) {
+                    around.libraries.emplace_back(each.program->name, std::move(*version));
+                }
+            }
+        }
+    }
+    return around;
+}
+
 /// The client's own ceiling matters where answers over streams are counted.
 std::optional<calibration> measure_ceiling(const plan& whole) {
     host::place({whole.client_cpus, false});
@@ -112,21 +140,28 @@ int judge_gates(const options& asked, const report& made) {
 
 int measure(const options& asked, const cli::common_options& common) {
     const plan whole = make_plan(asked.wanted);
+    if (whole.control) {
+        try_control_port(*whole.control);
+    }
+    circumstances around = look_at(asked, whole);
     const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
     const std::string started =
         fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
     const run_record nothing;
-    report head = make_report(whole, nothing, {});
+    report head = make_report(whole, nothing, around);
     head.id = id;
     head.started = started;
     if (!common.is_quiet) {
         asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
     }
     host::watch_interrupts();
+    around.before = watch_surroundings(look_around);
+    const activity at_start = read_activity();
     progress shown(asked.shown.value_or(progress_form(common)), whole.estimate());
-    const auto ceiling = measure_ceiling(whole);
+    around.ceiling = measure_ceiling(whole);
     const run_record record = run_plan(whole, shown);
-    report made = make_report(whole, record, ceiling);
+    around.throttled = between(at_start, read_activity()).throttled;
+    report made = make_report(whole, record, around);
     made.id = id;
     made.started = started;
     made.label = asked.label;
@@ -182,7 +217,8 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
         "  sockeye bench --quick              the same in less than a minute\n"
         "  sockeye bench --one-core --peers   CPU per message, beside other libraries\n"
         "  sockeye bench -c 500 -s 4KiB -d 3  one test of your own\n"
-        "  sockeye bench tcp://10.0.0.2:7     a server that runs already");
+        "  sockeye bench tcp://10.0.0.2:7     a server that runs already\n"
+        "  sockeye bench :7007 --control :7001   one that tells its CPU time: serve --control");
     add_options(*command, *asked);
     cli::add_common_options(*command, common);
     command->callback([asked, &common, &exit_code] {

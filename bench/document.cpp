@@ -26,31 +26,26 @@ std::int64_t whole(double value) {
     return static_cast<std::int64_t>(value + 0.5);
 }
 
-json machine_json(const machine& facts) {
+json machine_json(const machine& known) {
     json made;
-    put(made, "cpu", facts.cpu);
-    made["cpus_online"] = facts.cpus_online;
-    made["cpus_allowed"] = facts.cpus_allowed;
-    put(made, "smt", facts.smt);
-    put(made, "numa_nodes", facts.numa_nodes);
-    made["virtual"] = facts.is_virtual;
-    made["kernel"] = facts.kernel;
-    put(made, "clocksource", facts.clock_source);
-    put(made, "governor", facts.governor);
-    made["mitigations"] = facts.mitigations;
-    put(made, "tcp_congestion", facts.tcp_congestion);
-    put(made, "somaxconn", facts.listen_backlog_max);
-    made["nofile"] = facts.open_files_max;
-    put(made, "cgroup_cpu_max", facts.cpu_quota);
-    put(made, "mem_bytes", facts.memory_bytes);
+    for (const auto& fact : all_facts(known)) {
+        std::visit([&](const auto& value) { made[std::string(fact.key)] = value; }, fact.value);
+    }
     return made;
 }
 
-json tool_json(const build_facts& build) {
-    return {{"version", build.version},
-            {"build", build.type},
-            {"compiler", build.compiler},
-            {"flags", build.flags}};
+json tool_json(const build_facts& build, const circumstances& around) {
+    json made = {{"version", build.version},
+                 {"build", build.type},
+                 {"compiler", build.compiler},
+                 {"flags", build.flags}};
+    if (!build.revision.empty()) {
+        made["revision"] = build.revision;
+    }
+    for (const auto& [name, version] : around.libraries) {
+        made["libraries"][name] = version;
+    }
+    return made;
 }
 
 json plan_json(const plan& made) {
@@ -135,9 +130,11 @@ json client_json(const lane_result& result) {
 
 json host_json(const lane_result& result) {
     const double capacity = result.host_seconds * 1e9;
-    return {{"busy", static_cast<double>(result.host->busy_ns) / capacity},
-            {"steal", static_cast<double>(result.host->steal_ns) / capacity},
-            {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
+    json made = {{"busy", static_cast<double>(result.host->busy_ns) / capacity},
+                 {"steal", static_cast<double>(result.host->steal_ns) / capacity},
+                 {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
+    put(made, "psi_cpu_ns", result.host->pressure_ns);
+    return made;
 }
 
 /// The percentiles 1 - 10^(-i/20), as far as there are values to tell.
@@ -426,9 +423,9 @@ std::string to_json(const report& made) {
     if (!made.label.empty()) {
         document["label"] = made.label;
     }
-    document["tool"] = tool_json(made.build);
+    document["tool"] = tool_json(made.build, made.around);
     document["command"] = made.command;
-    document["machine"] = machine_json(made.facts);
+    document["machine"] = machine_json(made.around.facts);
     document["plan"] = plan_json(*made.whole);
     json results = json::array();
     for (const auto& pass : made.passes) {
@@ -440,9 +437,9 @@ std::string to_json(const report& made) {
     document["comparisons"] = comparisons_json(made, false);
     document["control"] = comparisons_json(made, true);
     document["trust"] = trust_json(made.grade);
-    if (made.ceiling) {
-        document["calibration"] = {{"ceiling_per_s", made.ceiling->ceiling_per_s},
-                                   {"clock_read_ns", made.ceiling->clock_read_ns}};
+    if (made.around.ceiling) {
+        document["calibration"] = {{"ceiling_per_s", made.around.ceiling->ceiling_per_s},
+                                   {"clock_read_ns", made.around.ceiling->clock_read_ns}};
     }
     if (!made.gates.empty()) {
         document["thresholds"] = gates_json(made.gates);

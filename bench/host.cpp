@@ -45,6 +45,24 @@ bool is_wanted(const std::string& name, const cpu_list& cpus) {
            std::find(cpus.begin(), cpus.end(), number) != cpus.end();
 }
 
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=4711`, in microseconds.
+std::optional<std::uint64_t> pressure_ns() {
+    std::ifstream file("/proc/pressure/cpu");
+    std::string words[5];
+    for (auto& word : words) {
+        file >> word;
+    }
+    constexpr std::string_view name = "total=";
+    std::uint64_t microseconds = 0;
+    const auto& total = words[4];
+    if (words[0] != "some" || !total.starts_with(name) ||
+        std::from_chars(total.data() + name.size(), total.data() + total.size(), microseconds).ec !=
+            std::errc()) {
+        return std::nullopt;
+    }
+    return microseconds * 1000;
+}
+
 } // namespace
 
 process_times own_times() noexcept {
@@ -96,6 +114,7 @@ std::optional<cpu_usage> usage_of(const cpu_list& cpus) {
         sum.softirq_ns += softirq * tick_ns;
         sum.steal_ns += steal * tick_ns;
     }
+    sum.pressure_ns = pressure_ns();
     return is_found ? std::optional(sum) : std::nullopt;
 }
 

@@ -59,6 +59,8 @@ struct cpu_usage {
     std::uint64_t busy_ns = 0;
     std::uint64_t steal_ns = 0; ///< taken by other guests of a virtual machine's host
     std::uint64_t softirq_ns = 0;
+    /// While any task of the machine was ready and waited for a CPU. See: /proc/pressure/cpu.
+    std::optional<std::uint64_t> pressure_ns;
 };
 [[nodiscard]] std::size_t online_cpus() noexcept;
 /// Empty `cpus` means all. Nothing where the system does not tell.

@@ -374,6 +374,8 @@ void add_output_options(CLI::App& command, options& asked) {
                    "how to tell on the standard error how far it is", parse_progress);
     cli::add_value(command, "--label", asked.label, "TEXT", "kept with the run", parse_label);
     command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
+    command.add_flag("--with-hostname", asked.has_host_name,
+                     "put the name of this machine into the saved run");
     command.add_flag("--no-save", asked.is_unsaved, "save no file");
 }
 
@@ -409,6 +411,19 @@ void refuse(const std::string& message) {
     throw cli::command_error(cli::exit_usage, message);
 }
 
+endpoint parse_control(const std::string& text, bool has_target) {
+    if (!has_target) {
+        refuse("--control asks a server that runs already: give its ENDPOINT too");
+    }
+    const auto place = endpoint::parse(text);
+    if (!place || place->kind() != transport::tcp) {
+        cli::refuse_value("--control", text,
+                          place ? "must be a TCP port, such as 10.0.0.2:7001"
+                                : place.error().message());
+    }
+    return *place;
+}
+
 void take_mode(options& asked) {
     request& wanted = asked.wanted;
     if (asked.how == "wake") {
@@ -439,6 +454,11 @@ void check_target(const request& wanted) {
 void add_options(CLI::App& command, options& asked) {
     command.add_option("ENDPOINT", asked.target,
                        "an echo server to measure, such as tcp://10.0.0.2:7");
+    cli::add_value(command, "--control", asked.control, "HOST:PORT",
+                   "ask that server there what it used and did: the port of its own --control",
+                   [](std::string_view text) {
+                       return parsed<std::optional<std::string>>(std::string(text));
+                   });
     cli::add_value(command, "-m,--mode", asked.how, "MODE=echo",
                    "echo, upload, download, churn, idle or wake", parse_mode_name);
     add_load_options(command, asked.wanted);
@@ -470,6 +490,9 @@ void finish_options(options& asked) {
         }
         wanted.target = *target;
         check_target(wanted);
+    }
+    if (asked.control) {
+        wanted.control = parse_control(*asked.control, asked.target.has_value());
     }
     if (wanted.idle && wanted.carrier == transport::udp) {
         refuse("--idle: datagrams have no idle connections");

@@ -16,6 +16,7 @@ namespace sockeye::bench {
 struct options {
     request wanted;
     std::optional<std::string> target;   ///< an endpoint
+    std::optional<std::string> control;  ///< where that tells what it used
     std::string how;                     ///< the name of a mode
     std::vector<std::string> outputs;    ///< files
     std::vector<limit> gates;            ///< of --fail-if
@@ -24,6 +25,7 @@ struct options {
     bool is_strict = false;
     bool is_json = false;
     bool is_unsaved = false;
+    bool has_host_name = false; ///< the document tells the name of this machine
 };
 
 /// Declares them on the command; `asked` outlives it.

@@ -1,6 +1,8 @@
 #include "bench/peers.hpp"
 
+#include "bench/child.hpp"
 #include "bench/plan.hpp"
+#include "cli/text.hpp"
 
 #include <unistd.h>
 
@@ -56,6 +58,17 @@ std::optional<std::vector<std::string>> peer::command(transport carrier,
         words.emplace_back(extra_word);
     }
     return words;
+}
+
+std::optional<std::string> version_of(const peer& what, const std::string& program) {
+    constexpr duration patience = std::chrono::seconds(5);
+    const auto path = what.package.empty() ? std::nullopt : path_of(what.stream_program, program);
+    if (!path) {
+        return std::nullopt;
+    }
+    auto asked = child_process::start({*path, "version"}, {});
+    auto line = asked ? asked->read_line(patience) : result<std::string>(asked.error());
+    return line ? std::optional(cli::escape(*line, 40)) : std::nullopt;
 }
 
 std::span<const peer> all_peers() noexcept {

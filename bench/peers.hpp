@@ -32,6 +32,10 @@ struct peer {
                                                                   const std::string& program) const;
 };
 
+/// The version of the library that a peer is built on, as its program tells it. Nothing where it
+/// has none, or was not built.
+[[nodiscard]] std::optional<std::string> version_of(const peer& what, const std::string& program);
+
 /// All that there can be: the libraries, then what is written by hand.
 [[nodiscard]] std::span<const peer> all_peers() noexcept;
 

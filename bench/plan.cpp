@@ -1,6 +1,7 @@
 #include "bench/plan.hpp"
 
 #include "bench/matrix.hpp"
+#include "bench/placement.hpp"
 #include "cli/common.hpp"
 #include "cli/host.hpp"
 #include "cli/text.hpp"
@@ -171,25 +172,14 @@ void add_control(std::vector<lane>& lanes, const std::string& baseline) {
     }
 }
 
-void choose_cpus(const request& wanted, plan& made) {
+void choose_places(const request& wanted, plan& made) {
     if (wanted.is_unpinned) {
         return;
     }
-    made.server_cpus = wanted.server_cpus;
-    made.client_cpus = wanted.client_cpus;
-    const auto allowed = host::allowed_cpus();
-    if (allowed.empty()) {
-        return;
-    }
-    // The first CPU serves most interrupts; with more than two it is left alone.
-    const std::size_t server = std::min<std::size_t>(1, allowed.size() - 1);
-    const std::size_t client = allowed.size() > 2 ? 2 : 0;
-    if (made.server_cpus.empty()) {
-        made.server_cpus = {allowed[server]};
-    }
-    if (made.client_cpus.empty()) {
-        made.client_cpus = {allowed[client]};
-    }
+    const auto chosen = choose_cpus(host::allowed_cpus(), read_topology(),
+                                    {wanted.server_cpus, wanted.client_cpus});
+    made.server_cpus = chosen.server;
+    made.client_cpus = chosen.client;
 }
 
 /// The default run measures the rate on two cores, and CPU per message on one.
@@ -251,10 +241,11 @@ plan make_plan(const request& wanted) {
     made.rounds = wanted.rounds.value_or(wanted.is_quick ? 6 : wanted.is_full ? 20 : 10);
     made.messages = wanted.messages;
     made.target = wanted.target;
+    made.control = wanted.control;
     made.timeout = wanted.timeout;
     made.seed = wanted.seed;
     made.repeats_disturbed = !wanted.is_quick;
-    choose_cpus(wanted, made);
+    choose_places(wanted, made);
     made.how_paced = choose_pace(wanted, made);
     const auto tests = tests_of(wanted);
     const auto peers = choose_peers(wanted, made.notes);

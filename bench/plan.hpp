@@ -53,6 +53,7 @@ struct request {
     bool has_all_peers = false;         ///< those of them that were built
     std::string baseline;               ///< empty: the best one
     std::optional<endpoint> target;     ///< a server that runs already
+    std::optional<endpoint> control;    ///< where that tells what it has used
     host::cpu_list server_cpus;         ///< as `client_cpus`: empty: chosen here
     host::cpu_list client_cpus;
     bool is_unpinned = false;
@@ -99,6 +100,7 @@ struct plan {
     std::optional<std::uint64_t> messages; ///< ends a window early
     std::string baseline;                  ///< empty: there is nothing to compare
     std::optional<endpoint> target;
+    std::optional<endpoint> control;
     host::cpu_list server_cpus; ///< empty: not pinned
     host::cpu_list client_cpus;
     duration timeout = {};

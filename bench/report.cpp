@@ -26,20 +26,18 @@ std::string report::status() const {
     return record->interrupt != 0 ? "interrupted" : "complete";
 }
 
-report make_report(const plan& whole, const run_record& record,
-                   const std::optional<calibration>& ceiling) {
+report make_report(const plan& whole, const run_record& record, const circumstances& around) {
     report made;
     made.whole = &whole;
     made.record = &record;
-    made.facts = read_machine();
+    made.around = around;
     made.build = read_build();
     for (const auto& pass : record.passes) {
         if (pass.rounds() > 0) {
             made.passes.push_back(summarize(pass, whole.baseline));
         }
     }
-    made.ceiling = ceiling;
-    made.grade = assess(whole, made.facts, made.passes, ceiling);
+    made.grade = assess(whole, made.around, made.passes);
     if (made.grade.grade == 'C') {
         withhold_verdicts(made.passes);
     }

@@ -20,11 +20,10 @@ struct report {
     std::vector<std::string> command;
     const plan* whole = nullptr;
     const run_record* record = nullptr;
-    machine facts;
+    circumstances around;
     build_facts build;
     std::vector<pass_summary> passes; ///< those with a whole round at least
     trust grade;
-    std::optional<calibration> ceiling;
     std::vector<gate_result> gates;
     std::string label;
 
@@ -35,6 +34,6 @@ struct report {
 /// Sums up the run and judges it. Grade C takes the verdicts away.
 /// Lifetime: plan and record outlive the report.
 [[nodiscard]] report make_report(const plan& whole, const run_record& record,
-                                 const std::optional<calibration>& ceiling);
+                                 const circumstances& around);
 
 } // namespace sockeye::bench

@@ -16,6 +16,9 @@ subject_server start_server(const plan& whole, const pass& test, const lane& sub
     subject_server made;
     if (whole.target) {
         made.address = *whole.target;
+        if (whole.control) {
+            made.control = std::make_unique<control_client>(*whole.control);
+        }
         return made;
     }
     made.process.emplace(server_process::start(subject, test.what, whole.seed,

@@ -469,13 +469,18 @@ std::string header_text(const report& made) {
     const auto& build = made.build;
     const std::string day = made.started.substr(0, 10);
     const std::string minute = made.started.substr(11, 5);
-    auto text =
-        fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
-                    "machine  {}\n"
-                    "place    {}\n"
-                    "plan     {}\n",
-                    build.version, build.type, build.compiler, build.flags, made.id, day, minute,
-                    machine_text(made.facts), place_text(*made.whole), plan_text(*made.whole));
+    auto text = fmt::format("sockeye {} ({}, {} {})   run {}   {} {} UTC\n"
+                            "machine  {}\n"
+                            "place    {}\n"
+                            "plan     {}\n",
+                            build.version, build.type, build.compiler, build.flags, made.id, day,
+                            minute, machine_text(made.around.facts), place_text(*made.whole),
+                            plan_text(*made.whole));
+    std::string libraries;
+    for (const auto& [name, version] : made.around.libraries) {
+        libraries += fmt::format("{}{} {}", libraries.empty() ? "peers    " : ", ", name, version);
+    }
+    text += libraries.empty() ? "" : libraries + "\n";
     for (const auto& each : made.whole->notes) {
         text += fmt::format("note     {}\n", each);
     }
@@ -499,11 +504,11 @@ std::string result_text(const report& made, const table_style& style) {
     if (!made.passes.empty()) {
         text += "\n" + trust_text(made.grade);
     }
-    if (style.is_verbose && made.ceiling) {
+    if (style.is_verbose && made.around.ceiling) {
         text += fmt::format("Client reaches {} messages/s against itself; reading the clock takes "
                             "{:.0f} ns, twice a message\n",
-                            cli::format_count(made.ceiling->ceiling_per_s),
-                            made.ceiling->clock_read_ns);
+                            cli::format_count(made.around.ceiling->ceiling_per_s),
+                            made.around.ceiling->clock_read_ns);
     }
     return text + (style.is_verbose ? legend_text() : "");
 }

@@ -9,11 +9,6 @@
 namespace sockeye::bench {
 namespace {
 
-constexpr double foreign_max = 0.05;
-constexpr double run_delay_max = 0.02;
-constexpr double steal_noted = 0.001;
-constexpr double steal_max = 0.01;
-constexpr double spread_max = 0.05;
 /// Of the window: a client that works all of it, while the server has time left, is the limit.
 constexpr double fully_busy = 0.9;
 constexpr double ceiling_share_max = 0.7;
@@ -70,15 +65,16 @@ const estimate& primary_estimate(const pass_summary& pass, const lane_summary& l
 
 class assessor {
 public:
-    assessor(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes,
-             const std::optional<calibration>& ceiling)
-        : plan_(whole), facts_(facts), passes_(passes), ceiling_(ceiling) {}
+    assessor(const plan& whole, const circumstances& around,
+             const std::vector<pass_summary>& passes)
+        : plan_(whole), around_(around), passes_(passes) {}
 
     trust run() {
-        check_build();
         check_machine();
+        check_placement();
         check_neighbours();
         check_steal();
+        check_surroundings();
         check_client();
         check_spread();
         check_steadiness();
@@ -98,11 +94,16 @@ private:
         made_.flags.push_back({std::move(id), std::move(text), value, is_grave});
     }
 
+    [[nodiscard]] bool has(std::string_view id) const {
+        return std::ranges::any_of(made_.flags, [id](const auto& flag) { return flag.id == id; });
+    }
+
     [[nodiscard]] bool is_near_ceiling(const pass_summary& pass, const lane_summary& lane) const;
-    void check_build();
     void check_machine();
+    void check_placement();
     void check_neighbours();
     void check_steal();
+    void check_surroundings();
     void check_client();
     void check_spread();
     void check_steadiness();
@@ -112,63 +113,64 @@ private:
     void check_rounds();
 
     const plan& plan_;
-    const machine& facts_;
+    const circumstances& around_;
     const std::vector<pass_summary>& passes_;
-    const std::optional<calibration>& ceiling_;
     trust made_;
 };
 
-void assessor::check_build() {
-    const auto build = read_build();
-    if (build.has_assertions) {
-        add("debug-build", "built with assertions: a release build is faster", {}, true);
-    }
-    if (build.has_sanitizer) {
-        add("sanitizer", "built with a sanitizer: nothing here says how fast it is", {}, true);
-    }
-}
-
 void assessor::check_machine() {
-    const auto overlaps = [this] {
-        return std::any_of(plan_.server_cpus.begin(), plan_.server_cpus.end(), [this](unsigned c) {
-            return std::find(plan_.client_cpus.begin(), plan_.client_cpus.end(), c) !=
-                   plan_.client_cpus.end();
-        });
-    };
-    const bool has_two_core_pass = std::any_of(
-        passes_.begin(), passes_.end(), [](const auto& p) { return !p.record->what.is_one_core; });
-    if (has_two_core_pass && overlaps()) {
-        add("shared-core", "server and client share a CPU: each waits for the other", {}, false);
+    for (const auto& each : bench::check_machine(around_.facts, read_build())) {
+        // Which CPUs this run had is looked at below.
+        if (each.found >= fitness::note && each.id != "shared-core") {
+            add(each.id, each.text, each.value, each.found == fitness::grave);
+        }
     }
-    if (facts_.cpus_online <= 2) {
-        add("few-cpus",
-            fmt::format("{} CPU{} only: kernel network work of client and server shares them",
-                        facts_.cpus_online, facts_.cpus_online == 1 ? "" : "s"),
-            static_cast<double>(facts_.cpus_online), false);
-    }
-    if (facts_.governor && *facts_.governor != "performance") {
-        add("frequency", "CPU frequency governor is " + *facts_.governor + ", not performance", {},
-            false);
-    }
-    const std::string source = facts_.clock_source.value_or("tsc");
-    if (source != "tsc" && source != "arch_sys_counter") {
-        add("clock", "clock source is " + source + ": reading the time is slow", {}, false);
-    }
-    if (facts_.cpu_quota) {
-        add("quota", "the control group limits CPU time (cpu.max " + *facts_.cpu_quota + ")", {},
-            false);
+    if (around_.throttled.value_or(0) > 0) {
+        std::erase_if(made_.flags, [](const auto& flag) { return flag.id == "quota"; });
+        add("quota",
+            fmt::format("the control group stopped us {} times during the run: CPU time is "
+                        "limited{}",
+                        *around_.throttled,
+                        around_.facts.cpu_quota ? " (cpu.max " + *around_.facts.cpu_quota + ")"
+                                                : ""),
+            static_cast<double>(*around_.throttled), true);
     }
     if (!passes_.empty() && !passes_.front().record->what.what.is_verified) {
         add("verify-off", "answers were not verified", {}, false);
     }
 }
 
+void assessor::check_placement() {
+    const bool has_two_core_pass = std::any_of(
+        passes_.begin(), passes_.end(), [](const auto& p) { return !p.record->what.is_one_core; });
+    bool is_shared = false;
+    bool is_same = false;
+    for (const unsigned server : plan_.server_cpus) {
+        for (const unsigned client : plan_.client_cpus) {
+            is_same = is_same || server == client;
+            is_shared = is_shared || around_.facts.cpus.share_core(server, client);
+        }
+    }
+    // Where somebody else's server runs is not known.
+    if (has_two_core_pass && is_shared && !plan_.target) {
+        add("shared-core",
+            is_same ? "server and client share a CPU: each waits for the other"
+                    : "server and client are two threads of one core: each slows the other",
+            {}, false);
+    }
+}
+
 void assessor::check_neighbours() {
     sightings foreign;
     sightings waiting;
+    sightings pressure;
     for_each_result(passes_, [&](const pass_record& pass, const lane_result& result) {
         if (result.host && (result.server || plan_.target)) {
             foreign.shares.push_back(plan_.target ? 0 : foreign_share(result));
+        }
+        if (!pass.what.is_one_core && result.host && result.host->pressure_ns) {
+            pressure.shares.push_back(static_cast<double>(*result.host->pressure_ns) / 1e9 /
+                                      result.seconds);
         }
         // On one core they wait for each other, as they should.
         if (!pass.what.is_one_core && result.server_run_delay_ns && result.client_run_delay_ns) {
@@ -176,20 +178,27 @@ void assessor::check_neighbours() {
             waiting.shares.push_back(static_cast<double>(delay) / 1e9 / result.seconds);
         }
     });
-    if (const std::size_t count = foreign.above(foreign_max); count > 0) {
+    if (const std::size_t count = foreign.above(limits::foreign_max); count > 0) {
         const double share = median(foreign.shares);
         add("contended",
             fmt::format("other programs used more than 5 % of our CPUs in {} of {} rounds (median "
                         "{:.1f} %)",
                         count, foreign.shares.size(), share * 100),
-            share, foreign.is_usual(foreign_max));
-    } else if (const std::size_t waits = waiting.above(run_delay_max); waits > 0) {
+            share, foreign.is_usual(limits::foreign_max));
+    } else if (const std::size_t waits = waiting.above(limits::run_delay_max); waits > 0) {
         const double share = median(waiting.shares);
         add("contended",
             fmt::format("server or client waited for a CPU more than 2 % of the time in {} of {} "
                         "rounds (median {:.1f} %)",
                         waits, waiting.shares.size(), share * 100),
-            share, waiting.is_usual(run_delay_max));
+            share, waiting.is_usual(limits::run_delay_max));
+    } else if (const std::size_t presses = pressure.above(limits::pressure_max); presses > 0) {
+        const double share = median(pressure.shares);
+        add("contended",
+            fmt::format("tasks waited for a CPU more than 5 % of the time in {} of {} rounds "
+                        "(median {:.1f} %)",
+                        presses, pressure.shares.size(), share * 100),
+            share, pressure.is_usual(limits::pressure_max));
     }
 }
 
@@ -209,11 +218,23 @@ void assessor::check_steal() {
         sum += share;
     }
     const double mean = sum / static_cast<double>(steal.shares.size());
-    if (mean > steal_noted) {
+    if (mean > limits::steal_noted) {
         add("steal",
             fmt::format("steal {:.1f} %: a neighbour of this virtual machine took some time",
                         mean * 100),
-            mean, mean > steal_max);
+            mean, mean > limits::steal_max);
+    }
+}
+
+/// What was wrong before the run is a note where the run itself has nothing to say of it.
+void assessor::check_surroundings() {
+    if (!around_.before) {
+        return;
+    }
+    for (const auto& each : bench::check_surroundings(*around_.before)) {
+        if (each.found >= fitness::note && each.id != "timer" && !has(each.id)) {
+            add(each.id, "before the run: " + each.text, each.value, false);
+        }
     }
 }
 
@@ -222,7 +243,8 @@ bool assessor::is_near_ceiling(const pass_summary& pass, const lane_summary& lan
     const load& what = pass.record->what.what;
     const bool is_alike = what.how == mode::echo && what.pipeline == 1 && what.threads == 1 &&
                           is_stream(what.carrier) && !what.is_open_loop();
-    return ceiling_ && is_alike && lane.rate.median > ceiling_share_max * ceiling_->ceiling_per_s;
+    return around_.ceiling && is_alike &&
+           lane.rate.median > ceiling_share_max * around_.ceiling->ceiling_per_s;
 }
 
 void assessor::check_client() {
@@ -262,7 +284,7 @@ void assessor::check_spread() {
                 widest = &lane;
             }
         }
-        if (worst > spread_max) {
+        if (worst > limits::spread_max) {
             add("spread",
                 fmt::format("{}{}: rounds of {} differ by {:.0f} % (median from the median)",
                             pass.record->what.test,
@@ -379,9 +401,9 @@ void assessor::check_rounds() {
 
 } // namespace
 
-trust assess(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes,
-             const std::optional<calibration>& ceiling) {
-    return assessor(whole, facts, passes, ceiling).run();
+trust assess(const plan& whole, const circumstances& around,
+             const std::vector<pass_summary>& passes) {
+    return assessor(whole, around, passes).run();
 }
 
 } // namespace sockeye::bench

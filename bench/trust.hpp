@@ -1,10 +1,13 @@
 #pragma once
 
 #include "bench/calibration.hpp"
+#include "bench/checks.hpp"
 #include "bench/machine.hpp"
 #include "bench/plan.hpp"
 #include "bench/summary.hpp"
+#include "bench/surroundings.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,8 +27,16 @@ struct trust {
     std::vector<trust_flag> flags;
 };
 
-[[nodiscard]] trust assess(const plan& whole, const machine& facts,
-                           const std::vector<pass_summary>& passes,
-                           const std::optional<calibration>& ceiling);
+/// The machine of a run, read before anything is pinned, and what else it did.
+struct circumstances {
+    machine facts;
+    std::optional<surroundings> before;                         ///< while we did nothing
+    std::vector<std::pair<std::string, std::string>> libraries; ///< of peers, with their versions
+    std::optional<calibration> ceiling;
+    std::optional<std::uint64_t> throttled; ///< how often a control group stopped us meanwhile
+};
+
+[[nodiscard]] trust assess(const plan& whole, const circumstances& around,
+                           const std::vector<pass_summary>& passes);
 
 } // namespace sockeye::bench

@@ -115,6 +115,8 @@ window_runner::snapshot window_runner::take_snapshot() {
     if (server_.process) {
         taken.server = server_.process->ask();
         taken.server_run_delay_ns = host::run_delay_ns(server_.process->pid());
+    } else if (server_.control) {
+        taken.server = server_.control->ask();
     }
     taken.client_run_delay_ns = host::run_delay_ns(::getpid());
     taken.client = host::own_times();
@@ -143,8 +145,10 @@ void window_runner::show_progress(time_point now) {
 
 void window_runner::note_window(const snapshot& before, const snapshot& after) {
     result_.seconds = std::chrono::duration<double>(after.taken - before.taken).count();
-    if (server_.process) {
+    if (after.server && before.server) {
         result_.server = difference(*after.server, *before.server);
+    }
+    if (server_.process) {
         result_.server_resident_bytes = host::resident_bytes(server_.process->pid());
     }
     if (load_.idle > 0 && server_.resident_at_start && result_.server_resident_bytes) {
@@ -163,7 +167,8 @@ void window_runner::note_window(const snapshot& before, const snapshot& after) {
         const std::size_t cpus = used_cpus().empty() ? host::online_cpus() : used_cpus().size();
         result_.host = host::cpu_usage{after.host->busy_ns - before.host->busy_ns,
                                        after.host->steal_ns - before.host->steal_ns,
-                                       after.host->softirq_ns - before.host->softirq_ns};
+                                       after.host->softirq_ns - before.host->softirq_ns,
+                                       minus(after.host->pressure_ns, before.host->pressure_ns)};
         result_.host_seconds = result_.seconds * static_cast<double>(cpus);
     }
 }

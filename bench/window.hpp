@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/control_client.hpp"
 #include "bench/crew.hpp"
 #include "bench/driver.hpp"
 #include "bench/round.hpp"
@@ -13,7 +14,8 @@ namespace sockeye::bench {
 
 /// A server under test while a round runs: a process of ours, or one that somebody else started.
 struct subject_server {
-    std::optional<server_process> process; ///< ours
+    std::optional<server_process> process;   ///< ours
+    std::unique_ptr<control_client> control; ///< tells of one that is not ours, where it does
     endpoint address;
     std::optional<std::uint64_t> resident_at_start;
 };

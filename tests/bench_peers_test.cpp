@@ -272,7 +272,16 @@ TEST_CASE("bench --peers: all that were built are lanes of every test that they 
     CAPTURE(ended.talk);
     REQUIRE(ended.status == 0);
     std::ifstream saved(file);
-    const auto lanes = lanes_by_test(nlohmann::json::parse(saved));
+    const auto document = nlohmann::json::parse(saved);
+    const auto lanes = lanes_by_test(document);
+    for (const auto& each : bench::all_peers()) {
+        if (!each.package.empty() && lanes.at("throughput").contains(std::string(each.name))) {
+            const auto version = document["tool"]["libraries"][std::string(each.name)];
+            CHECK_MESSAGE(version.is_string(), each.name);
+            CHECK(support::contains(ended.output,
+                                    std::string(each.name) + " " + version.get<std::string>()));
+        }
+    }
     CHECK(lanes.at("throughput") == expected_lanes(transport::tcp));
     CHECK(lanes.at("datagrams") == expected_lanes(transport::udp));
     CHECK(lanes.at("idle") == expected_lanes(transport::tcp));

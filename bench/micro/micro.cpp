@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include <contenders.hpp> // made of contenders.hpp.in
+
 using namespace std::chrono_literals;
 using namespace sockeye::micro;
 
@@ -141,10 +143,8 @@ int main(int word_count, char** words) {
     const auto rounds = argument(word_count, words, 1, 7);
     const auto count = argument(word_count, words, 2, 1'000'000);
     std::vector<contender> all;
-    for (auto* const make : {sockeye_timers, heap_timers, libev_timers}) {
-        if (auto many = make(count)) {
-            all.push_back({std::move(many), make(few_count), {}});
-        }
+    for (auto* const make : contenders) {
+        all.push_back({make(count), make(few_count), {}});
     }
     idle_deadlines idle;
     if (!idle.open()) {

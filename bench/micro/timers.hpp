@@ -26,10 +26,15 @@ public:
     virtual std::size_t fire() = 0;
 };
 
-std::unique_ptr<timers> sockeye_timers(std::size_t count);
+using make_timers = std::unique_ptr<timers>(std::size_t count);
+
+make_timers sockeye_timers;
 /// An array of {time, number} with four children each, and of the way back: no library around it.
-std::unique_ptr<timers> heap_timers(std::size_t count);
-/// Null where it was not built with libev.
-std::unique_ptr<timers> libev_timers(std::size_t count);
+make_timers heap_timers;
+// Each is there where its library is: see contenders.hpp.in.
+make_timers libev_timers;
+make_timers libuv_timers;
+make_timers libevent_timers;
+make_timers asio_timers;
 
 } // namespace sockeye::micro

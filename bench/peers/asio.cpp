@@ -11,6 +11,7 @@ extern "C" {
 
 #include <array>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <unistd.h>
@@ -134,6 +135,10 @@ void run(asio::io_context& context, control_carrier carrier, int fd) {
 } // namespace
 
 int main(int count, char** arguments) {
+    const auto version = std::to_string(ASIO_VERSION / 100000) + "." +
+                         std::to_string(ASIO_VERSION / 100 % 1000) + "." +
+                         std::to_string(ASIO_VERSION % 100);
+    control_tell_version(count, arguments, version.c_str());
     const control_carrier carrier = control_carrier_of(count, arguments);
     asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
     if (carrier == control_tcp) {

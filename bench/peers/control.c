@@ -18,6 +18,13 @@ void control_fail(const char* what) {
     exit(1);
 }
 
+void control_tell_version(int count, char** arguments, const char* version) {
+    if (count == 2 && strcmp(arguments[1], "version") == 0) {
+        printf("%s\n", version);
+        exit(0);
+    }
+}
+
 enum control_carrier control_carrier_of(int count, char** arguments) {
     for (int i = control_tcp; i <= control_unix; i++) {
         if (count >= 2 && strcmp(arguments[1], carrier_names[i]) == 0) {

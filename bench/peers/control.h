@@ -24,6 +24,9 @@ struct control_counters {
 /* What a server is asked to serve on. */
 enum control_carrier { control_tcp, control_udp, control_unix };
 
+/* Where the argument is `version`: prints that of the library and ends the process. */
+void control_tell_version(int count, char** arguments, const char* version);
+
 /* Reads the argument; ends the process where it is none of those names. */
 enum control_carrier control_carrier_of(int count, char** arguments);
 

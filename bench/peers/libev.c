@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -125,6 +126,9 @@ static void on_control(struct ev_loop* loop, ev_io* watcher, int events) {
 }
 
 int main(int count, char** arguments) {
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d", ev_version_major(), ev_version_minor());
+    control_tell_version(count, arguments, version);
     const enum control_carrier carrier = control_carrier_of(count, arguments);
     struct ev_loop* loop = ev_default_loop(EVFLAG_AUTO);
     const int fd = control_open(carrier);

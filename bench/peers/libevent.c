@@ -75,6 +75,7 @@ static void on_control(evutil_socket_t fd, short events, void* context) {
 }
 
 int main(int count, char** arguments) {
+    control_tell_version(count, arguments, event_get_version());
     const enum control_carrier carrier = control_carrier_of(count, arguments);
     if (carrier == control_udp) {
         control_fail("bufferevents carry no datagrams");

@@ -143,6 +143,7 @@ static void start(enum control_carrier carrier, int fd) {
 }
 
 int main(int count, char** arguments) {
+    control_tell_version(count, arguments, event_get_version());
     const enum control_carrier carrier = control_carrier_of(count, arguments);
     const int fd = control_open(carrier);
     base = event_base_new();

@@ -156,6 +156,7 @@ static void start(uv_loop_t* loop, union server* server) {
 }
 
 int main(int count, char** arguments) {
+    control_tell_version(count, arguments, uv_version_string());
     carrier = control_carrier_of(count, arguments);
     signal(SIGPIPE, SIG_IGN);
     uv_loop_t* loop = uv_default_loop();

@@ -2,6 +2,7 @@
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/method.hpp"
 #include "cli/option_tree.hpp"
 
 #include <algorithm>
@@ -11,27 +12,11 @@
 namespace sockeye::cli {
 namespace {
 
-constexpr std::size_t width = 80;
 constexpr std::size_t name_column = 28;
 
 /// Appends `text` cut into lines that begin in column `indent`; the first line is begun already.
 void append_wrapped(std::string& page, std::string_view text, std::size_t indent) {
-    std::size_t column = indent;
-    while (!text.empty()) {
-        const auto word = text.substr(0, text.find(' '));
-        text.remove_prefix(std::min(word.size() + 1, text.size()));
-        if (column > indent && column + 1 + word.size() > width) {
-            page += "\n" + std::string(indent, ' ');
-            column = indent;
-        }
-        if (column > indent) {
-            page += ' ';
-            ++column;
-        }
-        page += word;
-        column += word.size();
-    }
-    page += '\n';
+    page += wrapped(text, indent);
 }
 
 /// One entry of a list: a name, and what it means in the column beside it.
@@ -143,12 +128,18 @@ std::string first_steps(const CLI::App& root) {
 void add_help_command(CLI::App& root, common_options& common, int& exit_code) {
     auto* command = root.add_subcommand("help", "explain the program or one command");
     command->footer("  sockeye help\n"
-                    "  sockeye help serve");
+                    "  sockeye help serve\n"
+                    "  sockeye help method   how bench measures, and what it says of a result");
     add_common_options(*command, common);
-    auto* topic = command->add_option("COMMAND", "what to explain; without it: the program");
+    auto* topic = command->add_option(
+        "COMMAND", "what to explain, or method: how bench measures; without it: the program");
     command->callback([&root, topic, &exit_code] {
         const auto& named = topic->results();
-        print(help_text(named.empty() ? root : find_command(root, named.front())));
+        if (!named.empty() && named.front() == method_topic) {
+            print(method_text());
+        } else {
+            print(help_text(named.empty() ? root : find_command(root, named.front())));
+        }
         exit_code = exit_done;
     });
 }

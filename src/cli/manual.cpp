@@ -2,16 +2,15 @@
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/method.hpp"
 #include "cli/option_tree.hpp"
+#include "cli/roff.hpp"
 
 #include <algorithm>
 #include <cctype>
 
 namespace sockeye::cli {
 namespace {
-
-constexpr std::string_view page_date = "November 21, 2026";
-constexpr std::size_t source_width = 76;
 
 /// What pages say that the help has no room for.
 struct long_description {
@@ -39,61 +38,6 @@ constexpr long_description long_descriptions[] = {
     {"completion", "The script is for the shell to read when it starts, as the examples show. "
                    "Packages install it where the shell looks for it."},
 };
-
-/// A word or more in a text line: what roff would take for its own is escaped.
-std::string roff_text(std::string_view text) {
-    std::string safe;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-        if (text[i] == '\\') {
-            safe += "\\e";
-        } else if (text[i] == '-') {
-            safe += "\\-";
-        } else if (text[i] == '\'') {
-            safe += "\\(aq";
-        } else if (text[i] == '"') {
-            safe += "\\(dq";
-        } else if (byte >= 0xc2 && byte < 0xe0 && next != 0) {
-            // Two bytes of UTF-8, which is all that our texts hold.
-            safe += fmt::format("\\[u{:04X}]", ((byte & 0x1fU) << 6) | (next & 0x3fU));
-            ++i;
-        } else {
-            safe += text[i];
-        }
-    }
-    return safe;
-}
-
-/// An argument of a macro, which is never taken for another macro.
-std::string roff_argument(std::string_view text) {
-    return "\"\\&" + roff_text(text) + "\"";
-}
-
-/// Lines of text, none of which begins like a macro.
-std::string roff_lines(std::string_view text) {
-    std::string lines;
-    std::string line;
-    const auto end_line = [&] {
-        const bool is_macro_like = line.starts_with('.');
-        lines += line.empty() ? "" : (is_macro_like ? "\\&" : "") + line + "\n";
-        line.clear();
-    };
-    while (!text.empty()) {
-        const auto word = text.substr(0, text.find(' '));
-        text.remove_prefix(std::min(word.size() + 1, text.size()));
-        const auto safe = roff_text(word);
-        if (!line.empty() && line.size() + 1 + safe.size() > source_width) {
-            end_line();
-        }
-        line += line.empty() || word.empty() ? safe : " " + safe;
-        if (word.ends_with('.') && word.size() > 1) {
-            end_line(); // mdoc wants each sentence to begin a line.
-        }
-    }
-    end_line();
-    return lines;
-}
 
 std::string sentence(std::string_view text) {
     std::string whole(text);
@@ -255,9 +199,9 @@ std::string see_also(const CLI::App& root, const described_command& command) {
     std::ranges::sort(pages);
     std::string lines = ".Sh SEE ALSO\n";
     for (const auto& page : pages) {
-        lines += fmt::format(".Xr {} 1{}\n", page, page == pages.back() ? "" : " ,");
+        lines += fmt::format(".Xr {} 1 ,\n", page);
     }
-    return lines;
+    return lines + ".Xr sockeye-method 7\n";
 }
 
 } // namespace
@@ -292,7 +236,11 @@ void add_manual_command(CLI::App& root, common_options& common, int& exit_code) 
     auto* topic = command->add_option("COMMAND", "whose; without it: the program's");
     command->callback([&root, topic, &exit_code] {
         const auto& named = topic->results();
-        print(manual_page(named.empty() ? root : find_command(root, named.front())));
+        if (!named.empty() && named.front() == method_topic) {
+            print(method_manual());
+        } else {
+            print(manual_page(named.empty() ? root : find_command(root, named.front())));
+        }
         exit_code = exit_done;
     });
 }

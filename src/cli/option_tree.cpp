@@ -1,6 +1,7 @@
 #include "cli/option_tree.hpp"
 
 #include "cli/commands.hpp"
+#include "cli/method.hpp"
 #include "cli/service.hpp"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ std::vector<std::string> command_words(const CLI::App& command) {
     for (const auto* one : shown_commands(*command.get_parent())) {
         words.push_back(one->get_name());
     }
+    words.emplace_back(method_topic);
     return words;
 }
 

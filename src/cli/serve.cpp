@@ -64,6 +64,10 @@ void add_behaviour_options(CLI::App& command, serve_request& asked) {
               "print what was served every 10s, or as often as that", positive_time)
         ->expected(0, 1)
         ->default_str("10s");
+    add_value(command, "--control", asked.control, "HOST:PORT",
+              "tell 'sockeye bench --control' there what was used and done: TCP, this machine only "
+              "unless it is *:PORT (default: nowhere)",
+              [](std::string_view text) { return parsed<std::string>(std::string(text)); });
     add_value(command, "--threads", asked.run.threads, "N",
               "so many threads, each with a loop of its own (default 1)", count_in(1, 256));
     command.add_flag("--reuse-port", asked.run.reuse_port,
@@ -155,6 +159,7 @@ void add_serve_command(CLI::App& root, common_options& common, int& exit_code) {
         "  sockeye serve echo :0 unix:/tmp/echo   any free TCP port, and a Unix path\n"
         "  sockeye serve echo '*:7007' -v         TCP, reachable from outside\n"
         "  sockeye serve small,hello              six services, each on its own port\n"
+        "  sockeye serve echo --control :7001     tell 'bench --control' what it costs\n"
         "  sockeye serve greet --text 'Grüße!'    one line to whoever connects");
     auto* list = command->add_option("SERVICE")->required()->description(service_help());
     auto* places =

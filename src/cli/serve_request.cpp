@@ -197,6 +197,18 @@ void check_uses(const serve_request& asked, const std::vector<assignment>& work)
     }
 }
 
+std::optional<endpoint> control_place(const common_options& common, const serve_request& asked) {
+    if (!asked.control) {
+        return std::nullopt;
+    }
+    const auto local = parse_endpoint(*asked.control, common);
+    if (local.kind() != transport::tcp) {
+        refuse_value("--control", *asked.control,
+                     "must be a TCP port, such as :7001, or *:7001 for other machines");
+    }
+    return local;
+}
+
 std::uint64_t count_streams(const std::vector<assignment>& work) {
     return static_cast<std::uint64_t>(std::ranges::count_if(
         work, [](const assignment& entry) { return entry.local.is_stream(); }));
@@ -256,6 +268,7 @@ serve_plan make_plan(const common_options& common, const serve_request& asked) {
     serve_plan plan = {.work = assign(common, asked), .run = asked.run};
     check_places(plan.work);
     check_uses(asked, plan.work);
+    plan.run.control = control_place(common, asked);
     const auto streams = count_streams(plan.work);
     plan.run.connections_max = asked.run.is_once ? 1 : provide_connections(asked, streams);
     plan.run.queued_bytes_max = static_cast<std::size_t>(asked.queued_bytes_max);

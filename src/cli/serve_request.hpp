@@ -38,6 +38,7 @@ struct serve_request {
     bool replaces_stale = false;
     bool by_lines = false;
     std::optional<std::string> text;
+    std::optional<std::string> control; ///< an endpoint
     serving_options run;
 };
 

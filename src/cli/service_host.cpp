@@ -15,7 +15,13 @@ traffic traffic_of(const loop_counters& did) {
             .bytes_out = did.bytes_written,
             .errors = did.accept_errors + did.shed + did.datagrams_dropped,
             .refused = did.refused,
-            .unsent_bytes = did.queued_bytes};
+            .unsent_bytes = did.queued_bytes,
+            .waits = did.waits,
+            .events = did.events,
+            .reads = did.reads,
+            .writes = did.writes,
+            .registrations = did.registrations,
+            .would_blocks = did.would_blocks};
 }
 
 /// What collect() waits for.
@@ -43,6 +49,12 @@ traffic& traffic::operator+=(const traffic& other) noexcept {
     errors += other.errors;
     refused += other.refused;
     unsent_bytes += other.unsent_bytes;
+    waits += other.waits;
+    events += other.events;
+    reads += other.reads;
+    writes += other.writes;
+    registrations += other.registrations;
+    would_blocks += other.would_blocks;
     return *this;
 }
 

@@ -28,6 +28,13 @@ struct traffic {
     std::uint64_t errors = 0; ///< connections that could not be taken, datagrams that were lost
     std::uint64_t refused = 0;
     std::uint64_t unsent_bytes = 0; ///< now
+    // What the loops called for it.
+    std::uint64_t waits = 0;
+    std::uint64_t events = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+    std::uint64_t registrations = 0;
+    std::uint64_t would_blocks = 0;
     traffic& operator+=(const traffic& other) noexcept;
 };
 

@@ -93,6 +93,7 @@ void serving::start(const std::vector<assignment>& work) {
     for (const auto& entry : work) {
         start_one(entry);
     }
+    start_control();
     announce(work);
     if (options_.stats_period) {
         last_reported_ = clock::now();
@@ -115,6 +116,19 @@ void serving::start_one(const assignment& entry) {
         throw command_error(exit_failed, explain(entry, where.error()));
     }
     places_.push_back(*where);
+}
+
+void serving::start_control() {
+    if (!options_.control) {
+        return;
+    }
+    auto made = control_port::open(loop_, host_, *options_.control);
+    if (!made) {
+        throw command_error(
+            exit_failed,
+            fmt::format("--control {}: {}", options_.control->to_string(), made.error().message()));
+    }
+    control_.emplace(std::move(made).value());
 }
 
 void serving::watch_signals() {
@@ -141,6 +155,9 @@ void serving::announce(const std::vector<assignment>& work) const {
             places.push_back(places_[i].to_string());
         }
         page += fmt::format("sockeye: {} ready on {} ({})\n", what->name, join_and(places), how);
+    }
+    if (control_) {
+        page += fmt::format("sockeye: control ready on {}\n", control_->place().to_string());
     }
     print(page);
     talk(fmt::format("at most {} (all limits: --help); press Ctrl-C to stop",
@@ -170,6 +187,7 @@ void serving::stop() {
     stop_signals_.reset();
     die_on_next_signal();
     stats_timer_.cancel();
+    control_.reset();
     host_.close();
     drain_deadline_ = clock::now() + options_.stop_time;
     drain_timer_.start_every(drain_step, [this] { look_at_drain(); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/common.hpp"
+#include "cli/control_port.hpp"
 #include "cli/event_log.hpp"
 #include "cli/service.hpp"
 #include "cli/service_host.hpp"
@@ -38,6 +39,7 @@ struct serving_options {
     duration delay = duration::zero();
     duration stop_time = std::chrono::seconds(10); ///< for what is unsent at the end
     std::optional<duration> stats_period;
+    std::optional<endpoint> control; ///< where `bench` may ask
 };
 
 /// Services at work, from their start to the line of totals.
@@ -57,6 +59,7 @@ public:
 private:
     void watch_signals();
     void start_one(const assignment& entry);
+    void start_control();
     void announce(const std::vector<assignment>& work) const;
     void stop();
     void look_at_drain();
@@ -72,6 +75,7 @@ private:
     loop loop_;
     service_host host_;
     std::vector<endpoint> places_; ///< as bound, in the order of the work
+    std::optional<control_port> control_;
     std::optional<signal_set> stop_signals_;
     std::optional<signal_set> report_signal_;
     timer drain_timer_;

@@ -136,6 +136,35 @@ std::string counted(std::uint64_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+std::string wrapped(std::string_view text, std::size_t indent) {
+    constexpr std::size_t line_width = 80;
+    std::string page;
+    std::size_t column = indent;
+    bool is_first = true;
+    while (!text.empty()) {
+        // A word that is longer than a line goes on in the next one.
+        const auto word = text.substr(0, std::min(text.find_first_of(" \n"), line_width - indent));
+        const char next = word.size() < text.size() ? text[word.size()] : ' ';
+        const bool ends_line = next != ' ';
+        if (!is_first && column + 1 + word.size() > line_width) {
+            page += "\n" + std::string(indent, ' ');
+            column = indent;
+            is_first = true;
+        }
+        page += (is_first ? "" : " ") + std::string(word);
+        column += word.size() + (is_first ? 0 : 1);
+        is_first = false;
+        const std::size_t taken = word.size() + (next == ' ' || next == '\n' ? 1 : 0);
+        text.remove_prefix(std::min(taken, text.size()));
+        if (ends_line) {
+            page += "\n" + std::string(indent, ' ');
+            column = indent;
+            is_first = true;
+        }
+    }
+    return page + "\n";
+}
+
 std::string join_and(std::span<const std::string> parts) {
     std::string joined;
     for (std::size_t i = 0; i < parts.size(); ++i) {

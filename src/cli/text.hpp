@@ -42,6 +42,10 @@ struct utf8_character {
 /// A number and what it counts: `1 connection`, `12 datagrams`.
 [[nodiscard]] std::string counted(std::uint64_t count, std::string_view noun);
 
+/// `text` cut into lines of at most 80 columns that begin in column `indent`, the first of which is
+/// begun already; ends with a newline. A word that is longer than a line is cut.
+[[nodiscard]] std::string wrapped(std::string_view text, std::size_t indent);
+
 /// `a`, `a and b`, `a, b and c`.
 [[nodiscard]] std::string join_and(std::span<const std::string> parts);
 
