@@ -1,6 +1,7 @@
 #include "bench/bench_command.hpp"
 
 #include "bench/document.hpp"
+#include "bench/export.hpp"
 #include "bench/options.hpp"
 #include "bench/run.hpp"
 #include "bench/server.hpp"
@@ -59,12 +60,13 @@ bool save_all(const options& asked, const report& made) {
         paths.push_back(fmt::format("sockeye-{}.json", made.id));
     }
     for (const auto& path : paths) {
-        if (const auto error = save(path, document)) {
-            talk(fmt::format("sockeye bench: {}: {}; use --no-save or -o FILE\n", path,
-                             error.message()));
+        try {
+            for (const auto& name : export_run(document, path)) {
+                asked.is_json || cli::write_output(fmt::format("saved  {}\n", cli::escape(name)));
+            }
+        } catch (const cli::command_error& error) {
+            talk(fmt::format("sockeye bench: {}; use --no-save or -o FILE\n", error.what()));
             is_saved = false;
-        } else if (!asked.is_json) {
-            cli::write_output(fmt::format("saved  {}\n", path));
         }
     }
     return is_saved;

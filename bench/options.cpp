@@ -1,5 +1,6 @@
 #include "bench/options.hpp"
 
+#include "bench/export.hpp"
 #include "cli/common.hpp"
 
 #include <algorithm>
@@ -150,8 +151,8 @@ parsed<pinning> parse_pinning(std::string_view text) {
 }
 
 parsed<std::string> parse_output(std::string_view text) {
-    if (!text.ends_with(".json") || text == ".json") {
-        return parsed<std::string>::wrong("must end in .json");
+    if (!is_export_name(text)) {
+        return parsed<std::string>::wrong("must end in " + export_endings());
     }
     return std::string(text);
 }
@@ -249,9 +250,11 @@ void add_output_options(CLI::App& command, options& asked) {
         asked.outputs.push_back(*path);
     };
     command
-        .add_option_function<std::string>("-o,--output", add_output,
-                                          "save the run there, not in sockeye-ID.json")
-        ->type_name("FILE.json");
+        .add_option_function<std::string>(
+            "-o,--output", add_output,
+            "save the run there and not in sockeye-ID.json, in the form "
+            "that the name ends in: .json .html .svg .csv .md .hgrm")
+        ->type_name("FILE");
     command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
     command.add_flag("--no-save", asked.is_unsaved, "save no file");
 }
