@@ -21,6 +21,6 @@ forest_chart(const pass_view& pass, const comparison_group& group, const std::st
 
 /// Throughput, send lag and waiting for a CPU over the time of a round: a panel for each lane.
 /// Empty where the run holds no windows.
-[[nodiscard]] std::vector<drawing> time_charts(const pass_view& pass, const std::string& id);
+[[nodiscard]] std::vector<drawing> time_charts(const pass_view& pass);
 
 } // namespace sockeye::bench::exporting

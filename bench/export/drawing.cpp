@@ -28,6 +28,22 @@ std::string tenths_text(long tenths) {
     return part == 0 ? text : text + "." + std::to_string(part);
 }
 
+/// The point between two others that is farthest, in height, from the line between them.
+std::pair<std::size_t, double> farthest_between(const std::vector<point>& points, std::size_t first,
+                                                std::size_t last) {
+    std::pair<std::size_t, double> found = {first, 0};
+    const auto& from = points[first];
+    const auto& to = points[last];
+    for (std::size_t i = first + 1; i < last; ++i) {
+        const double part = to.x == from.x ? 0 : (points[i].x - from.x) / (to.x - from.x);
+        const double distance = std::abs(from.y + part * (to.y - from.y) - points[i].y);
+        if (distance > found.second) {
+            found = {i, distance};
+        }
+    }
+    return found;
+}
+
 } // namespace
 
 std::string coordinate(double value) {
@@ -55,6 +71,31 @@ void path_data::line(double x, double y) {
     append(next_y - y_);
     x_ = next_x;
     y_ = next_y;
+}
+
+void path_data::line_through(const std::vector<point>& points, double tolerance) {
+    // See: Douglas and Peucker, "Algorithms for the reduction of the number of points", 1973.
+    std::vector<bool> is_kept(points.size(), false);
+    std::vector<std::pair<std::size_t, std::size_t>> open;
+    if (!points.empty()) {
+        is_kept.front() = is_kept.back() = true;
+        open.emplace_back(0, points.size() - 1);
+    }
+    while (!open.empty()) {
+        const auto [first, last] = open.back();
+        open.pop_back();
+        const auto farthest = farthest_between(points, first, last);
+        if (farthest.second > tolerance) {
+            is_kept[farthest.first] = true;
+            open.emplace_back(first, farthest.first);
+            open.emplace_back(farthest.first, last);
+        }
+    }
+    for (std::size_t i = 0; i < points.size(); ++i) {
+        if (is_kept[i]) {
+            line(points[i].x, points[i].y);
+        }
+    }
 }
 
 double axis::place(double value) const {
@@ -100,14 +141,29 @@ std::vector<double> axis::ticks(std::size_t count) const {
 drawing::drawing(double width, double height, std::string_view id, std::string_view title,
                  std::string_view description)
     : id_(id), width_(width), height_(height) {
-    head_ = fmt::format("role=\"img\" aria-labelledby=\"{0}t {0}d\"><title id=\"{0}t\">{1}</title>"
-                        "<desc id=\"{0}d\">{2}</desc>\n",
-                        id_, xml(title), xml(description));
+    head_ = id_.empty()
+                ? fmt::format("role=\"img\"><title>{}</title>\n", xml(title))
+                : fmt::format("role=\"img\" aria-labelledby=\"{0}t {0}d\"><title id=\"{0}t\">{1}"
+                              "</title><desc id=\"{0}d\">{2}</desc>\n",
+                              id_, xml(title), xml(description));
 }
 
 void drawing::line(double x1, double y1, double x2, double y2, std::string_view classes) {
     body_ += fmt::format("<path class=\"{}\" d=\"M{} {}L{} {}\"/>\n", classes, coordinate(x1),
                          coordinate(y1), coordinate(x2), coordinate(y2));
+}
+
+void drawing::rules(double x1, double x2, const std::vector<double>& heights,
+                    std::string_view classes) {
+    std::string data;
+    for (const double y : heights) {
+        data += fmt::format("M{} {}H{}", coordinate(x1), coordinate(y), coordinate(x2));
+    }
+    body_ += fmt::format("<path class=\"{}\" d=\"{}\"/>\n", classes, data);
+}
+
+void drawing::begin_group(std::string_view classes) {
+    body_ += fmt::format("<g class=\"{}\">\n", classes);
 }
 
 void drawing::end_shape(std::string_view name, std::string_view hover) {
@@ -136,12 +192,13 @@ void drawing::text(double x, double y, std::string_view words, std::string_view 
 }
 
 void drawing::path(const path_data& data, std::string_view classes, std::string_view hover) {
-    body_ += fmt::format("<path class=\"{}\" d=\"{}\"", classes, data.text());
+    const auto named = classes.empty() ? std::string() : fmt::format(" class=\"{}\"", classes);
+    body_ += fmt::format("<path{} d=\"{}\"", named, data.text());
     end_shape("path", hover);
 }
 
 std::string drawing::element(std::string_view place) const {
-    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart{}\"{} "
+    return fmt::format("<svg class=\"chart{}\"{} "
                        "viewBox=\"0 0 {} {}\" {}{}</svg>\n",
                        width_ >= 600 ? " wide" : "", place, coordinate(width_), coordinate(height_),
                        head_, body_);
@@ -165,9 +222,9 @@ std::string_view chart_style() {
 .wide text{font-size:15px}.wide .n{font-size:14px}
 @media(max-width:560px){.wide text{font-size:18px}.wide .n{font-size:16px}}
 .chart path{fill:none}.g{stroke:#e2e2e2}.x{stroke:#8a8a8a}.one{stroke:#444;stroke-width:1.2}
-.l{stroke-width:2;stroke-linejoin:round}.h{stroke-width:.8;stroke-dasharray:none;opacity:.5}
-.i{stroke-width:2;stroke-dasharray:none}.r{stroke:#b00020;stroke-dasharray:3 2;stroke-width:1}
-.lead{stroke-width:.8;stroke-dasharray:none;opacity:.7}
+.l{stroke-width:2;stroke-linejoin:round}.chart .h{stroke-width:.8;stroke-dasharray:none;opacity:.5}
+.chart .i{stroke-width:2;stroke-dasharray:none}.r{stroke:#b00020;stroke-dasharray:3 2;stroke-width:1}
+.chart .lead{stroke-width:.8;stroke-dasharray:none;opacity:.7}
 .chart .b{stroke:none;opacity:.14}.noise{fill:#000;opacity:.1}.spot{fill:#b00020}
 .warm{fill:#000;opacity:.05}.hatch{stroke:#999;stroke-width:.8;opacity:.7}
 .d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 2.5}.d3{stroke-dasharray:9 3 2 3}.sk{stroke-dasharray:1 3}
@@ -185,16 +242,32 @@ std::vector<double> spread_labels(const std::vector<double>& wanted, double gap,
     std::vector<std::size_t> order(wanted.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::ranges::stable_sort(order, {}, [&](std::size_t i) { return wanted[i]; });
-    auto placed = wanted;
-    double before = least - gap;
-    for (const auto index : order) {
-        placed[index] = std::max(wanted[index], before + gap);
-        before = placed[index];
+    // Least squares: labels that would overlap become a block, which stands where its mean is.
+    struct block {
+        double sum = 0;
+        double size = 0;
+    };
+    std::vector<block> blocks;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        blocks.push_back({wanted[order[i]] - static_cast<double>(i) * gap, 1});
+        while (blocks.size() > 1) {
+            const auto& last = blocks.back();
+            auto& before = blocks[blocks.size() - 2];
+            if (before.sum / before.size < last.sum / last.size) {
+                break;
+            }
+            before = {before.sum + last.sum, before.size + last.size};
+            blocks.pop_back();
+        }
     }
-    double after = std::max(most, least + gap * static_cast<double>(wanted.size() - 1)) + gap;
-    for (auto index = order.rbegin(); index != order.rend(); ++index) {
-        placed[*index] = std::min(placed[*index], after - gap);
-        after = placed[*index];
+    auto placed = wanted;
+    const double room = most - least - gap * static_cast<double>(wanted.size() - 1);
+    std::size_t i = 0;
+    for (const auto& each : blocks) {
+        const double offset = std::clamp(each.sum / each.size - least, 0.0, std::max(0.0, room));
+        for (double k = 0; k < each.size; ++k, ++i) {
+            placed[order[i]] = least + offset + static_cast<double>(i) * gap;
+        }
     }
     return placed;
 }

@@ -7,11 +7,18 @@
 
 namespace sockeye::bench::exporting {
 
+struct point {
+    double x = 0;
+    double y = 0;
+};
+
 /// The data of an SVG path: absolute where a line begins, relative from there, in tenths.
 class path_data {
 public:
     void move(double x, double y);
     void line(double x, double y);
+    /// A line through all of them, less those that lie within `tolerance` of it anyway.
+    void line_through(const std::vector<point>& points, double tolerance);
     void close() { text_ += 'z'; }
 
     [[nodiscard]] bool is_empty() const { return text_.empty(); }
@@ -43,11 +50,14 @@ struct axis {
 /// A chart as SVG; what it writes is escaped here.
 class drawing {
 public:
-    /// `title` is read out in place of the chart; `id` is unique within the document.
+    /// `title` and `description` are read out in place of the chart; `id` is unique within the
+    /// document, or empty where there is no description.
     drawing(double width, double height, std::string_view id, std::string_view title,
             std::string_view description);
 
     void line(double x1, double y1, double x2, double y2, std::string_view classes);
+    /// Horizontal lines from x1 to x2.
+    void rules(double x1, double x2, const std::vector<double>& heights, std::string_view classes);
     void rectangle(double x, double y, double width, double height, std::string_view classes,
                    std::string_view hover = {});
     void circle(double x, double y, double radius, std::string_view classes,
@@ -55,6 +65,9 @@ public:
     /// Anchored by the class: `e` ends at x, `m` has its middle there.
     void text(double x, double y, std::string_view words, std::string_view classes = {});
     void path(const path_data& data, std::string_view classes, std::string_view hover = {});
+    /// What is drawn until end_group() has these classes as well.
+    void begin_group(std::string_view classes);
+    void end_group() { body_ += "</g>\n"; }
 
     [[nodiscard]] double height() const { return height_; }
     /// The element; `place` is put into its start tag, such as ` y="300"`.

@@ -57,15 +57,33 @@ void change_rounds(json& document, Change change) {
 void keep_least(json& round) {
     for (const char* name : {"service_ns", "response_ns"}) {
         if (round.contains(name)) {
-            keep_only(round[name], {"count", "p50", "p99"});
+            keep_only(round[name], {"count", "p99"});
         }
     }
     if (round.contains("server")) {
         keep_only(round["server"], {"cpu_ns_per_message", "cpu_ns", "user_ns", "system_ns"});
     }
     keep_only(round["client"], {"busy"});
-    for (const char* name : {"host", "send_lag_ns"}) {
+    for (const char* name : {"host", "send_lag_ns", "offered", "answered", "reordered"}) {
         round.erase(name);
+    }
+    for (const char* name : {"flags", "overloaded"}) {
+        if (round.contains(name) && (round[name].empty() || round[name] == false)) {
+            round.erase(name);
+        }
+    }
+}
+
+/// On one core it is the CPU time that is compared, on two the rest.
+void leave_cpu_out(json& document) {
+    for (auto& result : document["results"]) {
+        for (auto& round : result["rounds"]) {
+            if (result["placement"] != "one-core") {
+                round.erase("server");
+            } else {
+                keep_only(round["service_ns"], {"count"});
+            }
+        }
     }
 }
 
@@ -82,7 +100,7 @@ std::string embedded_run(const json& document, std::size_t room) {
         empty_histograms,
         [](json& all) { change_rounds(all, [](json& round) { round.erase("windows"); }); },
         [](json& all) { change_rounds(all, [](json& round) { round.erase("curve_ns"); }); },
-        [](json& all) { change_rounds(all, keep_least); }};
+        [](json& all) { change_rounds(all, keep_least); }, leave_cpu_out};
     for (const auto& each : changes) {
         each(thinned);
         text = dump_for_html(thinned);

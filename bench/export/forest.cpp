@@ -73,7 +73,7 @@ void draw_row(drawing& chart, const axis& across, const pass_view& pass,
         whisker.line(lo, y + 4);
         whisker.move(hi, y - 4);
         whisker.line(hi, y + 4);
-        chart.path(whisker, "i " + stroke_class(style, lane.is_control), said);
+        chart.path(whisker, "i " + stroke_class(style, lane.is_control));
     }
     chart.circle(across.place(lane.found.estimate), y, 4.5, fill, said);
     chart.text(forest_right + 12, y + 5, interval_text(lane.found), "n");

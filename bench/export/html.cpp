@@ -27,7 +27,7 @@ svg.wide{max-width:720px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px 3px 0;text-align:right;vertical-align:top;border-bottom:1px solid #e8e8e8;white-space:nowrap}
 th:first-child{text-align:left;position:sticky;left:0;background:#fff;padding-right:14px;font-weight:400}
-thead th{font-weight:600}small{display:block;color:#595959;font-size:12px;line-height:1.2}
+thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:12px;line-height:1.2}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:2px 16px;margin:8px 0;font-size:14px}
 dt{color:#595959}dd{margin:0;overflow-wrap:anywhere}
 pre{font-size:13px;background:#f4f4f4;padding:10px 12px;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}
@@ -35,7 +35,7 @@ summary{cursor:pointer;margin:10px 0 4px;font-size:14px}
 @media(max-width:560px){main{padding:14px 12px 32px}h1{font-size:22px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:6px}
 th:first-child{white-space:normal;min-width:104px;max-width:120px}table{font-size:13px}}
 @media(prefers-color-scheme:dark){body,th:first-child{background:#14171a}body,figcaption b{color:#e6e6e6}
-.note,figcaption,small,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}pre{background:#1f2429}.fail{color:#ff7b8a}}
+.note,figcaption,td i,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}pre{background:#1f2429}.fail{color:#ff7b8a}}
 @media print{body{font-size:11pt}main{max-width:none;padding:0}figure,tr,li{break-inside:avoid}h2,h3{break-after:avoid}
 .scroll{overflow:visible}table{font-size:7.5pt}th,td{white-space:normal;padding-right:6px}th:first-child{position:static}.two{grid-template-columns:1fr 1fr}.three{grid-template-columns:1fr 1fr 1fr}}
 .chart .warm{fill:url(#hatch);opacity:1}
@@ -189,12 +189,11 @@ std::string percentile_section(const run_view& run) {
 
 std::string time_section(const run_view& run) {
     std::string text;
-    std::size_t number = 0;
     for (const auto& pass : run.passes) {
         if (run.is_side_pass(pass)) {
             continue;
         }
-        const auto panels = time_charts(pass, fmt::format("t{}-", number++));
+        const auto panels = time_charts(pass);
         if (panels.empty()) {
             continue;
         }
@@ -221,40 +220,47 @@ std::string time_section(const run_view& run) {
 
 std::string cell_element(const table_cell& cell) {
     const auto bounds =
-        cell.bounds.empty() ? std::string() : "<small>" + xml(with_micro(cell.bounds)) + "</small>";
-    return fmt::format("<td>{}{}</td>", xml(with_micro(cell.value)), bounds);
+        cell.bounds.empty() ? std::string() : "<i>" + xml(with_micro(cell.bounds)) + "</i>";
+    return fmt::format("<td>{}{}", xml(with_micro(cell.value)), bounds);
 }
 
+/// Without the end tags that HTML does not need: there are thousands of cells.
 std::string table_element(const number_table& table, std::string_view corner) {
-    auto text = fmt::format("<div class=\"scroll\"><table><thead><tr><th>{}</th>", corner);
+    auto text = fmt::format("<div class=\"scroll\"><table><thead><tr><th>{}", corner);
     for (const auto& each : table.columns) {
-        text += fmt::format("<th>{}</th>", shown(each, 24));
+        text += "<th>" + shown(each, 24);
     }
-    text += "</tr></thead><tbody>\n";
+    text += "<tbody>\n";
     for (const auto& row : table.rows) {
-        text += fmt::format("<tr><th>{}</th>", xml(row.title));
+        text += "<tr><th>" + xml(with_micro(row.title));
         for (const auto& cell : row.cells) {
             text += cell_element(cell);
         }
-        text += "</tr>\n";
+        text += "\n";
     }
-    return text + "</tbody></table></div>\n";
+    return text + "</table></div>\n";
 }
 
-std::string number_section(const run_view& run) {
+std::string round_tables(const run_view& run, const pass_view& pass) {
+    std::string text = "<details><summary>Each round</summary>\n";
+    for (const auto& lane : pass.lanes) {
+        text += table_element(rounds_of(pass, lane, run.is_side_pass(pass)),
+                              "<b>" + shown(lane.name, 40) + "</b>, round");
+    }
+    return text + "</details>\n";
+}
+
+std::string number_section(const run_view& run, bool has_rounds) {
     std::string text = "<section><h2>Numbers</h2>\n<p class=\"note\">Rates and CPU are medians of "
                        "the rounds, with 95 % intervals in brackets; percentiles are of all rounds "
-                       "together.</p>\n";
+                       "together.";
+    text += has_rounds ? "" : " There are too many rounds to show each here: the run's CSV does.";
+    text += "</p>\n";
     for (const auto& pass : run.passes) {
         text +=
             fmt::format("<h3>{}</h3><p class=\"note\">{}</p>\n", heading(pass), load_line(pass));
         text += table_element(numbers_of(pass), "");
-        text += "<details><summary>Each round</summary>\n";
-        for (const auto& lane : pass.lanes) {
-            text +=
-                table_element(rounds_of(pass, lane), "<b>" + shown(lane.name, 40) + "</b>, round");
-        }
-        text += "</details>\n";
+        text += has_rounds ? round_tables(run, pass) : "";
     }
     return text + "</section>\n";
 }
@@ -356,13 +362,20 @@ std::string fact_section(const run_view& run) {
 } // namespace
 
 std::string html_document(const run_view& run) {
-    auto text = page_head(run) + words_section(run) + forest_section(run) +
-                percentile_section(run) + time_section(run) + number_section(run) +
-                fact_section(run) + "</main>\n<script type=\"application/json\" id=\"run\">";
+    const auto front = page_head(run) + words_section(run) + forest_section(run) +
+                       percentile_section(run) + time_section(run);
+    const auto back = fact_section(run) + "</main>\n<script type=\"application/json\" id=\"run\">";
     const std::string end = "</script>\n</body></html>\n";
-    const auto taken = text.size() + end.size();
-    return text + embedded_run(run.document, html_bytes_max - std::min(html_bytes_max, taken)) +
-           end;
+    std::string text;
+    for (const bool has_rounds : {true, false}) {
+        text = front + number_section(run, has_rounds) + back;
+        const auto taken = text.size() + end.size();
+        text += embedded_run(run.document, html_bytes_max - std::min(html_bytes_max, taken)) + end;
+        if (text.size() <= html_bytes_max) {
+            break;
+        }
+    }
+    return text;
 }
 
 } // namespace sockeye::bench::exporting

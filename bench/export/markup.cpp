@@ -10,19 +10,6 @@
 namespace sockeye::bench::exporting {
 namespace {
 
-/// A number of so many significant digits, without an exponent where people would write none.
-std::string digits(double value, int significant) {
-    if (!(std::abs(value) < 1e15)) {
-        return fmt::format("{:.3g}", value);
-    }
-    if (value == 0) {
-        return "0";
-    }
-    const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
-    const int decimals = std::clamp(significant - 1 - magnitude, 0, 6);
-    return fmt::format("{:.{}f}", value, decimals);
-}
-
 /// U+FFFE, U+FFFF and the like are UTF-8, but no characters of XML.
 bool is_xml(std::string_view character) {
     if (character.size() == 1) {
@@ -50,6 +37,21 @@ void append_xml(std::string& made, std::string_view character) {
             made += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
         }
     }
+}
+
+/// `50.00 k/s` as `50 k/s`: zeros behind the point.
+std::string without_zeros(std::string text) {
+    const auto point = text.find('.');
+    if (point == std::string::npos) {
+        return text;
+    }
+    const auto end = std::min(text.find_first_not_of("0123456789", point + 1), text.size());
+    auto kept = end;
+    while (text[kept - 1] == '0') {
+        --kept;
+    }
+    kept -= text[kept - 1] == '.' ? 1 : 0;
+    return text.erase(kept, end - kept);
 }
 
 } // namespace
@@ -84,18 +86,31 @@ std::string short_name(std::string_view text, std::size_t length_max) {
     return std::string(text);
 }
 
-std::string time_text(double ns) {
-    struct step {
-        double size;
-        const char* unit;
-    };
-    constexpr step steps[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}};
-    for (const auto& each : steps) {
+std::string digits(double value, int significant) {
+    if (!(std::abs(value) < 1e15)) {
+        return fmt::format("{:.3g}", value);
+    }
+    if (value == 0) {
+        return "0";
+    }
+    const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
+    const int decimals = std::clamp(significant - 1 - magnitude, 0, 6);
+    return fmt::format("{:.{}f}", value, decimals);
+}
+
+time_unit time_unit_of(double ns) {
+    constexpr time_unit units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}};
+    for (const auto& each : units) {
         if (std::abs(ns) >= each.size * 0.9995) {
-            return digits(ns / each.size, 3) + " " + each.unit;
+            return each;
         }
     }
-    return digits(ns, 3) + " ns";
+    return {};
+}
+
+std::string time_text(double ns) {
+    const auto unit = time_unit_of(ns);
+    return digits(ns / unit.size, 3) + " " + unit.name;
 }
 
 std::string count_text(double count) {
@@ -111,6 +126,14 @@ std::string count_text(double count) {
 std::string rate_text(double per_second) {
     const auto text = count_text(per_second);
     return text + "/s";
+}
+
+std::string short_time(double ns) {
+    return ns == 0 ? "0 s" : without_zeros(time_text(ns));
+}
+
+std::string short_rate(double per_second) {
+    return without_zeros(rate_text(per_second));
 }
 
 std::string ratio_text(double times) {

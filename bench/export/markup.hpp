@@ -17,8 +17,22 @@ namespace sockeye::bench::exporting {
 /// `850 ns`, `31.4 us`, `1.90 ms`: three digits.
 [[nodiscard]] std::string time_text(double ns);
 
+/// The unit that fits a value, and how large it is in nanoseconds: `us`, 1000.
+struct time_unit {
+    double size = 1;
+    const char* name = "ns";
+};
+[[nodiscard]] time_unit time_unit_of(double ns);
+
+/// A number of so many digits, without an exponent where people would write none.
+[[nodiscard]] std::string digits(double value, int significant);
+
 /// `177.2 k/s`: four digits.
 [[nodiscard]] std::string rate_text(double per_second);
+
+/// What stands at an axis or in a title, without zeros that say nothing: `50 us`, `150 k/s`.
+[[nodiscard]] std::string short_time(double ns);
+[[nodiscard]] std::string short_rate(double per_second);
 
 /// `950`, `177.2 k`: four digits.
 [[nodiscard]] std::string count_text(double count);

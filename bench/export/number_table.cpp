@@ -186,6 +186,30 @@ std::string joined_flags(const json& round) {
     return text;
 }
 
+/// A time of each round, in the unit that fits the greatest; the title says which.
+table_row time_row(const lane_view& lane, const std::string& title, const std::string& path) {
+    double most = 0;
+    for (const auto& round : lane.rounds()) {
+        most = std::max(most, number_at(round, path).value_or(0));
+    }
+    const auto unit = time_unit_of(most);
+    table_row row = {title + ", " + unit.name, {}};
+    for (const auto& round : lane.rounds()) {
+        const auto value = number_at(round, path);
+        row.cells.push_back({value ? digits(*value / unit.size, 3) : std::string(), {}});
+    }
+    return row;
+}
+
+table_row share_row(const lane_view& lane, const std::string& title, const std::string& path) {
+    table_row row = {title, {}};
+    for (const auto& round : lane.rounds()) {
+        const auto value = number_at(round, path);
+        row.cells.push_back({value ? digits(*value * 100, 2) : std::string(), {}});
+    }
+    return row;
+}
+
 } // namespace
 
 number_table numbers_of(const pass_view& pass) {
@@ -203,37 +227,26 @@ number_table numbers_of(const pass_view& pass) {
     return made.take();
 }
 
-number_table rounds_of(const pass_view& pass, const lane_view& lane) {
-    struct number {
-        const char* title;
-        std::string path;
-        shown_number shown;
-    };
+number_table rounds_of(const pass_view& pass, const lane_view& lane, bool is_side) {
     const std::string times = "/" + pass.times_name() + "_ns";
-    const number numbers[] = {
-        {"server CPU per message", "/server/cpu_ns_per_message", time_text},
-        {pass.is_open ? "response p50" : "service p50", times + "/p50", time_text},
-        {pass.is_open ? "response p99" : "service p99", times + "/p99", time_text},
-        {"send lag p99", "/send_lag_ns/p99", time_text},
-        {"server waits for a CPU", "/server/run_delay_ns", time_text},
-        {"client waits for a CPU", "/client/run_delay_ns", time_text},
-        {"steal", "/host/steal", percent_text}};
     number_table made;
-    table_row rates = {"messages per second", {}};
+    table_row rates = {"messages per second, k/s", {}};
     table_row flags = {"flags", {}};
     for (const auto& round : lane.rounds()) {
+        const double rate = round["messages"].get<double>() / round["seconds"].get<double>();
         made.columns.push_back(std::to_string(round["round"].get<std::uint64_t>()));
-        rates.cells.push_back(
-            {rate_text(round["messages"].get<double>() / round["seconds"].get<double>()), {}});
+        rates.cells.push_back({digits(rate / 1e3, 4), {}});
         flags.cells.push_back({joined_flags(round), {}});
     }
     made.rows.push_back(std::move(rates));
-    for (const auto& each : numbers) {
-        table_row row = {each.title, {}};
-        for (const auto& round : lane.rounds()) {
-            row.cells.push_back(number_cell(round, each.path, each.shown));
-        }
-        made.rows.push_back(std::move(row));
+    made.rows.push_back(time_row(lane, "server CPU per message", "/server/cpu_ns_per_message"));
+    if (!is_side) {
+        made.rows.push_back(time_row(lane, pass.times_name() + " p50", times + "/p50"));
+        made.rows.push_back(time_row(lane, pass.times_name() + " p99", times + "/p99"));
+        made.rows.push_back(time_row(lane, "send lag p99", "/send_lag_ns/p99"));
+        made.rows.push_back(time_row(lane, "server waits for a CPU", "/server/run_delay_ns"));
+        made.rows.push_back(time_row(lane, "client waits for a CPU", "/client/run_delay_ns"));
+        made.rows.push_back(share_row(lane, "steal, %", "/host/steal"));
     }
     made.rows.push_back(std::move(flags));
     std::erase_if(made.rows, [](const table_row& row) {

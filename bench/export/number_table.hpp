@@ -27,7 +27,8 @@ struct number_table {
 
 [[nodiscard]] number_table numbers_of(const pass_view& pass);
 
-/// The main numbers of each round of a lane: a column for each round.
-[[nodiscard]] number_table rounds_of(const pass_view& pass, const lane_view& lane);
+/// The main numbers of each round of a lane: a column for each round. Of a pass that only tells
+/// the CPU time, that and the rate.
+[[nodiscard]] number_table rounds_of(const pass_view& pass, const lane_view& lane, bool is_side);
 
 } // namespace sockeye::bench::exporting

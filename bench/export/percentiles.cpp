@@ -62,7 +62,7 @@ axis value_axis(const std::vector<drawn_curve>& curves) {
 void draw_axes(drawing& chart, const axis& across, const axis& up) {
     for (const double tick : up.ticks(8)) {
         chart.line(left, up.place(tick), right, up.place(tick), "g");
-        chart.text(left - 8, up.place(tick) + 5, with_micro(time_text(tick)), "e q");
+        chart.text(left - 8, up.place(tick) + 5, with_micro(short_time(tick)), "e q");
     }
     for (int decade = 0; decade <= static_cast<int>(across.to + 1e-9); ++decade) {
         const double x = across.place(decade);
@@ -73,19 +73,38 @@ void draw_axes(drawing& chart, const axis& across, const axis& up) {
     chart.text((left + right) / 2, bottom + 46, "percentile of messages (%)", "m q");
 }
 
+/// Adds a curve: whole decades are where they are, the rest is simplified.
+void add_points(path_data& data, const std::vector<point>& points, double tolerance) {
+    for (std::size_t from = 0; from + 1 < points.size(); from += points_per_decade) {
+        const auto to = std::min(from + points_per_decade, points.size() - 1);
+        const std::vector<point> decade(points.begin() + static_cast<std::ptrdiff_t>(from),
+                                        points.begin() + static_cast<std::ptrdiff_t>(to) + 1);
+        data.line_through(decade, tolerance);
+    }
+}
+
+std::vector<point> points_of(const std::vector<double>& values, const axis& across,
+                             const axis& up) {
+    std::vector<point> points;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        points.push_back({across.place(decades_of(i)), up.place(values[i])});
+    }
+    return points;
+}
+
 void draw_band(drawing& chart, const drawn_curve& drawn, const axis& across, const axis& up) {
     const auto& curve = drawn.curve;
     if (curve.lo.empty()) {
         return;
     }
+    constexpr double tolerance = 0.6;
+    auto points = points_of(curve.lo, across, up);
     path_data band;
-    band.move(across.place(0), up.place(curve.lo.front()));
-    for (std::size_t i = 1; i < curve.lo.size(); ++i) {
-        band.line(across.place(decades_of(i)), up.place(curve.lo[i]));
-    }
-    for (std::size_t i = curve.hi.size(); i-- > 0;) {
-        band.line(across.place(decades_of(i)), up.place(curve.hi[i]));
-    }
+    band.move(points.front().x, points.front().y);
+    band.line_through(points, tolerance);
+    points = points_of(curve.hi, across, up);
+    std::ranges::reverse(points);
+    band.line_through(points, tolerance);
     band.close();
     chart.path(band, "b " + fill_class(drawn.lane->style, drawn.lane->is_control),
                drawn.lane->name + ": 95 % band over the rounds");
@@ -103,11 +122,10 @@ std::string percentile_words(const drawn_curve& drawn) {
 }
 
 void draw_curve(drawing& chart, const drawn_curve& drawn, const axis& across, const axis& up) {
+    const auto points = points_of(drawn.curve.values, across, up);
     path_data line;
-    line.move(across.place(0), up.place(drawn.curve.values.front()));
-    for (std::size_t i = 1; i < drawn.curve.values.size(); ++i) {
-        line.line(across.place(decades_of(i)), up.place(drawn.curve.values[i]));
-    }
+    line.move(points.front().x, points.front().y);
+    add_points(line, points, 0.3);
     chart.path(line, "l " + stroke_class(drawn.lane->style, drawn.lane->is_control),
                percentile_words(drawn));
 }

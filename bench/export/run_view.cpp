@@ -112,7 +112,7 @@ std::string pass_view::load() const {
     if (const auto rate = number_at(result, "/offered_per_s")) {
         text += fmt::format(
             ", {}{}", result.contains("arrival") ? result["arrival"].get<std::string>() + " " : "",
-            rate_text(*rate));
+            short_rate(*rate));
     }
     return text;
 }

@@ -41,10 +41,10 @@ told_lanes collect_lanes(const comparison_group& group, std::string_view verdict
 
 void add_group(const pass_view& pass, const comparison_group& group,
                std::vector<std::string>& made) {
-    auto place = short_name(pass.title(), 60);
-    if (group.metric.starts_with("response_")) {
-        place += fmt::format(" ({})", metric_title(group.metric));
-    }
+    const auto place = short_name(pass.title(), 60);
+    const auto by = group.metric.starts_with("response_")
+                        ? fmt::format(" by {}", metric_title(group.metric))
+                        : std::string();
     const auto baseline = short_name(group.lanes.front().baseline, 40);
     for (const std::string verdict : {"faster", "slower"}) {
         if (const auto told = collect_lanes(group, verdict); !told.names.empty()) {
@@ -53,12 +53,12 @@ void add_group(const pass_view& pass, const comparison_group& group,
         }
     }
     if (const auto told = collect_lanes(group, "same"); !told.names.empty()) {
-        made.push_back(fmt::format("{} as fast as {} in {}: no difference that matters here.",
-                                   told.subject(), baseline, place));
+        made.push_back(fmt::format("{} as fast as {} in {}{}: no difference that matters here.",
+                                   told.subject(), baseline, place, by));
     }
     if (const auto told = collect_lanes(group, "unclear"); !told.names.empty()) {
-        made.push_back(fmt::format("{} too close to {} in {} to tell: more rounds would.",
-                                   told.subject(), baseline, place));
+        made.push_back(fmt::format("{} too close to {} in {}{} to tell: more rounds would.",
+                                   told.subject(), baseline, place, by));
     }
 }
 

@@ -146,26 +146,26 @@ pass_windows read_windows(const pass_view& pass) {
 
 class time_panel {
 public:
-    time_panel(const pass_windows& all, const lane_windows& own, const std::string& id)
+    time_panel(const pass_windows& all, const lane_windows& own)
         : all_(all), own_(own), across_{0, all.step_seconds * static_cast<double>(all.steps),
                                         panel_left, panel_right, false},
-          chart_(panel_width, height_for(all), id, own.lane->name + " over time",
-                 fmt::format("Throughput, send lag and waiting for a CPU of {}, a line for each "
-                             "round.",
-                             own.lane->name)) {}
+          chart_(panel_width, height_for(all), {},
+                 own.lane->name + ": throughput over time, a line for each round", {}) {}
 
     drawing draw() {
         chart_.text(panel_left, 15, short_name(own_.lane->name, 14), "t " + fill());
-        chart_.text(panel_right, 15, "messages per second", "e q n");
+        chart_.text(panel_right, 15, "messages per second", "e q");
         double top = 24;
-        draw_warmup(top, chart_.height() - 40);
+        draw_warmup(top, rate_height);
         draw_rates(top);
         top += rate_height + row_gap;
         if (all_.has(&round_windows::lag)) {
+            draw_warmup(top, side_height);
             draw_lag(top);
             top += side_height + row_gap;
         }
         if (all_.has(&round_windows::server_delay) || all_.has(&round_windows::client_delay)) {
+            draw_warmup(top, side_height);
             draw_delay(top);
             top += side_height + row_gap;
         }
@@ -189,10 +189,10 @@ private:
         return stroke_class(own_.lane->style, own_.lane->is_control);
     }
 
-    void draw_warmup(double top, double bottom) {
+    void draw_warmup(double top, double height) {
         const double end = across_.place(all_.warmup_seconds);
         if (end > panel_left) {
-            chart_.rectangle(panel_left, top, end - panel_left, bottom - top, "warm",
+            chart_.rectangle(panel_left, top, end - panel_left, height, "warm",
                              "warm-up, not measured");
         }
     }
@@ -200,35 +200,39 @@ private:
     void add_line(path_data& data, const series& values, const axis& up) const {
         for (std::size_t i = 0; i < values.size(); ++i) {
             const double x = across_.place((static_cast<double>(i) + 0.5) * all_.step_seconds);
-            i == 0 ? data.move(x, up.place(values[i])) : data.line(x, up.place(values[i]));
+            const double y = std::round(up.place(values[i]) * 2) / 2;
+            i == 0 ? data.move(std::round(x), y) : data.line(std::round(x), y);
         }
     }
 
     void draw_frame(const axis& up, const std::vector<double>& marks,
                     std::string (*shown)(double)) {
+        std::vector<double> heights;
         for (const double mark : marks) {
-            const double y = up.place(mark);
-            chart_.line(panel_left, y, panel_right, y, "g");
-            chart_.text(panel_left - 6, y + 4, with_micro(shown(mark)), "e q n");
+            heights.push_back(up.place(mark));
+            chart_.text(panel_left - 6, heights.back() + 4, with_micro(shown(mark)), "e q");
         }
+        chart_.rules(panel_left, panel_right, heights, "g");
     }
 
     void draw_rates(double top) {
         const axis up = {0, std::max(1.0, all_.most(&round_windows::rate)) * 1.05,
                          top + rate_height, top, false};
-        draw_frame(up, up.ticks(4), rate_text);
+        draw_frame(up, up.ticks(4), short_rate);
         std::vector<series> counted;
+        chart_.begin_group("l h " + stroke());
         for (const auto& each : own_.rounds) {
             path_data line;
             add_line(line, each.rate, up);
             const bool is_out = is_replaced(*each.round);
             const auto number = (*each.round)["round"].get<std::uint64_t>();
-            chart_.path(line, is_out ? "r" : "l h " + stroke(),
+            chart_.path(line, is_out ? "r" : "",
                         fmt::format("round {}{}", number, is_out ? why_replaced(each) : ""));
             if (!is_out) {
                 counted.push_back(each.rate);
             }
         }
+        chart_.end_group();
         if (counted.size() > 2) {
             path_data middle;
             add_line(middle, medians(counted), up);
@@ -263,8 +267,8 @@ private:
     void draw_lag(double top) {
         const double most = std::max(1e4, all_.most(&round_windows::lag));
         const axis up = {100, most * 1.1, top + side_height, top, true};
-        chart_.text(panel_right, top - 6, "send lag, greatest", "e q n");
-        draw_frame(up, up.ticks(3), time_text);
+        chart_.text(panel_right, top - 6, "send lag, greatest", "e q");
+        draw_frame(up, up.ticks(3), short_time);
         path_data thin;
         for (const auto& each : own_.rounds) {
             add_line(thin, each.lag, up);
@@ -280,7 +284,7 @@ private:
         const double most = std::max(0.02, std::max(all_.most(&round_windows::server_delay),
                                                     all_.most(&round_windows::client_delay)));
         const axis up = {0, most * 1.1, top + side_height, top, false};
-        chart_.text(panel_right, top - 6, "waits for a CPU: server, client dashed", "e q n");
+        chart_.text(panel_right, top - 6, "waits for a CPU: server, client dashed", "e q");
         draw_frame(up, up.ticks(2), percent_text);
         draw_worst(&round_windows::client_delay, up, "sk d1 l", "client: the worst round");
         draw_worst(&round_windows::server_delay, up, "i " + stroke(), "server: the worst round");
@@ -336,11 +340,11 @@ private:
         for (const double tick : across_.ticks(5)) {
             const double x = across_.place(tick);
             if (x - last >= 50) {
-                chart_.text(x, bottom + 17, tick == 0 ? "0 s" : time_text(tick * 1e9), "m q n");
+                chart_.text(x, bottom + 17, short_time(tick * 1e9), "m q");
                 last = x;
             }
         }
-        chart_.text((panel_left + panel_right) / 2, bottom + 34, "time in the round", "m q n");
+        chart_.text((panel_left + panel_right) / 2, bottom + 34, "time in the round", "m q");
     }
 
     const pass_windows& all_;
@@ -351,11 +355,11 @@ private:
 
 } // namespace
 
-std::vector<drawing> time_charts(const pass_view& pass, const std::string& id) {
+std::vector<drawing> time_charts(const pass_view& pass) {
     const auto all = read_windows(pass);
     std::vector<drawing> made;
     for (const auto& lane : all.lanes) {
-        made.push_back(time_panel(all, lane, fmt::format("{}{}", id, made.size())).draw());
+        made.push_back(time_panel(all, lane).draw());
     }
     return made;
 }
