@@ -242,19 +242,22 @@ void add_output_options(CLI::App& command, options& asked) {
         "do not compare the bytes of the answers");
     cli::add_value(command, "--seed", asked.wanted.seed, "N=1", "of the bytes that are sent",
                    count_from(0, std::numeric_limits<std::uint64_t>::max()));
-    const auto add_output = [&asked](const std::string& text) {
-        const auto path = parse_output(text);
-        if (!path) {
-            cli::refuse_value("--output", text, path.message());
+    const auto add_outputs = [&asked](const std::vector<std::string>& texts) {
+        for (const auto& text : texts) {
+            const auto path = parse_output(text);
+            if (!path) {
+                cli::refuse_value("--output", text, path.message());
+            }
+            asked.outputs.push_back(*path);
         }
-        asked.outputs.push_back(*path);
     };
     command
-        .add_option_function<std::string>(
-            "-o,--output", add_output,
-            "save the run there and not in sockeye-ID.json, in the form "
-            "that the name ends in: .json .html .svg .csv .md .hgrm")
-        ->type_name("FILE");
+        .add_option_function<std::vector<std::string>>(
+            "-o,--output", add_outputs,
+            "save the run there and not in sockeye-ID.json, in the form that the name ends in: "
+            ".json .html .svg .csv .md .hgrm; may be repeated")
+        ->type_name("FILE")
+        ->expected(1, CLI::detail::expected_max_vector_size);
     command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
     command.add_flag("--no-save", asked.is_unsaved, "save no file");
 }

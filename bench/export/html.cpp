@@ -26,14 +26,14 @@ svg.wide{max-width:720px}
 .scroll{overflow-x:auto;margin-top:6px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px 3px 0;text-align:right;vertical-align:top;border-bottom:1px solid #e8e8e8;white-space:nowrap}
-th:first-child{text-align:left;position:sticky;left:0;background:#fff;padding-right:14px;font-weight:400}
+th:first-child{text-align:left;white-space:normal;min-width:150px;max-width:210px;position:sticky;left:0;background:#fff;padding-right:14px;font-weight:400}
 thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:12px;line-height:1.2}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:2px 16px;margin:8px 0;font-size:14px}
 dt{color:#595959}dd{margin:0;overflow-wrap:anywhere}
 pre{font-size:13px;background:#f4f4f4;padding:10px 12px;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}
 summary{cursor:pointer;margin:10px 0 4px;font-size:14px}
 @media(max-width:560px){main{padding:14px 12px 32px}h1{font-size:22px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:6px}
-th:first-child{white-space:normal;min-width:104px;max-width:120px}table{font-size:13px}}
+th:first-child{min-width:104px;max-width:120px}table{font-size:13px}}
 @media(prefers-color-scheme:dark){body,th:first-child{background:#14171a}body,figcaption b{color:#e6e6e6}
 .note,figcaption,td i,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}pre{background:#1f2429}.fail{color:#ff7b8a}}
 @media print{body{font-size:11pt}main{max-width:none;padding:0}figure,tr,li{break-inside:avoid}h2,h3{break-after:avoid}
@@ -226,7 +226,7 @@ std::string cell_element(const table_cell& cell) {
 
 /// Without the end tags that HTML does not need: there are thousands of cells.
 std::string table_element(const number_table& table, std::string_view corner) {
-    auto text = fmt::format("<div class=\"scroll\"><table><thead><tr><th>{}", corner);
+    auto text = fmt::format("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>{}", corner);
     for (const auto& each : table.columns) {
         text += "<th>" + shown(each, 24);
     }
@@ -251,9 +251,10 @@ std::string round_tables(const run_view& run, const pass_view& pass) {
 }
 
 std::string number_section(const run_view& run, bool has_rounds) {
-    std::string text = "<section><h2>Numbers</h2>\n<p class=\"note\">Rates and CPU are medians of "
-                       "the rounds, with 95 % intervals in brackets; percentiles are of all rounds "
-                       "together.";
+    std::string text =
+        "<section><h2>Numbers</h2>\n<p class=\"note\">Rates and CPU are medians of "
+        "the rounds, with 95 % intervals in brackets; percentiles are of all rounds "
+        "together. What happened nowhere, such as lost or wrong messages, is left out.";
     text += has_rounds ? "" : " There are too many rounds to show each here: the run's CSV does.";
     text += "</p>\n";
     for (const auto& pass : run.passes) {

@@ -21,13 +21,28 @@ table_cell number_cell(const json& from, const std::string& path, shown_number s
     return value ? table_cell{shown(*value), {}} : table_cell{};
 }
 
+/// What follows the number: ` k/s`.
+std::string_view unit_of(std::string_view text) {
+    return text.substr(std::min(text.find_first_not_of("-.0123456789"), text.size()));
+}
+
+/// `[181.3, 185.1]` where both have the unit of the value above them.
+std::string bounds_text(const std::string& value, const std::string& lo, const std::string& hi) {
+    const auto unit = unit_of(value);
+    if (unit_of(lo) != unit || unit_of(hi) != unit) {
+        return fmt::format("[{}, {}]", lo, hi);
+    }
+    return fmt::format("[{}, {}]", lo.substr(0, lo.size() - unit.size()),
+                       hi.substr(0, hi.size() - unit.size()));
+}
+
 /// The median of the rounds with its interval.
 table_cell estimate_cell(const json& from, const std::string& path, shown_number shown) {
     auto cell = number_cell(from, path + "/median", shown);
     const auto lo = number_at(from, path + "/lo");
     const auto hi = number_at(from, path + "/hi");
     if (lo && hi) {
-        cell.bounds = fmt::format("[{}, {}]", shown(*lo), shown(*hi));
+        cell.bounds = bounds_text(cell.value, shown(*lo), shown(*hi));
     }
     return cell;
 }
@@ -73,7 +88,7 @@ table_cell comparison_cell(const comparison_group& group, const lane_view& lane)
     const auto* found = group.find(lane.name);
     if (found == nullptr) {
         const bool is_base = !group.lanes.empty() && group.lanes.front().baseline == lane.name;
-        return is_base ? table_cell{"1, the baseline", {}} : table_cell{};
+        return is_base ? table_cell{"1", "baseline"} : table_cell{};
     }
     table_cell cell = {ratio_text(found->found.estimate), {}};
     if (!found->verdict.empty() && found->verdict != "none") {
@@ -170,6 +185,11 @@ void table_maker::add_counts() {
         const std::string place = path;
         add(title, [&place](const lane_view& lane) { return sum_cell(lane, place); });
     }
+    // What happened nowhere is not worth a line.
+    std::erase_if(made_.rows, [](const table_row& row) {
+        return std::ranges::all_of(row.cells,
+                                   [](const table_cell& cell) { return cell.value == "0"; });
+    });
     add("errors", errors_cell);
 }
 

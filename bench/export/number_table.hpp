@@ -10,7 +10,7 @@ namespace sockeye::bench::exporting {
 /// A number of a lane: what it is, and between which others it surely lies.
 struct table_cell {
     std::string value;
-    std::string bounds; ///< `[175 k, 178 k]`; empty where there are none
+    std::string bounds; ///< `[175, 178]`; empty where there are none
 };
 
 /// One number, of every lane.
