@@ -21,6 +21,9 @@
 namespace sockeye::bench {
 namespace {
 
+/// A name of a file is shown whole: somebody will copy it.
+constexpr std::size_t saved_name_max = 4096;
+
 /// The width of the terminal as the shell tells it.
 std::size_t columns() {
     constexpr std::size_t least = 80;
@@ -62,7 +65,8 @@ bool save_all(const options& asked, const report& made) {
     for (const auto& path : paths) {
         try {
             for (const auto& name : export_run(document, path)) {
-                asked.is_json || cli::write_output(fmt::format("saved  {}\n", cli::escape(name)));
+                asked.is_json || cli::write_output(
+                                     fmt::format("saved  {}\n", cli::escape(name, saved_name_max)));
             }
         } catch (const cli::command_error& error) {
             talk(fmt::format("sockeye bench: {}; use --no-save or -o FILE\n", error.what()));

@@ -12,6 +12,9 @@
 namespace sockeye::bench {
 namespace {
 
+/// A name of a file is shown whole: somebody will copy it.
+constexpr std::size_t path_shown_max = 4096;
+
 /// Refuses what has no form, and what would write over the run itself.
 void check_output(const std::string& run, const std::string& path) {
     if (!is_export_name(path)) {
@@ -46,7 +49,7 @@ void write_reports(const std::string& run, std::vector<std::string> paths,
     for (const auto& path : paths) {
         for (const auto& name : export_run(document.text, document.value, path)) {
             if (!common.is_quiet) {
-                cli::print(fmt::format("saved  {}\n", cli::escape(name)));
+                cli::print(fmt::format("saved  {}\n", cli::escape(name, path_shown_max)));
             }
         }
     }
