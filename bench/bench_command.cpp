@@ -1,5 +1,6 @@
 #include "bench/bench_command.hpp"
 
+#include "bench/calibration.hpp"
 #include "bench/document.hpp"
 #include "bench/export.hpp"
 #include "bench/options.hpp"
@@ -92,24 +93,50 @@ int conclude(const plan& whole, const run_record& record) {
     return cli::exit_done;
 }
 
+/// The client's own ceiling matters where answers over streams are counted.
+std::optional<calibration> measure_ceiling(const plan& whole) {
+    host::place({whole.client_cpus, false});
+    return calibrate(ring(whole.seed));
+}
+
+/// Says which limits were crossed, and gives the exit code of that.
+int judge_gates(const options& asked, const report& made) {
+    bool is_crossed = false;
+    for (const auto& each : made.gates) {
+        talk(fmt::format("sockeye bench: {}\n", to_string(each)));
+        is_crossed = is_crossed || each.is_crossed || each.lane.empty();
+    }
+    if (is_crossed) {
+        return cli::exit_limit_crossed;
+    }
+    if (asked.is_strict && made.grade.grade == 'C') {
+        talk("sockeye bench: the result is not to be trusted: see what is marked GRAVE\n");
+        return cli::exit_untrusted;
+    }
+    return cli::exit_done;
+}
+
 int measure(const options& asked, const cli::common_options& common) {
     const plan whole = make_plan(asked.wanted);
     const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
     const std::string started =
         fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
     const run_record nothing;
-    report head = make_report(whole, nothing);
+    report head = make_report(whole, nothing, {});
     head.id = id;
     head.started = started;
     if (!common.is_quiet) {
         asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
     }
     host::watch_interrupts();
-    progress shown(progress_form(common), whole.estimate());
+    progress shown(asked.shown.value_or(progress_form(common)), whole.estimate());
+    const auto ceiling = measure_ceiling(whole);
     const run_record record = run_plan(whole, shown);
-    report made = make_report(whole, record);
+    report made = make_report(whole, record, ceiling);
     made.id = id;
     made.started = started;
+    made.label = asked.label;
+    made.gates = check_gates(asked.gates, made.passes);
     made.command = host::command_line();
     if (!asked.is_json) {
         const table_style style = {columns(), common.is_verbose,
@@ -118,13 +145,18 @@ int measure(const options& asked, const cli::common_options& common) {
     }
     const int code = conclude(whole, record);
     const bool is_saved = save_all(asked, made);
-    return is_saved || code != cli::exit_done ? code : int(cli::exit_failed);
+    if (code != cli::exit_done || !is_saved) {
+        return code != cli::exit_done ? code : int(cli::exit_failed);
+    }
+    return judge_gates(asked, made);
 }
 
 /// What the hidden command is told.
 struct server_request {
     std::string backend;
     std::string carrier;
+    std::string how = "echo";
+    std::uint64_t seed = 1;
 };
 
 void add_server_command(CLI::App& root, int& exit_code) {
@@ -134,8 +166,11 @@ void add_server_command(CLI::App& root, int& exit_code) {
     command->group("");
     command->add_option("--backend", asked->backend, "what it waits with")->required();
     command->add_option("--transport", asked->carrier, "what it serves on")->required();
+    command->add_option("--mode", asked->how, "what it does");
+    command->add_option("--seed", asked->seed, "of what it sends");
     command->callback([asked, &exit_code] {
-        run_server(parse_backend(asked->backend).value(), parse_transport(asked->carrier));
+        run_server({parse_backend(asked->backend).value(), parse_transport(asked->carrier),
+                    parse_mode(asked->how), asked->seed});
         exit_code = cli::exit_done;
     });
 }

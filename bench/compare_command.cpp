@@ -11,14 +11,14 @@ namespace sockeye::bench {
 namespace {
 
 /// `throughput<0.95`: fails where a test is surely that far from where it was.
-struct limit {
+struct ratio_limit {
     std::string test;
     char relation = '<';
     double value = 0;
     std::string text;
 };
 
-limit parse_limit(const std::string& text) {
+ratio_limit parse_limit(const std::string& text) {
     const auto place = text.find_first_of("<>");
     const auto refuse = [&text](std::string_view why) {
         cli::refuse_value("--fail-if", text, why);
@@ -26,7 +26,7 @@ limit parse_limit(const std::string& text) {
     if (place == std::string::npos || place == 0) {
         refuse("use for example 'throughput<0.95' or 'latency>1.1'");
     }
-    limit found = {
+    ratio_limit found = {
         .test = text.substr(0, place), .relation = text[place], .value = 0, .text = text};
     const auto number = text.substr(place + 1);
     char* end = nullptr;
@@ -68,7 +68,7 @@ compared_side read_side(const std::string& text) {
 }
 
 /// The first row that is surely beyond the limit; null where none is.
-const comparison_row* find_crossed(const comparison_report& made, const limit& allowed) {
+const comparison_row* find_crossed(const comparison_report& made, const ratio_limit& allowed) {
     bool is_known = false;
     for (const auto& row : made.rows) {
         if (row.test != allowed.test || !row.times_better.bounds) {
@@ -86,7 +86,7 @@ const comparison_row* find_crossed(const comparison_report& made, const limit& a
     return nullptr;
 }
 
-int check_limits(const comparison_report& made, const std::vector<limit>& limits) {
+int check_limits(const comparison_report& made, const std::vector<ratio_limit>& limits) {
     int code = cli::exit_done;
     for (const auto& each : limits) {
         if (const auto* row = find_crossed(made, each)) {
@@ -117,7 +117,7 @@ void add_compare_command(CLI::App& root, cli::common_options& common, int& exit_
         "compare also where sizes, counts or transports differ");
     cli::add_common_options(*command, common);
     command->callback([=, &exit_code] {
-        std::vector<limit> allowed;
+        std::vector<ratio_limit> allowed;
         std::ranges::transform(limits->results(), std::back_inserter(allowed), parse_limit);
         const auto old_side = read_side(before->results().front());
         const auto new_side = read_side(after->results().front());

@@ -1,6 +1,7 @@
 #include "bench/datagram_client.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -9,196 +10,289 @@ namespace sockeye::bench {
 namespace {
 
 constexpr std::size_t staged_max = 64;
-
-std::int64_t now_ns() {
-    return clock::now().time_since_epoch().count();
-}
+/// Messages that go out before answers are looked for again, however many are due.
+constexpr std::size_t datagram_burst_max = 64;
 
 bytes bytes_of(const datagram_header& header) noexcept {
     return std::as_bytes(std::span(&header, 1));
 }
 
+std::int64_t in_nanoseconds(time_point time) noexcept {
+    return time.time_since_epoch().count();
+}
+
 } // namespace
 
-datagram_client::datagram_client(loop& owner, const load& what, const ring& content, tally& result,
-                                 duration timeout)
-    : loop_(owner), what_(what), content_(content), tally_(result), timeout_(timeout),
-      lost_timer_(owner), peers_(what.connections),
-      scratch_(what.size * std::min(what.pipeline, staged_max)), run_(std::random_device()()) {}
+datagram_client::datagram_client(const client_setup& setup)
+    : setup_(setup), what_(setup_.what), lost_timer_(setup_.owner), peers_(what_.connections),
+      scratch_(what_.sizes.most() * staged_max), run_(std::random_device()()) {
+    if (what_.is_open_loop()) {
+        schedule_.emplace(setup_.seed, what_.rate_per_s, what_.law);
+    }
+}
+
+result<datagram_socket> datagram_client::open_socket(std::size_t index, const endpoint& server) {
+    const auto hear = [this, index](datagram_socket&, std::span<const datagram> batch) {
+        on_datagrams(index, batch);
+    };
+    if (what_.sources.empty()) {
+        return datagram_socket::connect(setup_.owner, server, {}, hear);
+    }
+    const auto& source = what_.sources[number_of(index) % what_.sources.size()];
+    auto made = datagram_socket::open(setup_.owner, source, {}, hear);
+    if (made) {
+        if (const auto error = made->connect(server)) {
+            return error;
+        }
+    }
+    return made;
+}
 
 void datagram_client::open(const endpoint& server, duration) {
     for (std::size_t i = 0; i < peers_.size(); ++i) {
-        auto socket = datagram_socket::connect(
-            loop_, server, {}, [this, i](datagram_socket&, std::span<const datagram> batch) {
-                on_datagrams(i, batch);
-            });
+        auto socket = open_socket(i, server);
         if (!socket) {
-            ++tally_.errors[socket.error().message()];
+            ++setup_.result.errors[socket.error().message()];
             continue;
         }
         peers_[i].socket = std::move(*socket);
-        peers_[i].slots.resize(what_.pipeline);
-        for (std::size_t k = 0; k < what_.pipeline; ++k) {
-            peers_[i].slots[k].sequence = k;
-        }
+        peers_[i].messages = fifo<message>(what_.pipeline);
         ++alive_;
     }
 }
 
-void datagram_client::start() {
+void datagram_client::start(time_point now) {
     is_sending_ = true;
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-        for (auto& free : peers_[i].slots) {
-            stage(i, free, now_ns());
+    start_ = now;
+    for (std::size_t i = 0; i < peers_.size() && !is_open_loop(); ++i) {
+        for (std::size_t k = 0; k < what_.pipeline; ++k) {
+            stage(i, now);
         }
         flush(peers_[i]);
     }
-    lost_timer_.start_every(timeout_ / 4, [this] { give_up_old(); });
+    lost_timer_.start_every(setup_.timeout / 4, [this] { give_up_old(); });
+}
+
+time_point datagram_client::work(time_point now) {
+    if (!is_sending_ || !is_open_loop()) {
+        return never;
+    }
+    auto& counted = setup_.result;
+    for (std::size_t sent = 0; sent < datagram_burst_max && start_ + schedule_->next() <= now;
+         ++sent) {
+        const time_point due = start_ + schedule_->next();
+        schedule_->advance();
+        const std::size_t index = next_;
+        next_ = next_ + 1 == peers_.size() ? 0 : next_ + 1;
+        counted.note_due(due, now);
+        if (on_way_ >= what_.in_flight_max) {
+            counted.has_overflowed = true;
+            is_sending_ = false;
+            return never;
+        }
+        stage(index, due);
+        flush(peers_[index]);
+        now = clock::now();
+    }
+    counted.over_time.note_backlog(now, on_way_);
+    return start_ + schedule_->next();
 }
 
 void datagram_client::close() {
-    tally_.unfinished += on_way_;
+    is_sending_ = false;
+    setup_.result.unfinished += on_way_;
     lost_timer_.cancel();
+    const time_point now = clock::now();
     for (auto& each : peers_) {
+        for (std::size_t k = 0; k < each.messages.size() && is_open_loop(); ++k) {
+            if (each.messages[k].is_waiting) {
+                setup_.result.note_unfinished(each.messages[k].due, now);
+            }
+        }
         each.socket.close();
     }
 }
 
 void datagram_client::on_datagrams(std::size_t index, std::span<const datagram> batch) {
-    const std::int64_t now = now_ns();
+    const time_point now = clock::now();
+    peer& from = peers_[index];
     for (const auto& answer : batch) {
-        slot* const answered = match(index, answer);
-        if (answered == nullptr) {
+        const match answered = find(index, answer);
+        if (answered.found == nullptr) {
             continue;
         }
-        const auto took = std::max<std::int64_t>(now - answered->sent_ns, 0);
-        tally_.service.record(static_cast<std::uint64_t>(took));
-        ++tally_.messages;
-        tally_.bytes += answer.data.size();
-        answered->is_waiting = false;
-        answered->sequence += what_.pipeline;
-        --on_way_;
-        if (is_sending_) {
-            stage(index, *answered, now);
+        take_answer(from, answered, answer.data.size(), now);
+        if (is_sending_ && !is_open_loop()) {
+            stage(index, now);
         }
     }
-    flush(peers_[index]);
+    flush(from);
 }
 
-datagram_client::slot* datagram_client::match(std::size_t index, const datagram& answer) {
+void datagram_client::take_answer(peer& from, const match& answered, std::size_t size,
+                                  time_point now) {
+    auto& counted = setup_.result;
+    if (is_open_loop()) {
+        counted.note_answer(answered.found->due, answered.found->taken, now);
+    } else {
+        counted.note_answer(answered.found->taken, now);
+    }
+    counted.bytes += size;
+    counted.reordered += answered.sequence < from.answered ? 1 : 0;
+    from.answered = std::max(from.answered, answered.sequence + 1);
+    answered.found->is_waiting = false;
+    --on_way_;
+    forget_finished(from);
+}
+
+void datagram_client::forget_finished(peer& from) {
+    while (!from.messages.is_empty() && !from.messages[0].is_waiting) {
+        from.messages.pop_front();
+        ++from.first;
+    }
+}
+
+/// The message that `answer` is the right answer of; anything else is counted.
+datagram_client::match datagram_client::find(std::size_t index, const datagram& answer) {
+    const std::uint32_t number = number_of(index);
+    peer& from = peers_[index];
     datagram_header header;
-    const auto connection = static_cast<std::uint32_t>(index);
     if (answer.data.size() < datagram_header_size) {
-        note_wrong({run_, connection, 0, 0}, answer.data, 0);
-        return nullptr;
+        note_wrong({run_, number, from.first, 0}, datagram_header_size, answer.data,
+                   answer.data.size());
+        return {};
     }
     std::memcpy(&header, answer.data.data(), datagram_header_size);
-    if (header.run != run_ || header.connection != connection) {
-        note_wrong({run_, connection, header.sequence, header.sent_ns}, answer.data,
+    if (header.run != run_ || header.connection != number) {
+        note_wrong({run_, number, header.sequence, header.due_ns}, answer.data.size(), answer.data,
                    header.run != run_ ? 0 : sizeof header.run);
-        return nullptr;
+        return {};
     }
-    peer& from = peers_[index];
-    slot& asked = from.slots[header.sequence % what_.pipeline];
-    if (header.sequence < asked.sequence) {
+    if (header.sequence < from.first) {
         count_stray(from, header.sequence);
-        return nullptr;
+        return {};
     }
-    const datagram_header expected = {run_, connection, asked.sequence, asked.sent_ns};
-    if (const auto at = difference(expected, answer.data); at || !asked.is_waiting) {
-        note_wrong(expected, answer.data, at.value_or(0));
-        return nullptr;
+    if (header.sequence - from.first >= from.messages.size()) { // it was never sent
+        note_wrong({run_, number, from.first, header.due_ns}, answer.data.size(), answer.data,
+                   offsetof(datagram_header, sequence));
+        return {};
     }
-    return &asked;
+    message& asked = from.messages[static_cast<std::size_t>(header.sequence - from.first)];
+    const datagram_header expected = {run_, number, header.sequence, in_nanoseconds(asked.due)};
+    if (const auto at = difference(expected, asked.size, answer.data)) {
+        note_wrong(expected, asked.size, answer.data, *at);
+        return {};
+    }
+    if (!asked.is_waiting) {
+        count_stray(from, header.sequence);
+        return {};
+    }
+    return {&asked, header.sequence};
 }
 
 void datagram_client::count_stray(peer& from, std::uint64_t sequence) {
     if (from.lost.erase(sequence) > 0) {
-        ++tally_.late;
+        ++setup_.result.late;
     } else {
-        ++tally_.duplicate;
+        ++setup_.result.duplicate;
     }
 }
 
 std::optional<std::size_t> datagram_client::difference(const datagram_header& expected,
-                                                       bytes got) const {
+                                                       std::size_t size, bytes got) const {
     const auto head = bytes_of(expected);
     const auto place = std::mismatch(head.begin(), head.end(), got.begin());
     if (place.first != head.end()) {
         return static_cast<std::size_t>(place.first - head.begin());
     }
     const auto body = got.subspan(datagram_header_size);
-    const std::size_t shared = std::min(body.size(), what_.size - datagram_header_size);
+    const std::size_t shared = std::min(body.size(), size - datagram_header_size);
     if (what_.is_verified) {
         const auto position = body_position(expected);
-        if (const auto at = content_.first_difference(position, body.first(shared))) {
+        if (const auto at = setup_.content.first_difference(position, body.first(shared))) {
             return datagram_header_size + *at;
         }
     }
-    if (got.size() != what_.size) {
+    if (got.size() != size) {
         return datagram_header_size + shared;
     }
     return std::nullopt;
 }
 
-void datagram_client::note_wrong(const datagram_header& expected, bytes got, std::size_t at) {
-    std::vector<std::byte> message(what_.size);
+void datagram_client::note_wrong(const datagram_header& expected, std::size_t size, bytes got,
+                                 std::size_t at) {
+    std::vector<std::byte> message(std::max(size, datagram_header_size));
     write_message(expected, message);
     const auto or_nothing = [](std::string text) { return text.empty() ? "nothing" : text; };
-    tally_.note_wrong({expected.connection, at, or_nothing(hex_excerpt(message, at)),
-                       or_nothing(hex_excerpt(got, at))});
+    setup_.result.note_wrong({expected.connection, at, or_nothing(hex_excerpt(message, at)),
+                              or_nothing(hex_excerpt(got, at))});
 }
 
 std::uint64_t datagram_client::body_position(const datagram_header& header) const noexcept {
-    const std::size_t body = what_.size - datagram_header_size;
+    const std::size_t body = what_.sizes.least() - datagram_header_size;
     return ring::start_of(header.connection) + header.sequence * body;
 }
 
 void datagram_client::write_message(const datagram_header& header,
                                     std::span<std::byte> target) const {
     std::memcpy(target.data(), &header, datagram_header_size);
-    const auto body = content_.view(body_position(header), target.size() - datagram_header_size);
+    const auto body = setup_.content.view(body_position(header), //
+                                          target.size() - datagram_header_size);
     std::copy(body.begin(), body.end(), target.begin() + datagram_header_size);
 }
 
-/// Prepares the next message of `free`; flush() sends it.
-void datagram_client::stage(std::size_t index, slot& free, std::int64_t now) {
-    if (staged_.size() == std::min(what_.pipeline, staged_max)) {
-        flush(peers_[index]);
+std::uint32_t datagram_client::number_of(std::size_t index) const noexcept {
+    return static_cast<std::uint32_t>(setup_.first_connection + index);
+}
+
+/// Prepares the next message of a socket; flush() sends it.
+void datagram_client::stage(std::size_t index, time_point due) {
+    peer& to = peers_[index];
+    if (staged_.size() == staged_max) {
+        flush(to);
     }
-    const auto target = std::span(scratch_).subspan(staged_.size() * what_.size, what_.size);
-    free.sent_ns = now;
-    free.is_waiting = true;
-    write_message({run_, static_cast<std::uint32_t>(index), free.sequence, now}, target);
+    const std::uint64_t sequence = to.first + to.messages.size();
+    const std::size_t size = what_.sizes.of(number_of(index), sequence);
+    const auto target = std::span(scratch_).subspan(scratch_used_, size);
+    scratch_used_ += size;
+    write_message({run_, number_of(index), sequence, in_nanoseconds(due)}, target);
+    to.messages.push_back({due, due, size, true});
     staged_.push_back({.data = target});
     ++on_way_;
 }
 
 /// What the system does not take is lost, and found so in time.
 void datagram_client::flush(peer& to) {
-    if (!staged_.empty()) {
-        to.socket.send(staged_);
-        staged_.clear();
+    if (staged_.empty()) {
+        return;
     }
+    to.socket.send(staged_);
+    const time_point now = clock::now();
+    for (std::size_t i = 1; i <= staged_.size(); ++i) {
+        to.messages[to.messages.size() - i].taken = now;
+    }
+    staged_.clear();
+    scratch_used_ = 0;
 }
 
 void datagram_client::give_up_old() {
-    const std::int64_t now = now_ns();
+    const time_point now = clock::now();
     for (std::size_t i = 0; i < peers_.size(); ++i) {
-        for (auto& each : peers_[i].slots) {
-            if (!each.is_waiting || now - each.sent_ns < timeout_.count()) {
-                continue;
+        peer& each = peers_[i];
+        while (!each.messages.is_empty() && now - each.messages[0].due >= setup_.timeout) {
+            ++setup_.result.lost;
+            if (is_open_loop()) {
+                setup_.result.note_unfinished(each.messages[0].due, now);
             }
-            ++tally_.lost;
-            peers_[i].lost.insert(each.sequence);
-            each.sequence += what_.pipeline;
-            each.is_waiting = false;
+            each.lost.insert(each.first);
+            each.messages[0].is_waiting = false;
             --on_way_;
-            if (is_sending_) {
-                stage(i, each, now);
+            forget_finished(each);
+            if (is_sending_ && !is_open_loop()) {
+                stage(i, now);
             }
         }
-        flush(peers_[i]);
+        flush(each);
     }
 }
 

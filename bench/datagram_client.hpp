@@ -1,15 +1,12 @@
 #pragma once
 
-#include "bench/plan.hpp"
-#include "bench/ring.hpp"
-#include "bench/tally.hpp"
+#include "bench/client.hpp"
+#include "bench/fifo.hpp"
+#include "bench/schedule.hpp"
 
 #include <sockeye/datagram_socket.hpp>
-#include <sockeye/loop.hpp>
 #include <sockeye/timer.hpp>
 
-#include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <set>
 #include <vector>
@@ -21,70 +18,80 @@ struct datagram_header {
     std::uint32_t run = 0; ///< so that strangers are not taken for answers
     std::uint32_t connection = 0;
     std::uint64_t sequence = 0;
-    std::int64_t sent_ns = 0;
+    std::int64_t due_ns = 0;
 };
 
 inline constexpr std::size_t datagram_header_size = sizeof(datagram_header);
 inline constexpr std::size_t datagram_size_max = 65507;
 
-/// Keeps the same number of datagrams on their way between each of many sockets and one server
-/// (closed loop), and checks every byte of the answers. What is not answered in time counts as
-/// lost, and the next one goes out in its place.
-class datagram_client {
+/// Echo over datagrams, between each of many sockets and one server: in a closed loop the same
+/// number on their way, in an open loop each one when it is due. Checks every byte of the answers.
+/// What is not answered in time counts as lost; in a closed loop the next one goes out in its
+/// place.
+class datagram_client : public client {
 public:
-    /// Lifetime: all of them outlive the client.
-    datagram_client(loop& owner, const load& what, const ring& content, tally& result,
-                    duration timeout);
+    explicit datagram_client(const client_setup& setup);
 
     /// Makes the sockets; datagrams have no connection to wait for.
-    void open(const endpoint& server, duration deadline);
-    [[nodiscard]] bool is_open() const noexcept { return true; }
-    [[nodiscard]] std::size_t alive() const noexcept { return alive_; }
-    [[nodiscard]] bool has_failed() const noexcept { return alive_ < what_.connections; }
+    void open(const endpoint& server, duration deadline) override;
+    [[nodiscard]] bool is_open() const noexcept override { return true; }
+    [[nodiscard]] std::size_t alive() const noexcept override { return alive_; }
+    [[nodiscard]] bool has_failed() const noexcept override { return alive_ < peers_.size(); }
+    [[nodiscard]] std::size_t on_way() const noexcept override { return on_way_; }
 
-    /// Sends the first messages.
-    void start();
-    /// From now on answers are taken but cause no further message.
-    void stop_sending() noexcept { is_sending_ = false; }
-    [[nodiscard]] std::size_t on_way() const noexcept { return on_way_; }
-
-    void close();
+    void start(time_point now) override;
+    time_point work(time_point now) override;
+    void stop_sending() override { is_sending_ = false; }
+    void close() override;
 
 private:
-    /// One message on its way, and those after it: their sequence numbers differ by the number
-    /// of slots, so that the number of an answer names its slot.
-    struct slot {
-        std::uint64_t sequence = 0;
-        std::int64_t sent_ns = 0;
+    struct message {
+        time_point due;
+        time_point taken; ///< by the system
+        std::size_t size = 0;
         bool is_waiting = false;
     };
+    /// One socket and its messages from the oldest without an answer on.
     struct peer {
         datagram_socket socket;
-        std::vector<slot> slots;
-        std::set<std::uint64_t> lost; ///< sequence numbers
+        fifo<message> messages;
+        std::uint64_t first = 0;    ///< the sequence number of messages[0]
+        std::uint64_t answered = 0; ///< behind the highest one with an answer
+        std::set<std::uint64_t> lost;
     };
 
+    /// A message that was asked for by its number.
+    struct match {
+        message* found = nullptr;
+        std::uint64_t sequence = 0;
+    };
+
+    [[nodiscard]] result<datagram_socket> open_socket(std::size_t index, const endpoint& server);
     void on_datagrams(std::size_t index, std::span<const datagram> batch);
-    /// The slot that `answer` is the right answer of; anything else is counted.
-    [[nodiscard]] slot* match(std::size_t index, const datagram& answer);
+    [[nodiscard]] match find(std::size_t index, const datagram& answer);
+    void take_answer(peer& from, const match& answered, std::size_t size, time_point now);
+    static void forget_finished(peer& from);
     void count_stray(peer& from, std::uint64_t sequence);
     [[nodiscard]] std::optional<std::size_t> difference(const datagram_header& expected,
-                                                        bytes got) const;
-    void note_wrong(const datagram_header& expected, bytes got, std::size_t at);
+                                                        std::size_t size, bytes got) const;
+    void note_wrong(const datagram_header& expected, std::size_t size, bytes got, std::size_t at);
     [[nodiscard]] std::uint64_t body_position(const datagram_header& header) const noexcept;
     void write_message(const datagram_header& header, std::span<std::byte> target) const;
-    void stage(std::size_t index, slot& free, std::int64_t now_ns);
+    [[nodiscard]] std::uint32_t number_of(std::size_t index) const noexcept;
+    void stage(std::size_t index, time_point due);
     void flush(peer& to);
     void give_up_old();
+    [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
 
-    loop& loop_;
-    const load what_;
-    const ring& content_;
-    tally& tally_;
-    const duration timeout_;
+    client_setup setup_;
+    const load& what_;
     timer lost_timer_;
     std::vector<peer> peers_;
+    std::optional<schedule> schedule_;
+    time_point start_ = {};
+    std::size_t next_ = 0;           ///< the socket that the next message of the schedule is for
     std::vector<std::byte> scratch_; ///< messages staged for one call
+    std::size_t scratch_used_ = 0;
     std::vector<datagram> staged_;
     std::uint32_t run_;
     std::size_t alive_ = 0;

@@ -1,6 +1,8 @@
 #include "bench/document.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -81,7 +83,7 @@ json times_json(const histogram& times) {
     made["min"] = times.min();
     made["mean"] = times.mean();
     constexpr std::pair<const char*, double> shares[] = {
-        {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}};
+        {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
     for (const auto& [name, share] : shares) {
         if (times.can_tell(share)) {
             made[name] = times.percentile(share);
@@ -138,20 +140,55 @@ json host_json(const lane_result& result) {
             {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
 }
 
-json round_json(const lane_result& result, std::size_t number) {
+/// The percentiles 1 - 10^(-i/20), as far as there are values to tell.
+json curve_json(const histogram& times) {
+    constexpr int points_max = 101;
+    json made = json::array();
+    for (int i = 0; i < points_max; ++i) {
+        const double share = 1 - std::pow(10, -i / 20.0);
+        if (times.count() == 0 || !times.can_tell(share)) {
+            break;
+        }
+        made.push_back(times.percentile(share));
+    }
+    return made;
+}
+
+json course_json(const round_course& course, bool is_open_loop) {
+    json made = {{"ns", duration(round_course::window_length).count()},
+                 {"warmup", course.warmup},
+                 {"messages", json::array()}};
+    for (const auto& window : course.windows) {
+        made["messages"].push_back(window.messages);
+        if (is_open_loop) {
+            made["send_lag_max_ns"].push_back(window.send_lag_max_ns);
+        }
+        if (course.has_run_delays) {
+            made["server_run_delay_ns"].push_back(window.server_run_delay_ns);
+            made["client_run_delay_ns"].push_back(window.client_run_delay_ns);
+        }
+    }
+    return made;
+}
+
+/// What only an open loop has.
+void add_open_loop(const lane_result& result, json& made) {
     const tally& counted = result.counted;
-    json made = {{"round", number},
-                 {"slot", result.position + 1},
-                 {"seconds", result.seconds},
-                 {"messages", counted.messages},
-                 {"bytes", counted.bytes},
-                 {"service_ns", times_json(counted.service)},
-                 {"errors", counted.errors},
-                 {"unfinished", counted.unfinished},
-                 {"lost", counted.lost},
-                 {"late", counted.late},
-                 {"duplicate", counted.duplicate},
-                 {"wrong", counted.wrong}};
+    made["response_ns"] = times_json(counted.response);
+    made["send_lag_ns"] = times_json(counted.send_lag);
+    made["offered"] = counted.offered;
+    made["answered"] = counted.messages;
+    made["overloaded"] = result.is_overloaded;
+}
+
+json round_json(const load& what, const lane_result& result) {
+    const tally& counted = result.counted;
+    json made = {{"round", result.round},          {"slot", result.position + 1},
+                 {"seconds", result.seconds},      {"messages", counted.messages},
+                 {"bytes", counted.bytes},         {"service_ns", times_json(counted.service)},
+                 {"errors", counted.errors},       {"unfinished", counted.unfinished},
+                 {"lost", counted.lost},           {"late", counted.late},
+                 {"duplicate", counted.duplicate}, {"wrong", counted.wrong}};
     if (counted.errors.empty()) {
         made["errors"] = json::object();
     }
@@ -162,6 +199,23 @@ json round_json(const lane_result& result, std::size_t number) {
     if (result.host) {
         made["host"] = host_json(result);
     }
+    if (what.is_open_loop()) {
+        add_open_loop(result, made);
+    }
+    if (!is_stream(what.carrier)) {
+        made["reordered"] = counted.reordered;
+    }
+    if (!result.flags.empty()) {
+        made["flags"] = result.flags;
+    }
+    if (result.is_repeat) {
+        made["is_repeat"] = true;
+    }
+    if (result.is_replaced) {
+        made["is_replaced"] = true;
+    }
+    made["curve_ns"] = curve_json(what.is_open_loop() ? counted.response : counted.service);
+    made["windows"] = course_json(result.course, what.is_open_loop());
     return made;
 }
 
@@ -175,7 +229,7 @@ json estimate_json(const estimate& value) {
     return made;
 }
 
-json summary_json(const lane_summary& lane) {
+json summary_json(const load& what, const lane_summary& lane) {
     json made = {{"rate_per_s", estimate_json(lane.rate)}};
     if (lane.cpu_ns) {
         made["server_cpu_ns_per_message"] = estimate_json(*lane.cpu_ns);
@@ -184,6 +238,23 @@ json summary_json(const lane_summary& lane) {
     put(made, "events_per_wait", lane.events_per_wait);
     put(made, "rss_bytes_per_connection", lane.resident_bytes_per_connection);
     made["service_ns"] = times_json(lane.service);
+    if (lane.response.count() > 0) {
+        made["response_ns"] = times_json(lane.response);
+        made["send_lag_ns"] = times_json(lane.send_lag);
+        json by_round = json::object();
+        constexpr const char* names[] = {"p50", "p90", "p99", "p999"};
+        for (std::size_t i = 0; i < response_shares.size(); ++i) {
+            if (lane.response_by_round[i]) {
+                by_round[names[i]] = estimate_json(*lane.response_by_round[i]);
+            }
+        }
+        made["response_by_round_ns"] = std::move(by_round);
+    }
+    if (lane.overloaded_rounds > 0) {
+        made["overloaded"] = {{"rounds", lane.overloaded_rounds},
+                              {"offered_per_s", what.rate_per_s},
+                              {"answered_per_s", lane.rate.median}};
+    }
     return made;
 }
 
@@ -191,26 +262,61 @@ std::string placement_name(const pass& what) {
     return what.is_one_core ? "one-core" : "two-cores";
 }
 
-json result_json(const pass_summary& pass, const lane_summary& lane) {
-    const auto& what = pass.record->what;
+/// All rounds in the order they were run in.
+json rounds_json(const pass_summary& pass, const lane_summary& lane) {
+    const auto index = static_cast<std::size_t>(lane.what - pass.record->what.lanes.data());
+    const load& what = pass.record->what.what;
     json rounds = json::array();
-    for (const auto& each : *lane.rounds) {
-        rounds.push_back(round_json(each, rounds.size() + 1));
+    for (const auto* each : {&pass.record->lanes[index], &pass.record->replaced[index]}) {
+        for (const auto& result : *each) {
+            if (!result.is_repeat) {
+                rounds.push_back(round_json(what, result));
+            }
+        }
     }
-    return {{"test", what.test},
-            {"placement", placement_name(what)},
-            {"backend", lane.what->name},
-            {"transport", name_of(what.what.carrier)},
-            {"connections", what.what.connections},
-            {"idle", what.what.idle},
-            {"pipeline", what.what.pipeline},
-            {"size_bytes", {what.what.size, what.what.size}},
-            {"verified", what.what.is_verified},
-            {"warmup_ns", what.warmup.count()},
-            {"duration_ns", what.window.count()},
-            {"summary", summary_json(lane)},
-            {"histogram", histogram_json(lane.service)},
-            {"rounds", std::move(rounds)}};
+    std::stable_sort(rounds.begin(), rounds.end(),
+                     [](const json& a, const json& b) { return a["round"] < b["round"]; });
+    for (const auto& result : pass.record->lanes[index]) {
+        if (result.is_repeat) {
+            rounds.push_back(round_json(what, result));
+        }
+    }
+    return rounds;
+}
+
+json result_json(const plan& whole, const pass_summary& pass, const lane_summary& lane) {
+    const auto& test = pass.record->what;
+    const load& what = test.what;
+    json made = {{"test", test.test},
+                 {"placement", placement_name(test)},
+                 {"backend", lane.what->name},
+                 {"mode", name_of(what.how)},
+                 {"loop", what.is_open_loop() || test.find_rate ? "open" : "closed"},
+                 {"transport", name_of(what.carrier)},
+                 {"connections", what.connections},
+                 {"idle", what.idle},
+                 {"pipeline", what.pipeline},
+                 {"threads", what.threads},
+                 {"size_bytes", {what.sizes.least(), what.sizes.most()}},
+                 {"sizes", what.sizes.to_string()},
+                 {"verified", what.is_verified},
+                 {"warmup_ns", test.warmup.count()},
+                 {"duration_ns", test.window.count()}};
+    if (what.is_open_loop()) {
+        made["offered_per_s"] = what.rate_per_s;
+        made["arrival"] = name_of(what.law);
+        made["pace"] = whole.how_paced == pace::spin ? "spin" : "sleep";
+    }
+    if (test.find_rate) {
+        made["kept"] = test.find_rate->text;
+    }
+    made["summary"] = summary_json(what, lane);
+    made["histogram"] = histogram_json(lane.service);
+    if (lane.response.count() > 0) {
+        made["response_histogram"] = histogram_json(lane.response);
+    }
+    made["rounds"] = rounds_json(pass, lane);
+    return made;
 }
 
 json ratio_json(const pass_summary& pass, metric by, const ratio& found) {
@@ -232,7 +338,7 @@ json comparisons_json(const report& made, bool of_control) {
     json all = json::array();
     for (const auto& pass : made.passes) {
         for (const auto& lane : pass.lanes) {
-            for (const metric by : {metric::rate, metric::cpu}) {
+            for (const metric by : all_metrics) {
                 const auto* found = compared(lane, by);
                 if (found == nullptr || lane.what->is_control != of_control) {
                     continue;
@@ -259,6 +365,20 @@ json trust_json(const trust& grade) {
         flags.push_back(std::move(flag));
     }
     return {{"grade", std::string(1, grade.grade)}, {"flags", std::move(flags)}};
+}
+
+json gates_json(const std::vector<gate_result>& gates) {
+    json all = json::array();
+    for (const auto& each : gates) {
+        json made = {{"expr", each.what->text}, {"failed", each.is_crossed}};
+        put(made, "worst", each.value);
+        if (!each.lane.empty()) {
+            made["test"] = each.test;
+            made["backend"] = each.lane;
+        }
+        all.push_back(std::move(made));
+    }
+    return all;
 }
 
 json failure_json(const run_record& record) {
@@ -303,6 +423,9 @@ std::string to_json(const report& made) {
     if (!made.record->failure.empty()) {
         document["failure"] = failure_json(*made.record);
     }
+    if (!made.label.empty()) {
+        document["label"] = made.label;
+    }
     document["tool"] = tool_json(made.build);
     document["command"] = made.command;
     document["machine"] = machine_json(made.facts);
@@ -310,13 +433,20 @@ std::string to_json(const report& made) {
     json results = json::array();
     for (const auto& pass : made.passes) {
         for (const auto& lane : pass.lanes) {
-            results.push_back(result_json(pass, lane));
+            results.push_back(result_json(*made.whole, pass, lane));
         }
     }
     document["results"] = std::move(results);
     document["comparisons"] = comparisons_json(made, false);
     document["control"] = comparisons_json(made, true);
     document["trust"] = trust_json(made.grade);
+    if (made.ceiling) {
+        document["calibration"] = {{"ceiling_per_s", made.ceiling->ceiling_per_s},
+                                   {"clock_read_ns", made.ceiling->clock_read_ns}};
+    }
+    if (!made.gates.empty()) {
+        document["thresholds"] = gates_json(made.gates);
+    }
     return to_lines(document);
 }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -100,6 +101,14 @@ std::optional<cpu_usage> usage_of(const cpu_list& cpus) {
 
 std::size_t online_cpus() noexcept {
     return static_cast<std::size_t>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
+}
+
+result<std::array<unique_fd, 2>> socket_pair() {
+    std::array<int, 2> made = {};
+    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, made.data()) != 0) {
+        return std::error_code(errno, std::generic_category());
+    }
+    return std::array<unique_fd, 2>{unique_fd(made[0]), unique_fd(made[1])};
 }
 
 void watch_interrupts() noexcept {

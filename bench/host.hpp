@@ -2,6 +2,11 @@
 
 #include "bench/account.hpp"
 
+#include <sockeye/result.hpp>
+#include <sockeye/time.hpp>
+#include <sockeye/unique_fd.hpp>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -39,6 +44,15 @@ void die_with_parent(pid_t parent) noexcept;
 /// The nanoseconds that a process was ready to run and had to wait. Nothing where unknown.
 [[nodiscard]] std::optional<std::uint64_t> run_delay_ns(pid_t process);
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t process);
+
+/// Two connected Unix stream sockets. Errors: as socketpair(2).
+[[nodiscard]] result<std::array<unique_fd, 2>> socket_pair();
+
+/// A descriptor that becomes readable at the time it is set to; empty where the system has none.
+[[nodiscard]] unique_fd open_alarm();
+void set_alarm(int alarm, time_point when) noexcept;
+/// Makes it unreadable again.
+void take_alarm(int alarm) noexcept;
 
 /// What some CPUs have done since the machine started.
 struct cpu_usage {

@@ -1,11 +1,13 @@
 #include "bench/host.hpp"
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <fstream>
 
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 namespace sockeye::bench::host {
@@ -59,6 +61,25 @@ std::vector<std::string> command_line() {
         words.push_back(word);
     }
     return words;
+}
+
+unique_fd open_alarm() {
+    ::prctl(PR_SET_TIMERSLACK, 1UL); // the default lets the system be 50 us late
+    return unique_fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+}
+
+void set_alarm(int alarm, time_point when) noexcept {
+    constexpr duration::rep second = 1'000'000'000;
+    const auto ns = std::max<duration::rep>(when.time_since_epoch().count(), 1); // 0 would disarm
+    itimerspec setting = {};
+    setting.it_value.tv_sec = ns / second;
+    setting.it_value.tv_nsec = ns % second;
+    ::timerfd_settime(alarm, TFD_TIMER_ABSTIME, &setting, nullptr);
+}
+
+void take_alarm(int alarm) noexcept {
+    std::uint64_t times = 0;
+    [[maybe_unused]] const auto got = ::read(alarm, &times, sizeof times);
 }
 
 } // namespace sockeye::bench::host

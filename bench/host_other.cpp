@@ -32,4 +32,12 @@ std::vector<std::string> command_line() {
     return {};
 }
 
+unique_fd open_alarm() {
+    return {};
+}
+
+void set_alarm(int, time_point) noexcept {}
+
+void take_alarm(int) noexcept {}
+
 } // namespace sockeye::bench::host

@@ -13,8 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 using cli::parsed;
 
-constexpr std::uint64_t size_max = std::uint64_t{64} << 20;
-
 /// The parts between the commas.
 std::vector<std::string_view> split(std::string_view list) {
     std::vector<std::string_view> parts;
@@ -87,6 +85,104 @@ parsed<transport> parse_carrier(std::string_view text) {
         }
     }
     return parsed<transport>::wrong("must be tcp, udp or unix");
+}
+
+/// `idle` and `wake` are echo with other numbers of connections.
+constexpr std::string_view mode_names[] = {"echo", "upload", "download", "churn", "idle", "wake"};
+
+parsed<std::string> parse_mode_name(std::string_view text) {
+    for (const auto name : mode_names) {
+        if (text == name) {
+            return std::string(name);
+        }
+    }
+    return parsed<std::string>::wrong(
+        fmt::format("must be one of {}", fmt::join(mode_names, ", ")));
+}
+
+parsed<double> parse_message_rate(std::string_view text) {
+    const auto rate = cli::parse_rate(text);
+    if (!rate) {
+        return parsed<double>::wrong(rate.message());
+    }
+    constexpr double rate_max = 1e8;
+    if ((*rate).what != cli::rate::kind::per_second || (*rate).value > rate_max) {
+        return parsed<double>::wrong("must be messages a second, such as 50k/s, at most 100M/s");
+    }
+    return (*rate).value;
+}
+
+parsed<std::vector<double>> parse_steps(std::string_view list) {
+    std::vector<double> steps;
+    for (const auto part : split(list)) {
+        const auto rate = parse_message_rate(part);
+        if (!rate) {
+            return parsed<std::vector<double>>::wrong(rate.message());
+        }
+        steps.push_back(*rate);
+    }
+    return steps;
+}
+
+parsed<arrival> parse_arrival(std::string_view text) {
+    for (const auto law : {arrival::poisson, arrival::constant}) {
+        if (text == name_of(law)) {
+            return law;
+        }
+    }
+    return parsed<arrival>::wrong("must be poisson or constant");
+}
+
+parsed<std::optional<pace>> parse_pace(std::string_view text) {
+    using result = parsed<std::optional<pace>>;
+    if (text == "auto") {
+        return result(std::nullopt);
+    }
+    if (text == "spin" || text == "sleep") {
+        return result(text == "spin" ? pace::spin : pace::sleep);
+    }
+    return result::wrong("must be auto, spin or sleep");
+}
+
+/// `127.0.0.2,127.0.0.3`: addresses without a port.
+parsed<std::vector<std::string>> parse_sources(std::string_view list) {
+    std::vector<std::string> found;
+    for (const auto part : split(list)) {
+        const bool is_ipv6 = part.find(':') != std::string_view::npos;
+        const auto text = fmt::format(fmt::runtime(is_ipv6 ? "tcp://[{}]:0" : "tcp://{}:0"), part);
+        if (part.empty() || !endpoint::parse(text)) {
+            return parsed<std::vector<std::string>>::wrong(
+                "must be addresses, such as 127.0.0.2,127.0.0.3");
+        }
+        found.push_back(text.substr(std::string_view("tcp").size()));
+    }
+    return found;
+}
+
+parsed<std::optional<progress::form>> parse_progress(std::string_view text) {
+    using form = progress::form;
+    using result = parsed<std::optional<form>>;
+    if (text == "auto") {
+        return result(std::nullopt);
+    }
+    constexpr std::pair<std::string_view, form> forms[] = {{"line", form::terminal},
+                                                           {"plain", form::lines},
+                                                           {"ndjson", form::objects},
+                                                           {"none", form::none}};
+    for (const auto& [name, meant] : forms) {
+        if (text == name) {
+            return result(meant);
+        }
+    }
+    return result::wrong("must be auto, line, plain, ndjson or none");
+}
+
+parsed<std::string> parse_label(std::string_view text) {
+    constexpr std::size_t label_max = 200;
+    if (text.size() > label_max || !cli::is_utf8(text)) {
+        return parsed<std::string>::wrong("must be at most 200 bytes of UTF-8");
+    }
+    return std::string(text);
 }
 
 struct pinning {
@@ -170,14 +266,30 @@ void add_load_options(CLI::App& command, request& wanted) {
                    "busy connections; over UDP: peers", count_from(1, 1'000'000));
     cli::add_value(command, "-p,--pipeline", wanted.pipeline, "N=1",
                    "messages on their way over each", count_from(1, 100'000));
-    cli::add_value(command, "-s,--size", wanted.size, "SIZE=64B", "of a message",
-                   [](std::string_view text) {
-                       return cli::parse_size(text, {1, size_max});
-                   });
+    cli::add_value(command, "-s,--size", wanted.sizes, "SIZE=64B",
+                   "of a message; also 64B..4KiB, or 64B:90,4KiB:10 with weights",
+                   message_sizes::parse);
+    cli::add_value(command, "-t,--threads", wanted.threads, "N=1",
+                   "of the client, which share the connections", count_from(1, 256));
     cli::add_value(command, "--idle", wanted.idle, "N=0", "further connections that say nothing",
                    count_from(0, 1'000'000));
     cli::add_value(command, "--transport", wanted.carrier, "tcp|udp|unix",
                    "what the embedded server serves on", parse_carrier);
+}
+
+/// The load as a rate: open loops.
+void add_rate_options(CLI::App& command, request& wanted) {
+    cli::add_value(command, "-r,--rate", wanted.rate_per_s, "RATE",
+                   "open loop: messages are due whatever the server does, such as 50k/s",
+                   parse_message_rate);
+    cli::add_value(command, "--arrival", wanted.law, "poisson|constant",
+                   "when the messages of an open loop are due", parse_arrival);
+    cli::add_value(command, "--steps", wanted.steps, "LIST",
+                   "an open loop at each of these rates, such as 10k,50k,100k/s", parse_steps);
+    cli::add_value(command, "--find-rate", wanted.find_rate, "EXPR",
+                   "the highest rate that keeps within it, such as 'p99<1ms'", limit::parse);
+    cli::add_value(command, "--pace", wanted.how_paced, "auto|spin|sleep",
+                   "how the client waits for the next message of an open loop", parse_pace);
 }
 
 void add_time_options(CLI::App& command, request& wanted) {
@@ -192,6 +304,7 @@ void add_time_options(CLI::App& command, request& wanted) {
     cli::add_value(command, "--timeout", wanted.timeout, "TIME=1s",
                    "after it a datagram counts as lost, and a round ends", time_from(1ms, 1h));
     command.add_flag("--quick", wanted.is_quick, "a coarse result in less than a minute");
+    command.add_flag("--full", wanted.is_full, "more tests and rounds, about half an hour");
 }
 
 void add_server_options(CLI::App& command, request& wanted) {
@@ -221,6 +334,8 @@ void add_server_options(CLI::App& command, request& wanted) {
 }
 
 void add_place_options(CLI::App& command, request& wanted) {
+    cli::add_value(command, "--source", wanted.sources, "ADDR,...",
+                   "addresses to connect from, in turn", parse_sources);
     command.add_flag("--one-core", wanted.is_one_core,
                      "server and client take turns on one CPU: the sharpest CPU per message");
     const auto pin = [&wanted](const std::string& text) {
@@ -258,12 +373,51 @@ void add_output_options(CLI::App& command, options& asked) {
             ".json .html .svg .csv .md .hgrm; may be repeated")
         ->type_name("FILE")
         ->expected(1, CLI::detail::expected_max_vector_size);
+    cli::add_value(command, "--progress", asked.shown, "auto|line|plain|ndjson|none",
+                   "how to tell on the standard error how far it is", parse_progress);
+    cli::add_value(command, "--label", asked.label, "TEXT", "kept with the run", parse_label);
     command.add_flag("--json", asked.is_json, "print the run as JSON and nothing else");
     command.add_flag("--no-save", asked.is_unsaved, "save no file");
 }
 
+void add_gate_options(CLI::App& command, options& asked) {
+    const auto add_gates = [&asked](const std::vector<std::string>& texts) {
+        for (const auto& text : texts) {
+            const auto gate = limit::parse(text);
+            if (!gate) {
+                cli::refuse_value("--fail-if", text, gate.message());
+            }
+            asked.gates.push_back(*gate);
+        }
+    };
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--fail-if", add_gates,
+            "exit 3 where that is so, such as 'p99>2ms', 'errors>0' or 'latency.rate<100k/s'; "
+            "repeatable")
+        ->type_name("EXPR")
+        ->expected(1, CLI::detail::expected_max_vector_size);
+    command.add_flag("--strict", asked.is_strict, "exit 4 where the result is not to be trusted");
+    command
+        .add_option("--ab", asked.wanted.binaries,
+                    "compare the servers of two builds of this program")
+        ->type_name("OLD NEW")
+        ->expected(2);
+}
+
 void refuse(const std::string& message) {
     throw cli::command_error(cli::exit_usage, message);
+}
+
+void take_mode(options& asked) {
+    request& wanted = asked.wanted;
+    if (asked.how == "wake") {
+        wanted.is_wake = true;
+    } else if (asked.how == "idle") {
+        wanted.idle = wanted.idle.value_or(900);
+    } else if (!asked.how.empty()) {
+        wanted.how = parse_mode(asked.how);
+    }
 }
 
 void check_target(const request& wanted) {
@@ -285,15 +439,30 @@ void check_target(const request& wanted) {
 void add_options(CLI::App& command, options& asked) {
     command.add_option("ENDPOINT", asked.target,
                        "an echo server to measure, such as tcp://10.0.0.2:7");
+    cli::add_value(command, "-m,--mode", asked.how, "MODE=echo",
+                   "echo, upload, download, churn, idle or wake", parse_mode_name);
     add_load_options(command, asked.wanted);
+    add_rate_options(command, asked.wanted);
     add_time_options(command, asked.wanted);
     add_server_options(command, asked.wanted);
     add_place_options(command, asked.wanted);
     add_output_options(command, asked);
+    add_gate_options(command, asked);
 }
 
 void finish_options(options& asked) {
     request& wanted = asked.wanted;
+    take_mode(asked);
+    if (wanted.rate_per_s.has_value() + !wanted.steps.empty() + wanted.find_rate.has_value() > 1) {
+        refuse("--rate, --steps and --find-rate exclude each other");
+    }
+    if (!wanted.binaries.empty() &&
+        (wanted.target || !wanted.peers.empty() || wanted.backends.size() > 1)) {
+        refuse("--ab compares two servers on one backend: leave ENDPOINT and --peers out");
+    }
+    if (wanted.is_quick && wanted.is_full) {
+        refuse("--quick and --full contradict each other");
+    }
     if (asked.target) {
         const auto target = endpoint::parse(*asked.target);
         if (!target) {
@@ -308,6 +477,15 @@ void finish_options(options& asked) {
     if (wanted.is_one_core && wanted.is_unpinned) {
         refuse("--one-core and --pin none contradict each other");
     }
+}
+
+mode parse_mode(std::string_view text) {
+    for (const auto how : {mode::echo, mode::upload, mode::download, mode::churn}) {
+        if (text == name_of(how)) {
+            return how;
+        }
+    }
+    cli::refuse_value("--mode", text, "is none that a server has");
 }
 
 transport parse_transport(std::string_view text) {

@@ -1,6 +1,6 @@
 #include "bench/plan.hpp"
 
-#include "bench/datagram_client.hpp"
+#include "bench/matrix.hpp"
 #include "cli/common.hpp"
 #include "cli/host.hpp"
 #include "cli/text.hpp"
@@ -17,66 +17,10 @@ using cli::command_error;
 
 /// Descriptors of a process beside its connections, as the servers of the program keep them.
 constexpr std::uint64_t spare_descriptors = 64;
-constexpr std::uint64_t in_flight_max = std::uint64_t{1} << 30;
 /// Starting and connecting, the pause before the next lane.
 constexpr duration round_overhead = 100ms;
-
-/// Whether the command line describes one test of its own instead of the default ones.
-bool is_custom(const request& wanted) noexcept {
-    return wanted.connections || wanted.pipeline || wanted.idle || wanted.carrier || wanted.target;
-}
-
-load base_load(const request& wanted) {
-    load what;
-    what.carrier = wanted.target ? wanted.target->kind() : wanted.carrier.value_or(transport::tcp);
-    what.idle = wanted.idle.value_or(0);
-    what.connections = wanted.connections.value_or(what.idle > 0 ? 8 : 64);
-    what.pipeline = wanted.pipeline.value_or(1);
-    what.size = wanted.size;
-    what.is_verified = wanted.is_verified;
-    return what;
-}
-
-std::vector<load> loads_of(const request& wanted) {
-    const load base = base_load(wanted);
-    if (is_custom(wanted)) {
-        return {base};
-    }
-    load datagrams = base;
-    datagrams.carrier = transport::udp;
-    load idle = base;
-    idle.connections = 8;
-    idle.idle = 900;
-    return {base, datagrams, idle};
-}
-
-std::string test_name(const load& what) {
-    if (what.idle > 0) {
-        return "idle";
-    }
-    return is_stream(what.carrier) ? "throughput" : "datagrams";
-}
-
-void check_load(const load& what) {
-    if (!is_stream(what.carrier) && what.size < datagram_header_size) {
-        throw command_error(cli::exit_usage,
-                            fmt::format("--size '{}': a datagram carries a header of {} bytes; it "
-                                        "must be at least {}B",
-                                        what.size, datagram_header_size, datagram_header_size));
-    }
-    if (!is_stream(what.carrier) && what.size > datagram_size_max) {
-        throw command_error(cli::exit_usage, fmt::format("--size '{}': a datagram carries at most "
-                                                         "{} bytes",
-                                                         what.size, datagram_size_max));
-    }
-    if (what.connections * what.pipeline > in_flight_max / what.size) {
-        throw command_error(cli::exit_usage,
-                            fmt::format("{} connections x {} messages x {} are more than 1 GiB on "
-                                        "their way; make one of them smaller",
-                                        what.connections, what.pipeline,
-                                        cli::format_size(what.size)));
-    }
-}
+/// Loads that a search for the highest rate puts on a server.
+constexpr duration::rep search_loads = 8;
 
 void check_descriptors(const load& what) {
     const std::uint64_t connections = what.connections + what.idle;
@@ -103,6 +47,18 @@ std::vector<lane> embedded_lanes(const request& wanted) {
         if (wanted.backends.empty() ? each.is_usable : is_named) {
             lanes.push_back({std::string(each.name), lane::kind::embedded, each.kind, false});
         }
+    }
+    return lanes;
+}
+
+/// Another build's server, on the one backend that was named or the best one here.
+std::vector<lane> binary_lanes(const request& wanted) {
+    const auto backend = wanted.backends.empty() ? best_backend() : wanted.backends.front();
+    std::vector<lane> lanes;
+    for (const auto& path : wanted.binaries) {
+        lane made = {lanes.empty() ? "old" : "new", lane::kind::binary, backend, false};
+        made.path = path;
+        lanes.push_back(std::move(made));
     }
     return lanes;
 }
@@ -135,24 +91,31 @@ std::vector<const peer*> choose_peers(const request& wanted, std::vector<std::st
     return built;
 }
 
+/// Peers echo, on the transports they know.
+bool serves(const peer& each, const load& what) {
+    const bool is_echo = what.how == mode::echo || what.how == mode::churn;
+    return is_echo && each.serves(what.carrier);
+}
+
 /// Says which tests go without a peer, because it does not serve their transport. Throws where it
 /// is to be the baseline of them all.
 void note_absences(const request& wanted, const std::vector<const peer*>& peers,
-                   const std::vector<load>& loads, std::vector<std::string>& notes) {
+                   const std::vector<test_case>& tests, std::vector<std::string>& notes) {
     for (const auto* each : peers) {
-        std::vector<std::string> tests;
-        std::string_view carrier;
-        for (const auto& what : loads) {
-            if (!each->serves(what.carrier)) {
-                tests.push_back(test_name(what));
-                carrier = name_of(what.carrier);
+        std::vector<std::string> names;
+        std::string_view lacks;
+        for (const auto& test : tests) {
+            if (!serves(*each, test.what)) {
+                names.push_back(test.name);
+                lacks = each->serves(test.what.carrier) ? name_of(test.what.how)
+                                                        : name_of(test.what.carrier);
             }
         }
-        if (tests.empty()) {
+        if (names.empty()) {
             continue;
         }
         const auto why =
-            fmt::format("takes no part in {}: it does not serve {}", cli::join_and(tests), carrier);
+            fmt::format("takes no part in {}: it does not serve {}", cli::join_and(names), lacks);
         if (each->name == wanted.baseline) {
             throw command_error(cli::exit_usage,
                                 fmt::format("--baseline '{}': {}", each->name, why));
@@ -166,9 +129,9 @@ std::vector<lane> lanes_of(const request& wanted, const std::vector<const peer*>
     if (wanted.target) {
         return {{"server", lane::kind::target, backend_kind::automatic, false}};
     }
-    auto lanes = embedded_lanes(wanted);
+    auto lanes = wanted.binaries.empty() ? embedded_lanes(wanted) : binary_lanes(wanted);
     for (const auto* each : peers) {
-        if (each->serves(what.carrier)) {
+        if (serves(*each, what)) {
             lanes.push_back(
                 {std::string(each->name), lane::kind::peer, backend_kind::automatic, false, each});
         }
@@ -230,7 +193,7 @@ void choose_cpus(const request& wanted, plan& made) {
 }
 
 /// The default run measures the rate on two cores, and CPU per message on one.
-std::vector<bool> placements_of(const request& wanted, const plan& made, const load& what) {
+std::vector<bool> placements_of(const request& wanted, const plan& made, const test_case& test) {
     const bool can_share = !made.server_cpus.empty();
     if (wanted.is_one_core) {
         if (!can_share) {
@@ -239,24 +202,40 @@ std::vector<bool> placements_of(const request& wanted, const plan& made, const l
         }
         return {true};
     }
-    const bool has_extra = !is_custom(wanted) && !wanted.is_quick && can_share && what.idle == 0;
+    const bool has_extra = test.has_one_core && !wanted.is_quick && can_share;
     return has_extra ? std::vector<bool>{false, true} : std::vector<bool>{false};
 }
 
 void choose_times(const request& wanted, bool is_extra, pass& made) {
-    made.warmup = wanted.warmup.value_or(wanted.is_quick ? 100ms : 300ms);
-    made.window = wanted.window.value_or(wanted.is_quick ? 300ms : 1000ms);
+    const bool is_short = wanted.is_quick || wanted.find_rate;
+    made.warmup = wanted.warmup.value_or(is_short ? 100ms : 300ms);
+    made.window = wanted.window.value_or(is_short ? 300ms : 1000ms);
     if (is_extra) {
         made.warmup /= 2;
         made.window /= 2;
     }
 }
 
+/// A client that looks for work all the time needs a CPU of its own.
+pace choose_pace(const request& wanted, const plan& made) {
+    if (wanted.how_paced) {
+        return *wanted.how_paced;
+    }
+    const bool shares = std::any_of(made.client_cpus.begin(), made.client_cpus.end(), [&](auto c) {
+        return std::find(made.server_cpus.begin(), made.server_cpus.end(), c) !=
+               made.server_cpus.end();
+    });
+    const bool has_own = !made.client_cpus.empty() && !shares && !wanted.is_one_core &&
+                         made.client_cpus.size() >= wanted.threads.value_or(1);
+    return has_own ? pace::spin : pace::sleep;
+}
+
 } // namespace
 
 duration plan::estimate(const pass& each) noexcept {
     const auto lanes = static_cast<duration::rep>(each.lanes.size());
-    return (each.warmup + each.window + round_overhead) * lanes;
+    const auto one = each.warmup + each.window + round_overhead;
+    return one * lanes * (each.find_rate ? search_loads : 1);
 }
 
 duration plan::estimate() const noexcept {
@@ -269,49 +248,35 @@ duration plan::estimate() const noexcept {
 
 plan make_plan(const request& wanted) {
     plan made;
-    made.rounds = wanted.rounds.value_or(wanted.is_quick ? 6 : 10);
+    made.rounds = wanted.rounds.value_or(wanted.is_quick ? 6 : wanted.is_full ? 20 : 10);
     made.messages = wanted.messages;
     made.target = wanted.target;
     made.timeout = wanted.timeout;
     made.seed = wanted.seed;
+    made.repeats_disturbed = !wanted.is_quick;
     choose_cpus(wanted, made);
-    const auto loads = loads_of(wanted);
+    made.how_paced = choose_pace(wanted, made);
+    const auto tests = tests_of(wanted);
     const auto peers = choose_peers(wanted, made.notes);
-    note_absences(wanted, peers, loads, made.notes);
-    for (const auto& what : loads) {
-        check_load(what);
-        check_descriptors(what);
-        auto lanes = lanes_of(wanted, peers, what);
+    note_absences(wanted, peers, tests, made.notes);
+    for (const auto& test : tests) {
+        check_descriptors(test.what);
+        if (test.what.is_open_loop() && wanted.pipeline) {
+            made.notes.push_back("an open loop ignores --pipeline: messages go out when due");
+        }
+        auto lanes = lanes_of(wanted, peers, test.what);
         made.baseline = choose_baseline(wanted, lanes);
         if (wanted.has_control) {
             add_control(lanes, made.baseline);
         }
-        for (const bool is_one_core : placements_of(wanted, made, what)) {
-            pass each = {test_name(what), what, is_one_core, lanes, {}, {}};
+        for (const bool is_one_core : placements_of(wanted, made, test)) {
+            pass each = {
+                test.name, test.rate_from, wanted.find_rate, test.what, is_one_core, lanes, {}, {}};
             choose_times(wanted, is_one_core && !wanted.is_one_core, each);
             made.passes.push_back(std::move(each));
         }
     }
     return made;
-}
-
-std::string_view name_of(transport carrier) noexcept {
-    switch (carrier) {
-    case transport::tcp:
-        return "tcp";
-    case transport::udp:
-        return "udp";
-    case transport::unix_stream:
-        return "unix";
-    case transport::unix_datagram:
-        return "unix-dgram";
-    case transport::unix_seqpacket:
-        return "unix-seqpacket";
-    case transport::icmp:
-    case transport::raw:
-        break; // nothing here measures them
-    }
-    return "";
 }
 
 backend_kind best_backend() {

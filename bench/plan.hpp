@@ -1,6 +1,8 @@
 #pragma once
 
 #include "bench/host.hpp"
+#include "bench/limit.hpp"
+#include "bench/load.hpp"
 #include "bench/peers.hpp"
 
 #include <sockeye/endpoint.hpp>
@@ -16,13 +18,28 @@
 
 namespace sockeye::bench {
 
+/// How a client waits for the next message of an open loop.
+enum class pace : std::uint8_t {
+    spin,  ///< it looks all the time, and is never late
+    sleep, ///< it leaves the CPU to others meanwhile
+};
+
 /// What the command line asks for. Empty options have defaults that depend on the others.
 struct request {
     std::optional<std::uint64_t> connections;
     std::optional<std::uint64_t> pipeline;
     std::optional<std::uint64_t> idle;
     std::optional<transport> carrier;
-    std::uint64_t size = 64;
+    std::optional<mode> how;
+    bool is_wake = false; ///< one connection, one message at a time
+    std::optional<message_sizes> sizes;
+    std::optional<std::uint64_t> threads;
+    std::optional<double> rate_per_s; ///< an open loop
+    arrival law = arrival::poisson;
+    std::vector<double> steps;        ///< an open loop at each of these rates
+    std::optional<limit> find_rate;   ///< the highest rate that keeps within it
+    std::vector<std::string> sources; ///< endpoints without a scheme
+    std::optional<pace> how_paced;
     std::optional<duration> window;
     std::optional<duration> warmup;
     std::optional<std::uint64_t> rounds;
@@ -31,6 +48,7 @@ struct request {
     std::uint64_t seed = 1;
     std::vector<backend_kind> backends; ///< empty: all that are usable here
     std::vector<const peer*> peers;     ///< empty: none
+    std::vector<std::string> binaries;  ///< two other builds to compare: the old one, the new one
     bool has_all_peers = false;         ///< those of them that were built
     std::string baseline;               ///< empty: the best one
     std::optional<endpoint> target;     ///< a server that runs already
@@ -38,25 +56,17 @@ struct request {
     host::cpu_list client_cpus;
     bool is_unpinned = false;
     bool is_quick = false;
+    bool is_full = false;
     bool is_one_core = false;
     bool has_control = true;
-    bool is_verified = true;
-};
-
-/// The load of one test: each busy connection keeps `pipeline` messages on their way.
-struct load {
-    transport carrier = transport::tcp;
-    std::size_t connections = 64;
-    std::size_t pipeline = 1;
-    std::size_t size = 64;
-    std::size_t idle = 0; ///< further connections that say nothing
     bool is_verified = true;
 };
 
 /// A server that takes part.
 struct lane {
     enum class kind : std::uint8_t {
-        embedded, ///< our echo server on `backend`
+        embedded, ///< our server on `backend`
+        binary,   ///< that of another build of this program, at `path`
         peer,     ///< a server without sockeye, `program`
         target,   ///< a server that somebody else started
     };
@@ -66,11 +76,15 @@ struct lane {
     backend_kind backend = backend_kind::automatic;
     bool is_control = false; ///< the baseline once more
     const bench::peer* program = nullptr;
+    std::string path = {};
 };
 
 /// One test in one placement: every round runs every lane once.
 struct pass {
     std::string test;
+    /// Where its rate is 0 and this is not, it becomes half of the slowest lane's of that test.
+    std::string rate_from;
+    std::optional<limit> find_rate; ///< instead of one rate: the highest that keeps within it
     load what;
     bool is_one_core = false; ///< server and client take turns on one CPU
     std::vector<lane> lanes;
@@ -88,6 +102,8 @@ struct plan {
     host::cpu_list client_cpus;
     duration timeout = {};
     std::uint64_t seed = 1;
+    pace how_paced = pace::spin;
+    bool repeats_disturbed = true;  ///< rounds that were not steady are run once more
     std::vector<std::string> notes; ///< what was asked for and takes no part, and why
 
     /// How long all of it takes, roughly.
@@ -97,14 +113,6 @@ struct plan {
 
 /// Decides what is run. Throws cli::command_error where that cannot be done.
 [[nodiscard]] plan make_plan(const request& wanted);
-
-/// Whether it carries a stream of bytes and not datagrams.
-[[nodiscard]] constexpr bool is_stream(transport carrier) noexcept {
-    return carrier == transport::tcp || carrier == transport::unix_stream;
-}
-
-/// `tcp`, `udp`, `unix`, `unix-dgram`.
-[[nodiscard]] std::string_view name_of(transport carrier) noexcept;
 
 /// The best backend of this machine: what the client always uses.
 [[nodiscard]] backend_kind best_backend();

@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t bar_width = 24;
+constexpr duration object_interval = 100ms;
 
 std::string bar(double share) {
     const auto filled = static_cast<std::size_t>(share * static_cast<double>(bar_width));
@@ -22,18 +23,25 @@ std::string bar(double share) {
 } // namespace
 
 void progress::begin_round(std::string_view test, std::size_t round, std::size_t rounds) {
+    test_ = test;
+    round_number_ = round;
     round_ = fmt::format("{} round {}/{}", test, round, rounds);
     lanes_done_.clear();
 }
 
 void progress::begin_lane(std::string_view name) {
     lane_ = name;
+    told_messages_ = 0;
+    told_until_ = {};
     if (form_ == form::terminal) {
         show("");
     }
 }
 
 void progress::tick(std::uint64_t messages, duration since_start) {
+    if (form_ == form::objects && since_start - told_until_ >= object_interval) {
+        tell_object(messages, since_start);
+    }
     if (form_ != form::terminal || clock::now() - last_shown_ < 250ms || since_start <= 0ns) {
         return;
     }
@@ -57,6 +65,18 @@ void progress::erase() {
         std::fputs("\r\x1b[K", stderr);
         is_shown_ = false;
     }
+}
+
+void progress::tell_object(std::uint64_t messages, duration since_start) {
+    const auto seconds = std::chrono::duration<double>(since_start - told_until_).count();
+    const std::uint64_t more = messages - told_messages_;
+    fmt::print(stderr,
+               "{{\"test\":\"{}\",\"round\":{},\"backend\":\"{}\",\"at_ns\":{},\"messages\":{},"
+               "\"rate_per_s\":{:.0f}}}\n",
+               test_, round_number_, lane_, since_start.count(), more,
+               static_cast<double>(more) / seconds);
+    told_messages_ = messages;
+    told_until_ = since_start;
 }
 
 void progress::show(std::string_view detail) {

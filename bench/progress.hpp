@@ -12,10 +12,16 @@
 namespace sockeye::bench {
 
 /// Tells on the standard error how far the run is: on a terminal in one line that is written
-/// anew four times a second, elsewhere in one plain line for each finished round.
+/// anew four times a second, elsewhere in one plain line for each finished round, or for programs
+/// in lines of JSON.
 class progress {
 public:
-    enum class form : std::uint8_t { none, terminal, lines };
+    enum class form : std::uint8_t {
+        none,
+        terminal,
+        lines,
+        objects, ///< a line of JSON for each tenth of a second of a window
+    };
 
     progress(form how, duration total) noexcept : form_(how), total_(total) {}
     ~progress() { erase(); }
@@ -39,7 +45,13 @@ private:
     duration total_;
     duration done_ = {}; ///< of the plan
     time_point last_shown_ = {};
+    void tell_object(std::uint64_t messages, duration since_start);
+
+    std::string test_;
     std::string round_;
+    std::size_t round_number_ = 0;
+    std::uint64_t told_messages_ = 0;
+    duration told_until_ = {};
     std::string lane_;
     std::string lanes_done_;
     bool is_shown_ = false;

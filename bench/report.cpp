@@ -8,9 +8,9 @@ namespace {
 void withhold_verdicts(std::vector<pass_summary>& passes) {
     for (auto& pass : passes) {
         for (auto& lane : pass.lanes) {
-            for (auto* found : {&lane.by_rate, &lane.by_cpu}) {
-                if (*found) {
-                    (*found)->said = verdict::none;
+            for (auto& found : lane.comparisons) {
+                if (found) {
+                    found->said = verdict::none;
                 }
             }
         }
@@ -26,7 +26,8 @@ std::string report::status() const {
     return record->interrupt != 0 ? "interrupted" : "complete";
 }
 
-report make_report(const plan& whole, const run_record& record) {
+report make_report(const plan& whole, const run_record& record,
+                   const std::optional<calibration>& ceiling) {
     report made;
     made.whole = &whole;
     made.record = &record;
@@ -37,7 +38,8 @@ report make_report(const plan& whole, const run_record& record) {
             made.passes.push_back(summarize(pass, whole.baseline));
         }
     }
-    made.grade = assess(whole, made.facts, made.passes);
+    made.ceiling = ceiling;
+    made.grade = assess(whole, made.facts, made.passes, ceiling);
     if (made.grade.grade == 'C') {
         withhold_verdicts(made.passes);
     }

@@ -1,10 +1,13 @@
 #pragma once
 
+#include "bench/calibration.hpp"
+#include "bench/gate.hpp"
 #include "bench/machine.hpp"
 #include "bench/plan.hpp"
 #include "bench/summary.hpp"
 #include "bench/trust.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +24,9 @@ struct report {
     build_facts build;
     std::vector<pass_summary> passes; ///< those with a whole round at least
     trust grade;
+    std::optional<calibration> ceiling;
+    std::vector<gate_result> gates;
+    std::string label;
 
     /// `complete`, `interrupted` or `failed`.
     [[nodiscard]] std::string status() const;
@@ -28,6 +34,7 @@ struct report {
 
 /// Sums up the run and judges it. Grade C takes the verdicts away.
 /// Lifetime: plan and record outlive the report.
-[[nodiscard]] report make_report(const plan& whole, const run_record& record);
+[[nodiscard]] report make_report(const plan& whole, const run_record& record,
+                                 const std::optional<calibration>& ceiling);
 
 } // namespace sockeye::bench

@@ -15,6 +15,8 @@ struct pass_record {
     pass what;
     /// lanes[l][r] is what lane l did in round r; all lanes have equally many.
     std::vector<std::vector<lane_result>> lanes;
+    /// For each lane, the rounds that were disturbed and run again, which do not count.
+    std::vector<std::vector<lane_result>> replaced;
 
     [[nodiscard]] std::size_t rounds() const noexcept { return lanes.front().size(); }
 };

@@ -1,5 +1,6 @@
 #include "bench/server.hpp"
 
+#include "bench/ring.hpp"
 #include "bench/round.hpp"
 #include "cli/values.hpp"
 
@@ -7,6 +8,7 @@
 #include <sockeye/serve.hpp>
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <system_error>
 
@@ -64,18 +66,45 @@ std::string address_of(transport carrier) {
     return fmt::format("{}://127.0.0.1:0", name_of(carrier));
 }
 
-std::vector<std::string> command_of(const lane& subject, transport carrier) {
+std::vector<std::string> command_of(const lane& subject, const load& what, std::uint64_t seed) {
     if (subject.program != nullptr) {
-        if (auto words = subject.program->command(carrier, host::program_path())) {
+        if (auto words = subject.program->command(what.carrier, host::program_path())) {
             return *words;
         }
         throw round_failed(
             fmt::format("the {} server is not beside {}", subject.name, host::program_path()));
     }
-    return {host::program_path(), std::string(server_command),
-            "--backend",          std::string(to_string(subject.backend)),
-            "--transport",        std::string(name_of(carrier))};
+    const auto& program = subject.path.empty() ? host::program_path() : subject.path;
+    std::vector<std::string> words = {program,       std::string(server_command),
+                                      "--backend",   std::string(to_string(subject.backend)),
+                                      "--transport", std::string(name_of(what.carrier))};
+    if (what.how == mode::upload || what.how == mode::download) {
+        words.insert(words.end(),
+                     {"--mode", std::string(name_of(what.how)), "--seed", std::to_string(seed)});
+    }
+    return words;
 }
+
+/// Sends the bytes of a ring for as long as they are taken.
+class ring_session {
+public:
+    explicit ring_session(const ring& content) : content_(content) {}
+
+    void on_open(stream& link) { fill(link); }
+    void on_writable(stream& link) { fill(link); }
+    void on_data(stream&, bytes) {}
+
+private:
+    void fill(stream& link) {
+        while (link.write(content_.view(position_, ring::piece_max)) == write_status::ok) {
+            position_ += ring::piece_max;
+        }
+        position_ += ring::piece_max;
+    }
+
+    const ring& content_;
+    std::uint64_t position_ = 0;
+};
 
 void run_to_end(loop& own) {
     if (const auto error = own.run()) {
@@ -85,28 +114,33 @@ void run_to_end(loop& own) {
 
 } // namespace
 
-void run_server(backend_kind backend, transport carrier) {
+void run_server(const server_task& task) {
     loop_options options;
-    options.backend = backend;
+    options.backend = task.backend;
     loop own(std::move(options));
     conversation talk(own);
-    const auto address = address_of(carrier);
-    if (carrier == transport::udp) {
-        auto socket = serve(own, address, [](datagram_socket& s, std::span<const datagram> in) {
-                          s.send(in);
-                      }).value();
-        talk.say("ready " + socket.local_endpoint().value().to_string());
-        run_to_end(own);
-    } else {
-        auto server = serve(own, address, [](stream& s, bytes in) { s.write(in); }).value();
+    const auto address = address_of(task.carrier);
+    const auto run = [&](auto server) {
         talk.say("ready " + server.local_endpoint().value().to_string());
         run_to_end(own);
+    };
+    if (task.how == mode::download) {
+        const ring content(task.seed);
+        run(serve<ring_session>(own, address, std::cref(content)).value());
+    } else if (task.how == mode::upload) {
+        run(serve(own, address, [](stream&, bytes) {}).value());
+    } else if (task.carrier == transport::udp) {
+        run(serve(own, address, [](datagram_socket& s, std::span<const datagram> in) {
+                s.send(in);
+            }).value());
+    } else {
+        run(serve(own, address, [](stream& s, bytes in) { s.write(in); }).value());
     }
 }
 
-server_process server_process::start(const lane& subject, transport carrier,
+server_process server_process::start(const lane& subject, const load& what, std::uint64_t seed,
                                      const host::placement& where) {
-    auto child = child_process::start(command_of(subject, carrier), where);
+    auto child = child_process::start(command_of(subject, what, seed), where);
     if (!child) {
         throw round_failed("cannot start a server: " + child.error().message());
     }

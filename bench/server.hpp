@@ -14,15 +14,24 @@ namespace sockeye::bench {
 /// The hidden command by which the program becomes a server under test.
 inline constexpr std::string_view server_command = "bench-server";
 
-/// Serves echo on a free port of 127.0.0.1, or on a Unix socket, until the standard input ends;
-/// speaks the lines of account.hpp. Throws what a loop or an endpoint throws.
-void run_server(backend_kind backend, transport carrier);
+/// What a server under test does.
+struct server_task {
+    backend_kind backend = backend_kind::automatic;
+    transport carrier = transport::tcp;
+    /// Upload: it reads and drops. Download: it sends the ring of `seed` for ever. Else: echo.
+    mode how = mode::echo;
+    std::uint64_t seed = 1;
+};
+
+/// Serves on a free port of 127.0.0.1, or on a Unix socket, until the standard input ends; speaks
+/// the lines of account.hpp. Throws what a loop or an endpoint throws.
+void run_server(const server_task& task);
 
 /// A server under test in a process of its own, seen from the bench.
 class server_process {
 public:
     /// Throws round_failed.
-    static server_process start(const lane& subject, transport carrier,
+    static server_process start(const lane& subject, const load& what, std::uint64_t seed,
                                 const host::placement& where);
 
     [[nodiscard]] const endpoint& address() const noexcept { return address_; }

@@ -1,14 +1,12 @@
 #pragma once
 
-#include "bench/plan.hpp"
-#include "bench/ring.hpp"
-#include "bench/tally.hpp"
+#include "bench/client.hpp"
+#include "bench/fifo.hpp"
+#include "bench/schedule.hpp"
 
-#include <sockeye/loop.hpp>
 #include <sockeye/stream.hpp>
 
-#include <cstddef>
-#include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sockeye::bench {
@@ -27,63 +25,75 @@ public:
 private:
     friend class stream_client;
 
+    /// A message that is due and has no answer yet.
+    struct message {
+        time_point due;
+        time_point taken; ///< by the system, whole
+        std::size_t size = 0;
+    };
+
     [[nodiscard]] bool is_right(bytes in);
+    /// Counts the answers that `size` further bytes complete.
     [[nodiscard]] std::size_t take_answers(std::size_t size, time_point now);
-    void send(stream& link, std::size_t count, time_point now);
+    void add_message(time_point due);
+    void send(stream& link);
+    void pretend_sent();
+    void note_taken(std::uint64_t position);
+    void wait_for_room(stream& link, bytes rest);
 
     stream_client& client_;
     const std::size_t index_;
-    std::uint64_t received_ = 0;      ///< bytes of all answers
-    std::uint64_t awaited_ = 0;       ///< bytes sent that have not come back
-    std::uint64_t sent_position_ = 0; ///< of the ring, as the next
-    std::uint64_t got_position_ = 0;
-    std::size_t missing_;       ///< bytes until the next answer is whole
-    std::size_t send_slot_ = 0; ///< of the client's table of sending times
-    std::size_t answer_slot_ = 0;
-    std::size_t on_way_ = 0; ///< messages without an answer
+    const std::uint64_t number_; ///< of the connection, among those of all threads
+    fifo<message> messages_;
+    std::size_t taken_ = 0;          ///< those of messages_ that the system has taken whole
+    std::size_t cut_ = 0;            ///< bytes of the next one that it has taken
+    std::uint64_t added_ = 0;        ///< messages so far
+    std::uint64_t due_bytes_ = 0;    ///< of all these
+    std::uint64_t handed_bytes_ = 0; ///< of them, to the stream
+    std::uint64_t taken_bytes_ = 0;  ///< of them, by the system
+    std::uint64_t received_ = 0;     ///< bytes of all answers
+    std::size_t sent_position_;      ///< of the ring, as the next
+    std::size_t got_position_;
+    std::size_t missing_ = 0; ///< bytes until the oldest message has its answer
+    bool is_blocked_ = false;
 };
 
-/// Keeps the same number of messages on their way over each of many connections (closed loop),
-/// and checks every byte of the answers.
-class stream_client {
+/// Echo over streams: in a closed loop the same number of messages on their way over each
+/// connection, in an open loop each one when it is due. Checks every byte of the answers.
+class stream_client : public client {
 public:
-    /// Lifetime: all of them outlive the client.
-    stream_client(loop& owner, const load& what, const ring& content, tally& result);
+    explicit stream_client(const client_setup& setup);
 
-    /// Connects them all, a bounded number at a time.
-    void open(const endpoint& server, duration deadline);
-    /// Every connection is there and can be used.
-    [[nodiscard]] bool is_open() const noexcept { return opened_ == links_.size(); }
-    /// Connections that are still there, busy ones only.
-    [[nodiscard]] std::size_t alive() const noexcept { return busy_alive_; }
-    [[nodiscard]] bool has_failed() const noexcept { return failed_ > 0; }
+    void open(const endpoint& server, duration deadline) override;
+    /// Pairs of connected sockets instead of a server: each end takes what the other one sends for
+    /// the answers to its own, so that there is nobody to wait for. Errors: as socketpair(2).
+    [[nodiscard]] std::error_code open_to_itself();
 
-    /// Sends the first messages.
-    void start();
-    /// From now on answers are taken but cause no further message.
-    void stop_sending() noexcept { is_sending_ = false; }
-    [[nodiscard]] std::size_t on_way() const noexcept { return on_way_; }
+    [[nodiscard]] bool is_open() const noexcept override { return opened_ == links_.size(); }
+    [[nodiscard]] bool has_failed() const noexcept override { return failed_ > 0; }
+    [[nodiscard]] std::size_t alive() const noexcept override { return busy_alive_; }
+    [[nodiscard]] std::size_t on_way() const noexcept override { return on_way_; }
 
-    /// Resets every connection, so that none of them lingers in the kernel.
-    void close();
+    void start(time_point now) override;
+    time_point work(time_point now) override;
+    void stop_sending() override;
+    void close() override;
 
 private:
     friend class stream_session;
 
     void connect_more();
-    [[nodiscard]] time_point& sent_at(std::size_t index, std::size_t slot) noexcept {
-        return sent_at_[index * what_.pipeline + slot];
-    }
+    [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
 
-    loop& loop_;
-    const load what_;
-    const ring& content_;
-    tally& tally_;
+    client_setup setup_;
+    const load& what_;
     endpoint server_;
     connect_options options_;
     std::vector<stream> links_;
     std::vector<stream_session*> sessions_; ///< null once gone
-    std::vector<time_point> sent_at_;
+    std::optional<schedule> schedule_;
+    time_point start_ = {};
+    std::size_t next_ = 0;    ///< the connection that the next message of the schedule is for
     std::size_t started_ = 0; ///< connections begun
     std::size_t opened_ = 0;
     std::size_t failed_ = 0;
@@ -91,6 +101,12 @@ private:
     std::size_t on_way_ = 0;
     bool is_sending_ = false;
     bool is_closing_ = false;
+    bool faces_itself_ = false;
 };
+
+/// Limits of a client's stream: reading never pauses, however much is unsent. A client that stops
+/// reading because the server does not read, while the server waits for the client to read, would
+/// wait for ever.
+[[nodiscard]] stream_limits endless_limits() noexcept;
 
 } // namespace sockeye::bench

@@ -23,9 +23,8 @@ std::vector<double> rates(const std::vector<lane_result>& rounds) {
     return collect(rounds, [](const lane_result& r) { return r.rate(); });
 }
 
-/// Messages per second of server CPU, so that more is better here, too.
-std::vector<double> cpu_rates(const std::vector<lane_result>& rounds) {
-    return collect(rounds, [](const lane_result& r) { return 1e9 / r.cpu_ns_per_message(); });
+double percentile_of(const lane_result& result, double share) {
+    return static_cast<double>(result.counted.response.percentile(share));
 }
 
 bool has_server(const std::vector<lane_result>& rounds) {
@@ -37,6 +36,38 @@ bool has_server(const std::vector<lane_result>& rounds) {
 bool counts_calls(const std::vector<lane_result>& rounds) {
     return std::all_of(rounds.begin(), rounds.end(),
                        [](const lane_result& r) { return r.server->has_calls(); });
+}
+
+/// Whether every round kept up and has values enough.
+bool can_tell(const std::vector<lane_result>& rounds, double share) {
+    return std::all_of(rounds.begin(), rounds.end(), [share](const lane_result& r) {
+        return !r.is_overloaded && r.counted.response.can_tell(share);
+    });
+}
+
+/// A number of each round of which more is better. Nothing where a round does not have it.
+std::vector<double> merits(const pass_record& pass, const std::vector<lane_result>& rounds,
+                           metric by) {
+    const bool is_loaded_by_plan = pass.what.what.is_open_loop();
+    switch (by) {
+    case metric::rate:
+        return is_loaded_by_plan && !pass.what.find_rate ? std::vector<double>() : rates(rounds);
+    case metric::cpu:
+        return has_server(rounds)
+                   ? collect(rounds,
+                             [](const lane_result& r) { return 1e9 / r.cpu_ns_per_message(); })
+                   : std::vector<double>();
+    case metric::response_p50:
+    case metric::response_p99:
+        break;
+    }
+    const double share = by == metric::response_p50 ? 0.5 : 0.99;
+    if (!is_loaded_by_plan || !can_tell(rounds, share)) {
+        return {};
+    }
+    return collect(rounds, [share](const lane_result& r) {
+        return 1e9 / std::max(percentile_of(r, share), 1.0);
+    });
 }
 
 estimate estimate_of(const std::vector<double>& values) {
@@ -65,6 +96,16 @@ lane_summary summarize_lane(const lane& what, const std::vector<lane_result>& ro
     }
     for (const auto& each : rounds) {
         made.service.merge(each.counted.service);
+        made.response.merge(each.counted.response);
+        made.send_lag.merge(each.counted.send_lag);
+        made.overloaded_rounds += each.is_overloaded ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < response_shares.size(); ++i) {
+        const double share = response_shares[i];
+        if (can_tell(rounds, share)) {
+            made.response_by_round[i] = estimate_of(
+                collect(rounds, [share](const lane_result& r) { return percentile_of(r, share); }));
+        }
     }
     return made;
 }
@@ -75,44 +116,75 @@ std::optional<ratio> control_ratio(const pass_summary& pass, metric by) {
     return found == nullptr ? std::nullopt : std::optional(found->against_baseline);
 }
 
-void compare_all(pass_summary& pass, std::string_view baseline) {
+void compare_all(pass_summary& pass, std::string_view baseline, metric by) {
     const auto* base = pass.find(baseline);
-    if (base == nullptr) {
+    const auto base_merits =
+        base == nullptr ? std::vector<double>() : merits(*pass.record, *base->rounds, by);
+    if (base_merits.empty()) {
         return;
     }
-    const auto* base_rounds = base->rounds;
     for (auto& each : pass.lanes) {
-        if (each.what->name == baseline) {
-            continue;
-        }
-        each.by_rate = comparison{paired_ratio(rates(*each.rounds), rates(*base_rounds))};
-        if (each.cpu_ns && has_server(*base_rounds)) {
-            each.by_cpu =
-                comparison{paired_ratio(cpu_rates(*each.rounds), cpu_rates(*base_rounds))};
+        const auto found = merits(*pass.record, *each.rounds, by);
+        if (each.what->name != baseline && !found.empty()) {
+            each.comparisons[static_cast<std::size_t>(by)] =
+                comparison{paired_ratio(found, base_merits)};
         }
     }
-    const auto rate_control = control_ratio(pass, metric::rate);
-    const auto cpu_control = control_ratio(pass, metric::cpu);
+    const auto control = control_ratio(pass, by);
     for (auto& each : pass.lanes) {
-        if (each.by_rate && !each.what->is_control) {
-            each.by_rate->said = judge(each.by_rate->against_baseline, rate_control);
-        }
-        if (each.by_cpu && !each.what->is_control) {
-            each.by_cpu->said = judge(each.by_cpu->against_baseline, cpu_control);
+        auto* const found = compared(each, by);
+        if (found != nullptr && !each.what->is_control) {
+            found->said = judge(found->against_baseline, control);
         }
     }
 }
 
+double primary_merit(const pass_summary& pass, const lane_summary& lane) {
+    switch (pass.primary) {
+    case metric::cpu:
+        return -lane.cpu_ns->median;
+    case metric::response_p50:
+        return -lane.response_by_round[0]->median;
+    case metric::response_p99:
+        return -lane.response_by_round[2]->median;
+    case metric::rate:
+        break;
+    }
+    return lane.rate.median;
+}
+
 void sort_best_first(pass_summary& pass) {
-    const bool by_cpu = pass.primary == metric::cpu;
     std::stable_sort(pass.lanes.begin(), pass.lanes.end(),
-                     [by_cpu](const lane_summary& a, const lane_summary& b) {
+                     [&pass](const lane_summary& a, const lane_summary& b) {
                          if (a.what->is_control != b.what->is_control) {
                              return b.what->is_control;
                          }
-                         return by_cpu ? a.cpu_ns->median < b.cpu_ns->median
-                                       : a.rate.median > b.rate.median;
+                         return primary_merit(pass, a) > primary_merit(pass, b);
                      });
+}
+
+/// What the lanes of a test are ranked by: on one core the sharp number is CPU per message, of a
+/// load that is the same for all it is the response time.
+metric primary_of(const pass_summary& pass) {
+    const auto all_have = [&pass](auto has) {
+        return std::all_of(pass.lanes.begin(), pass.lanes.end(), has);
+    };
+    const bool all_have_cpu =
+        all_have([](const lane_summary& lane) { return lane.cpu_ns.has_value(); });
+    if (pass.record->what.is_one_core && all_have_cpu) {
+        return metric::cpu;
+    }
+    if (pass.record->what.what.is_open_loop() && !pass.record->what.find_rate) {
+        for (const auto& [by, index] : {std::pair{metric::response_p99, std::size_t{2}},
+                                        std::pair{metric::response_p50, std::size_t{0}}}) {
+            if (all_have([at = index](const lane_summary& lane) {
+                    return lane.response_by_round[at].has_value();
+                })) {
+                return by;
+            }
+        }
+    }
+    return metric::rate;
 }
 
 /// Whether two identical servers differed: as surely and as much as a verdict would ask for.
@@ -124,7 +196,17 @@ bool is_off(const ratio& control) noexcept {
 } // namespace
 
 std::string_view name_of(metric what) noexcept {
-    return what == metric::rate ? "rate_per_s" : "cpu_ns_per_message";
+    switch (what) {
+    case metric::rate:
+        return "rate_per_s";
+    case metric::cpu:
+        return "cpu_ns_per_message";
+    case metric::response_p50:
+        return "response_p50_ns";
+    case metric::response_p99:
+        return "response_p99_ns";
+    }
+    return "";
 }
 
 std::string_view name_of(verdict what) noexcept {
@@ -170,13 +252,13 @@ bool pass_summary::is_control_off(metric by) const noexcept {
 pass_summary summarize(const pass_record& record, std::string_view baseline) {
     pass_summary made;
     made.record = &record;
-    bool all_have_cpu = true;
     for (std::size_t i = 0; i < record.lanes.size(); ++i) {
         made.lanes.push_back(summarize_lane(record.what.lanes[i], record.lanes[i]));
-        all_have_cpu = all_have_cpu && made.lanes.back().cpu_ns.has_value();
     }
-    made.primary = record.what.is_one_core && all_have_cpu ? metric::cpu : metric::rate;
-    compare_all(made, baseline);
+    made.primary = primary_of(made);
+    for (const metric by : all_metrics) {
+        compare_all(made, baseline, by);
+    }
     sort_best_first(made);
     return made;
 }
@@ -197,7 +279,12 @@ verdict judge(const ratio& found, const std::optional<ratio>& control) {
 }
 
 const comparison* compared(const lane_summary& lane, metric by) noexcept {
-    const auto& found = by == metric::rate ? lane.by_rate : lane.by_cpu;
+    const auto& found = lane.comparisons[static_cast<std::size_t>(by)];
+    return found ? &*found : nullptr;
+}
+
+comparison* compared(lane_summary& lane, metric by) noexcept {
+    auto& found = lane.comparisons[static_cast<std::size_t>(by)];
     return found ? &*found : nullptr;
 }
 

@@ -4,6 +4,7 @@
 #include "bench/run.hpp"
 #include "bench/statistics.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,7 +14,10 @@
 namespace sockeye::bench {
 
 /// What a number of a lane is compared by. Ratios are times the baseline, above 1 always better.
-enum class metric : std::uint8_t { rate, cpu };
+enum class metric : std::uint8_t { rate, cpu, response_p50, response_p99 };
+
+inline constexpr std::array all_metrics = {metric::rate, metric::cpu, metric::response_p50,
+                                           metric::response_p99};
 
 [[nodiscard]] std::string_view name_of(metric what) noexcept;
 
@@ -48,9 +52,13 @@ struct lane_summary {
     std::optional<double> system_calls;
     std::optional<double> events_per_wait;
     std::optional<double> resident_bytes_per_connection;
-    histogram service; ///< of all rounds together
-    std::optional<comparison> by_rate;
-    std::optional<comparison> by_cpu;
+    histogram service;  ///< of all rounds together, as the two below
+    histogram response; ///< of an open loop
+    histogram send_lag;
+    /// The percentiles 50, 90, 99 and 99.9 of each round; absent where a round cannot tell.
+    std::array<std::optional<estimate>, 4> response_by_round;
+    std::size_t overloaded_rounds = 0; ///< of an open loop: percentiles say nothing then
+    std::array<std::optional<comparison>, all_metrics.size()> comparisons;
 };
 
 struct pass_summary {
@@ -67,6 +75,9 @@ struct pass_summary {
 /// Differences smaller than this are not called differences.
 inline constexpr double difference_min = 0.02;
 
+/// The shares of lane_summary::response_by_round.
+inline constexpr std::array response_shares = {0.5, 0.9, 0.99, 0.999};
+
 /// Lifetime: `record` outlives the summary. Requires: one whole round at least.
 [[nodiscard]] pass_summary summarize(const pass_record& record, std::string_view baseline);
 
@@ -75,5 +86,6 @@ inline constexpr double difference_min = 0.02;
 
 /// The comparison of a lane by that metric, if there is one.
 [[nodiscard]] const comparison* compared(const lane_summary& lane, metric by) noexcept;
+[[nodiscard]] comparison* compared(lane_summary& lane, metric by) noexcept;
 
 } // namespace sockeye::bench

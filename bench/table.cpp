@@ -4,6 +4,7 @@
 #include "cli/values.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
 #include <functional>
@@ -19,6 +20,9 @@ namespace {
 constexpr std::size_t calls_width = 11;
 constexpr std::size_t events_width = 13;
 constexpr std::size_t time_width = 10;
+constexpr std::size_t lag_width = 9;
+constexpr std::size_t service_width = 12;
+constexpr std::size_t cpu_width = 17;
 
 std::string cpus_text(const host::cpu_list& cpus) {
     return fmt::format("CPU{} {}", cpus.size() == 1 ? "" : "s", fmt::join(cpus, ","));
@@ -90,21 +94,51 @@ std::string machine_text(const machine& facts) {
     return text;
 }
 
-std::string load_text(const pass& test) {
-    const load& what = test.what;
-    std::string text = what.idle > 0
-                           ? fmt::format("{} busy among {} idle", what.connections, what.idle)
-                           : fmt::format("{} {}", what.connections,
-                                         is_stream(what.carrier) ? "connections" : "peers");
-    if (what.idle == 0 || what.pipeline > 1) {
+/// `64 connections x 1 in flight`, `8 busy among 900 idle`.
+std::string connections_text(const load& what) {
+    std::string text =
+        what.idle > 0 ? fmt::format("{} busy among {} idle", what.connections, what.idle)
+                      : counted(what.connections, is_stream(what.carrier) ? "connection" : "peer");
+    const bool has_depth = what.how == mode::echo && !what.is_open_loop();
+    if (has_depth && (what.idle == 0 || what.pipeline > 1)) {
         text += fmt::format(" x {} in flight", what.pipeline);
     }
-    text += ", " + cli::format_size(what.size);
+    text += what.threads > 1 ? fmt::format(" on {} threads", what.threads) : "";
+    return text;
+}
+
+/// `closed loop`, `open loop, Poisson 83 k/s`.
+std::string loop_text(const pass& test) {
+    if (test.find_rate) {
+        return fmt::format("open loop, the highest rate that keeps {}", test.find_rate->text);
+    }
+    if (test.what.is_open_loop()) {
+        return fmt::format("open loop, {} {}",
+                           test.what.law == arrival::poisson ? "Poisson" : "constant",
+                           cli::format_rate({test.what.rate_per_s, cli::rate::kind::per_second}));
+    }
+    if (test.what.how == mode::upload || test.what.how == mode::download) {
+        return "as fast as it goes";
+    }
+    return "closed loop";
+}
+
+std::string load_text(const pass& test) {
+    const load& what = test.what;
+    std::string text = connections_text(what) + ", " + what.sizes.to_string();
     if (what.carrier == transport::unix_stream || what.carrier == transport::unix_datagram) {
         text += fmt::format(", {}", name_of(what.carrier));
     }
-    text += test.is_one_core ? ", closed loop, one core" : ", closed loop";
+    text += ", " + loop_text(test) + (test.is_one_core ? ", one core" : "");
     return text + (what.is_verified ? "" : ", not verified");
+}
+
+std::string time_text(std::uint64_t ns) {
+    return cli::format_time(duration(static_cast<duration::rep>(ns)));
+}
+
+std::string percentile_text(const histogram& times, double share) {
+    return times.count() > 0 && times.can_tell(share) ? time_text(times.percentile(share)) : "-";
 }
 
 std::string microseconds(double ns) {
@@ -137,11 +171,9 @@ public:
 
 private:
     void choose_columns();
-    void add_rate() {
-        columns_.push_back({"messages/s", 12, false, [](const lane_summary& lane) {
-                                return cli::format_count(lane.rate.median);
-                            }});
-    }
+    void add_rate();
+    void add_response();
+    void choose_latency_columns();
     void add_cpu();
     void add_ratio();
     void add_calls();
@@ -171,7 +203,7 @@ std::string table::title() const {
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     const auto left = fmt::format("{:<12} {}", name, load_text(shown_.record->what));
     const std::string right =
-        shown_.primary == metric::cpu ? "lower is better" : "higher is better";
+        shown_.primary == metric::rate ? "higher is better" : "lower is better";
     const std::size_t width = std::min(style_.width, std::size_t{100});
     if (left.size() + right.size() + 2 > width) {
         return left + "\n" + std::string(13, ' ') + right + "\n";
@@ -215,9 +247,67 @@ bool table::fits(std::size_t more) const {
     return width <= style_.width;
 }
 
+/// What is counted: messages, connections that came and went, or bytes.
+void table::add_rate() {
+    const mode how = shown_.record->what.what.how;
+    if (how == mode::upload || how == mode::download) {
+        columns_.push_back({"bytes/s", 14, false, [this](const lane_summary& lane) {
+                                const double size = shown_.record->what.what.sizes.mean();
+                                const auto bytes =
+                                    static_cast<std::uint64_t>(lane.rate.median * size);
+                                return cli::format_size(bytes) + "/s";
+                            }});
+        return;
+    }
+    columns_.push_back(
+        {how == mode::churn ? "connections/s" : "messages/s", how == mode::churn ? 15u : 12u, false,
+         [](const lane_summary& lane) { return cli::format_count(lane.rate.median); }});
+}
+
+/// Response times of an open loop, or why there are none.
+void table::add_response() {
+    constexpr std::array shares = {std::pair{"resp. p50", 0.5}, std::pair{"p99", 0.99},
+                                   std::pair{"p99.9", 0.999}};
+    for (const auto& [title, share] : shares) {
+        columns_.push_back(
+            {title, time_width, false, [part = share](const lane_summary& lane) -> std::string {
+                 return lane.overloaded_rounds > 0 ? "overload"
+                                                   : percentile_text(lane.response, part);
+             }});
+    }
+    columns_.push_back({"max", time_width, false, [](const lane_summary& lane) -> std::string {
+                            return lane.overloaded_rounds > 0 || lane.response.count() == 0
+                                       ? "-"
+                                       : time_text(lane.response.max());
+                        }});
+}
+
+void table::choose_latency_columns() {
+    add_response();
+    add_ratio();
+    const bool has_cpu = shown_.lanes.front().cpu_ns.has_value();
+    if (style_.is_verbose || fits(lag_width)) {
+        columns_.push_back({"lag p99", lag_width, false, [](const lane_summary& lane) {
+                                return percentile_text(lane.send_lag, 0.99);
+                            }});
+    }
+    if (style_.is_verbose || fits(service_width)) {
+        columns_.push_back({"service p99", service_width, false, [](const lane_summary& lane) {
+                                return percentile_text(lane.service, 0.99);
+                            }});
+    }
+    if (has_cpu && (style_.is_verbose || fits(cpu_width))) {
+        add_cpu();
+    }
+}
+
 void table::choose_columns() {
     columns_.push_back(
         {"backend", name_width(), true, [](const lane_summary& lane) { return lane.what->name; }});
+    if (shown_.record->what.what.is_open_loop()) {
+        choose_latency_columns();
+        return;
+    }
     const bool has_cpu = shown_.lanes.front().cpu_ns.has_value();
     if (shown_.primary == metric::cpu) {
         add_cpu();
@@ -236,7 +326,8 @@ void table::choose_columns() {
     if (has_cpu && (style_.is_verbose || fits(events_width))) {
         add_events();
     }
-    if (!has_cpu || style_.is_verbose || fits(2 * time_width)) {
+    const bool has_times = shown_.lanes.front().service.count() > 0;
+    if (has_times && (!has_cpu || style_.is_verbose || fits(2 * time_width))) {
         add_times();
     }
 }
@@ -255,8 +346,9 @@ void table::add_cpu() {
              if (!has_own_ratio) {
                  return text;
              }
-             return source->by_cpu
-                        ? fmt::format("{} {:.2f}", text, source->by_cpu->against_baseline.estimate)
+             const auto* found = compared(*source, metric::cpu);
+             return found != nullptr
+                        ? fmt::format("{} {:.2f}", text, found->against_baseline.estimate)
                         : text + (report_.whole->baseline.empty() ? "" : " 1.00");
          }});
 }
@@ -268,7 +360,11 @@ void table::add_ratio() {
     columns_.push_back({fmt::format("   ratio to {} [95 %]", report_.whole->baseline), 29, true,
                         [this](const lane_summary& lane) -> std::string {
                             const auto* found = compared(lane, shown_.primary);
-                            return "   " + (found == nullptr ? "1.00" : verdict_cell(lane, *found));
+                            if (found == nullptr) {
+                                const bool is_base = lane.what->name == report_.whole->baseline;
+                                return is_base ? "   1.00" : "   -";
+                            }
+                            return "   " + verdict_cell(lane, *found);
                         }});
 }
 
@@ -307,11 +403,7 @@ void table::add_times() {
     for (const auto& [title, share] : {std::pair{"p50", 0.5}, std::pair{"p99", 0.99}}) {
         columns_.push_back(
             {title, time_width, false, [part = share](const lane_summary& lane) -> std::string {
-                 if (!lane.service.can_tell(part)) {
-                     return "-";
-                 }
-                 const auto ns = static_cast<duration::rep>(lane.service.percentile(part));
-                 return cli::format_time(duration(ns));
+                 return percentile_text(lane.service, part);
              }});
     }
 }
@@ -340,7 +432,15 @@ std::string legend_text() {
            "              is not\n"
            "  calls/msg   waits, reads, writes, registrations and accepts for one message;\n"
            "              other libraries do not tell what they call\n"
-           "  p50, p99    service time, from write to the last byte of the answer. A closed loop\n"
+           "  response    of an open loop: from the time a message was due to the last byte of\n"
+           "              its answer, so that messages a slow server delays count in full\n"
+           "  lag p99     how late the client itself sent; the rest of a late start is the\n"
+           "              server's, whose connections were full\n"
+           "  overload    the server answered less than was due: its queue grew, and percentiles\n"
+           "              would say no more than how long the run was\n"
+           "  p50, p99    service time, from the system taking the message to the last byte of "
+           "its\n"
+           "              answer. A closed loop\n"
            "              sends no message before the last one is answered: waiting time of\n"
            "              messages that a slow server delays is not in it\n";
 }
@@ -398,6 +498,12 @@ std::string result_text(const report& made, const table_style& style) {
     }
     if (!made.passes.empty()) {
         text += "\n" + trust_text(made.grade);
+    }
+    if (style.is_verbose && made.ceiling) {
+        text += fmt::format("Client reaches {} messages/s against itself; reading the clock takes "
+                            "{:.0f} ns, twice a message\n",
+                            cli::format_count(made.ceiling->ceiling_per_s),
+                            made.ceiling->clock_read_ns);
     }
     return text + (style.is_verbose ? legend_text() : "");
 }

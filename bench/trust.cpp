@@ -16,6 +16,7 @@ constexpr double steal_max = 0.01;
 constexpr double spread_max = 0.05;
 /// Of the window: a client that works all of it, while the server has time left, is the limit.
 constexpr double fully_busy = 0.9;
+constexpr double ceiling_share_max = 0.7;
 
 /// All of one kind that the rounds showed: in how many, and the median of the shares.
 struct sightings {
@@ -48,10 +49,30 @@ double foreign_share(const lane_result& result) {
     return std::max(foreign, 0.0) / (result.host_seconds * 1e9);
 }
 
+bool has_flag(const lane_result& result, std::string_view flag) {
+    return std::find(result.flags.begin(), result.flags.end(), flag) != result.flags.end();
+}
+
+/// What the lanes of the test are ranked by.
+const estimate& primary_estimate(const pass_summary& pass, const lane_summary& lane) {
+    switch (pass.primary) {
+    case metric::cpu:
+        return *lane.cpu_ns;
+    case metric::response_p50:
+        return *lane.response_by_round[0];
+    case metric::response_p99:
+        return *lane.response_by_round[2];
+    case metric::rate:
+        break;
+    }
+    return lane.rate;
+}
+
 class assessor {
 public:
-    assessor(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes)
-        : plan_(whole), facts_(facts), passes_(passes) {}
+    assessor(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes,
+             const std::optional<calibration>& ceiling)
+        : plan_(whole), facts_(facts), passes_(passes), ceiling_(ceiling) {}
 
     trust run() {
         check_build();
@@ -60,6 +81,8 @@ public:
         check_steal();
         check_client();
         check_spread();
+        check_steadiness();
+        check_lag();
         check_faults();
         check_control();
         check_rounds();
@@ -75,12 +98,15 @@ private:
         made_.flags.push_back({std::move(id), std::move(text), value, is_grave});
     }
 
+    [[nodiscard]] bool is_near_ceiling(const pass_summary& pass, const lane_summary& lane) const;
     void check_build();
     void check_machine();
     void check_neighbours();
     void check_steal();
     void check_client();
     void check_spread();
+    void check_steadiness();
+    void check_lag();
     void check_faults();
     void check_control();
     void check_rounds();
@@ -88,6 +114,7 @@ private:
     const plan& plan_;
     const machine& facts_;
     const std::vector<pass_summary>& passes_;
+    const std::optional<calibration>& ceiling_;
     trust made_;
 };
 
@@ -190,6 +217,14 @@ void assessor::check_steal() {
     }
 }
 
+/// Whether the client could not have done much more even where nobody has to answer it.
+bool assessor::is_near_ceiling(const pass_summary& pass, const lane_summary& lane) const {
+    const load& what = pass.record->what.what;
+    const bool is_alike = what.how == mode::echo && what.pipeline == 1 && what.threads == 1 &&
+                          is_stream(what.carrier) && !what.is_open_loop();
+    return ceiling_ && is_alike && lane.rate.median > ceiling_share_max * ceiling_->ceiling_per_s;
+}
+
 void assessor::check_client() {
     for (const auto& pass : passes_) {
         std::vector<std::string> bound;
@@ -198,12 +233,12 @@ void assessor::check_client() {
             for (const auto& result : *lane.rounds) {
                 const double window_ns = result.seconds * 1e9;
                 const bool is_bound =
-                    result.server &&
+                    result.server && !pass.record->what.what.is_open_loop() &&
                     static_cast<double>(result.client.cpu_ns) > fully_busy * window_ns &&
                     static_cast<double>(result.server->cpu_ns) < fully_busy * window_ns;
                 client_only.shares.push_back(is_bound ? 1 : 0);
             }
-            if (client_only.is_usual(0.5)) {
+            if (client_only.is_usual(0.5) || is_near_ceiling(pass, lane)) {
                 bound.push_back(lane.what->name);
             }
         }
@@ -221,7 +256,7 @@ void assessor::check_spread() {
         double worst = 0;
         const lane_summary* widest = nullptr;
         for (const auto& lane : pass.lanes) {
-            const auto& shown = pass.primary == metric::cpu ? *lane.cpu_ns : lane.rate;
+            const auto& shown = primary_estimate(pass, lane);
             if (shown.spread > worst) {
                 worst = shown.spread;
                 widest = &lane;
@@ -238,6 +273,52 @@ void assessor::check_spread() {
     }
 }
 
+/// Rounds that were disturbed, were they run again or not.
+void assessor::check_steadiness() {
+    for (const auto& [id, text] : {std::pair{"not-warm", "was not warm when it began"},
+                                   std::pair{"drift", "changed speed all the way"},
+                                   std::pair{"stall", "stood still for a while"}}) {
+        std::size_t seen = 0;
+        std::size_t all = 0;
+        for (const auto& pass : passes_) {
+            for (const auto* kept : {&pass.record->lanes, &pass.record->replaced}) {
+                for (const auto& lane : *kept) {
+                    for (const auto& result : lane) {
+                        ++all;
+                        seen += has_flag(result, id) ? 1 : 0;
+                    }
+                }
+            }
+        }
+        if (seen > 0) {
+            add(id, fmt::format("{} of {} windows {}", seen, all, text), static_cast<double>(seen),
+                seen * 3 > all);
+        }
+    }
+}
+
+/// An open loop whose client was late itself.
+void assessor::check_lag() {
+    for (const auto& pass : passes_) {
+        std::vector<std::string> late;
+        for (const auto& lane : pass.lanes) {
+            const auto& rounds = *lane.rounds;
+            const auto seen = std::count_if(rounds.begin(), rounds.end(), [](const auto& result) {
+                return has_flag(result, "lag");
+            });
+            if (static_cast<std::size_t>(seen) * 3 > rounds.size()) {
+                late.push_back(lane.what->name);
+            }
+        }
+        if (!late.empty()) {
+            add("lag",
+                fmt::format("{}: the client sent late with {}: response times hold its own lag",
+                            pass.record->what.test, cli::join_and(late)),
+                {}, false);
+        }
+    }
+}
+
 void assessor::check_faults() {
     tally sum;
     std::uint64_t errors = 0;
@@ -246,6 +327,7 @@ void assessor::check_faults() {
         sum.late += result.counted.late;
         sum.duplicate += result.counted.duplicate;
         sum.unfinished += result.counted.unfinished;
+        sum.reordered += result.counted.reordered;
         for (const auto& [text, count] : result.counted.errors) {
             errors += count;
         }
@@ -259,6 +341,10 @@ void assessor::check_faults() {
             fmt::format("datagrams: {} lost, {} late, {} duplicate", sum.lost, sum.late,
                         sum.duplicate),
             static_cast<double>(sum.lost), false);
+    }
+    if (sum.reordered > 0) {
+        add("order", fmt::format("datagrams: {} answered after a later one", sum.reordered),
+            static_cast<double>(sum.reordered), false);
     }
     if (sum.unfinished > 0) {
         add("unfinished", fmt::format("{} messages had no answer in time", sum.unfinished),
@@ -293,8 +379,9 @@ void assessor::check_rounds() {
 
 } // namespace
 
-trust assess(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes) {
-    return assessor(whole, facts, passes).run();
+trust assess(const plan& whole, const machine& facts, const std::vector<pass_summary>& passes,
+             const std::optional<calibration>& ceiling) {
+    return assessor(whole, facts, passes, ceiling).run();
 }
 
 } // namespace sockeye::bench

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/calibration.hpp"
 #include "bench/machine.hpp"
 #include "bench/plan.hpp"
 #include "bench/summary.hpp"
@@ -24,6 +25,7 @@ struct trust {
 };
 
 [[nodiscard]] trust assess(const plan& whole, const machine& facts,
-                           const std::vector<pass_summary>& passes);
+                           const std::vector<pass_summary>& passes,
+                           const std::optional<calibration>& ceiling);
 
 } // namespace sockeye::bench

@@ -1,6 +1,7 @@
 #include "bench/words.hpp"
 
 #include "cli/text.hpp"
+#include "cli/values.hpp"
 
 #include <fmt/format.h>
 
@@ -24,7 +25,7 @@ struct group {
     void add(const lane_summary& lane, const comparison& found, metric by) {
         const double times = found.against_baseline.estimate;
         names.push_back(lane.what->name);
-        ratios.push_back(fmt::format("{:.2f}x", by == metric::cpu ? 1 / times : times));
+        ratios.push_back(fmt::format("{:.2f}x", by == metric::rate ? times : 1 / times));
     }
 
     [[nodiscard]] std::string subject(const char* one, const char* many) const {
@@ -39,10 +40,14 @@ void add_difference(const group& lanes, verdict said, const std::string& baselin
         return;
     }
     const auto ratios = cli::join_and(lanes.ratios);
-    const auto amount = by == metric::cpu
-                            ? fmt::format("{} {} the server CPU",
-                                          lanes.names.size() == 1 ? "needs" : "need", ratios)
-                            : ratios + " the rate";
+    std::string amount = ratios + " the rate";
+    if (by == metric::cpu) {
+        amount =
+            fmt::format("{} {} the server CPU", lanes.names.size() == 1 ? "needs" : "need", ratios);
+    } else if (by != metric::rate) {
+        amount = fmt::format("{} the {} response time", ratios,
+                             by == metric::response_p99 ? "p99" : "median");
+    }
     sentences.push_back(fmt::format("{} {} than {} in {} ({}).", lanes.subject("is", "are"),
                                     name_of(said), baseline, place, amount));
 }
@@ -77,6 +82,20 @@ void add_sentences(const pass_summary& pass, const std::string& baseline,
     }
 }
 
+/// Who did not keep up with an open loop.
+void add_overloads(const pass_summary& pass, std::vector<std::string>& sentences) {
+    for (const auto& lane : pass.lanes) {
+        if (lane.overloaded_rounds > 0 && !pass.record->what.find_rate) {
+            sentences.push_back(fmt::format(
+                "{} did not keep up in {} ({} of {} rounds): {} offered, {} answered.",
+                lane.what->name, place_of(pass.record->what), lane.overloaded_rounds,
+                lane.rounds->size(),
+                cli::format_rate({pass.record->what.what.rate_per_s, cli::rate::kind::per_second}),
+                cli::format_rate({lane.rate.median, cli::rate::kind::per_second})));
+        }
+    }
+}
+
 } // namespace
 
 std::vector<std::string> words_of(const report& made) {
@@ -86,6 +105,7 @@ std::vector<std::string> words_of(const report& made) {
         sentences.push_back("No verdicts: what is marked GRAVE below could make any difference.");
     }
     for (const auto& pass : made.passes) {
+        add_overloads(pass, sentences);
         add_sentences(pass, made.whole->baseline, sentences);
     }
     return sentences;

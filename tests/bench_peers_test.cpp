@@ -286,8 +286,9 @@ TEST_CASE("bench --peers: all that were built are lanes of every test that they 
         }
     }
     CHECK(support::contains(ended.output, " peers + control) x 1 rounds"));
-    CHECK(support::contains(ended.output, "\nnote     hand-written-gso takes no part in throughput "
-                                          "and idle: it does not serve tcp\n"));
+    CHECK(support::contains(ended.output,
+                            "\nnote     hand-written-gso takes no part in throughput, "
+                            "latency and idle: it does not serve tcp\n"));
     // Only what heads a run and the notes at its end may be longer than the terminal is wide.
     const auto tables = ended.output.substr(ended.output.find("\nTHROUGHPUT "));
     for (std::size_t at = 0; at < tables.size();) {
@@ -326,8 +327,9 @@ TEST_CASE("bench --peers: what does not serve every test cannot be the baseline 
     const auto ended = support::run_program(
         {"bench", "--peers=hand-written-gso", "--baseline", "hand-written-gso", "--no-save"});
     CHECK(ended.status == 2);
-    CHECK(ended.talk == "sockeye bench: --baseline 'hand-written-gso': takes no part in throughput "
-                        "and idle: it does not serve tcp\n");
+    CHECK(ended.talk ==
+          "sockeye bench: --baseline 'hand-written-gso': takes no part in throughput, "
+          "latency and idle: it does not serve tcp\n");
 }
 
 TEST_CASE("bench --peers: those that were not built are refused, or none at all") {
@@ -386,8 +388,7 @@ TEST_CASE("words: lanes with the same verdict share a sentence") {
         bench::comparison compared;
         compared.against_baseline.estimate = found[i].first;
         compared.said = found[i].second;
-        lane.by_rate = compared;
-        lane.by_cpu = compared;
+        lane.comparisons.fill(compared);
         summary.lanes.push_back(lane);
     }
     bench::report made;

@@ -169,9 +169,9 @@ TEST_CASE("bench: the default tests all run, and their tables are printed") {
         {.environment = {"COLUMNS=100"}, .input = {}, .before_exec = {}});
     CAPTURE(ended.talk);
     CHECK(ended.status == 0);
-    for (const char* part :
-         {"machine  ", "place    ", "plan     3 tests", "\nTHROUGHPUT ", "\nDATAGRAMS ", "\nIDLE ",
-          "8 busy among 900 idle", "ratio to ", "\ncontrol ", "\nTrust  "}) {
+    for (const char* part : {"machine  ", "place    ", "plan     4 tests", "\nTHROUGHPUT ",
+                             "\nDATAGRAMS ", "\nLATENCY ", "open loop, Poisson ", "\nIDLE ",
+                             "8 busy among 900 idle", "ratio to ", "\ncontrol ", "\nTrust  "}) {
         CAPTURE(part);
         CHECK(ended.output.find(part) != std::string::npos);
     }

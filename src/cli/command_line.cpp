@@ -86,6 +86,9 @@ std::optional<request> word_reader::read_long(const std::string& word) {
     }
     if (!is_flag(option)) {
         give(option, has_value ? word.substr(equals + 1) : following_value(option));
+        while (static_cast<int>(option.count()) < option.get_items_expected_min()) {
+            give(option, following_value(option));
+        }
         return std::nullopt;
     }
     if (has_value) {

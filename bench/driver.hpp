@@ -1,0 +1,58 @@
+#pragma once
+
+#include "bench/alarm.hpp"
+#include "bench/client.hpp"
+#include "bench/plan.hpp"
+
+#include <sockeye/loop.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sockeye::bench {
+
+/// One thread of the load: its loop, its client, and what that has counted.
+///
+/// Whatever goes wrong ends it: what it is told to do then does nothing, and failure() says why.
+/// Threads: that of its construction; what it tells, any, while it does nothing.
+class driver {
+public:
+    /// `what` is the load of all threads, `index` which of them this is.
+    driver(const plan& whole, const load& what, const ring& content, std::size_t index);
+
+    void connect(const endpoint& server);
+    void start(time_point begin);
+    /// Turns the loop until then, or until so many messages are answered.
+    void run_until(time_point end, std::optional<std::uint64_t> messages = {});
+    void begin_window(time_point now) { counted_.begin_window(now); }
+    /// Waits for what is on its way, `limit` at most.
+    void drain(duration limit);
+    void close();
+
+    /// Calls it between turns from now on, about a hundred times a second.
+    void on_tick(std::function<void(time_point)> called) { on_tick_ = std::move(called); }
+
+    [[nodiscard]] tally& counted() noexcept { return counted_; }
+    [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+
+private:
+    /// Turns the loop once, `limit` at most.
+    void turn(time_point now, time_point limit);
+    [[nodiscard]] bool is_over() const noexcept { return is_interrupted_ || !failure_.empty(); }
+    void fail(std::string why);
+
+    const plan& plan_;
+    const bool spins_;
+    tally counted_;
+    loop loop_;
+    std::unique_ptr<client> client_;
+    std::optional<pace_alarm> alarm_;
+    std::function<void(time_point)> on_tick_;
+    time_point next_tick_ = {};
+    std::string failure_;
+    bool is_interrupted_ = false;
+};
+
+} // namespace sockeye::bench
