@@ -217,23 +217,31 @@ std::string fill_class(std::size_t style, bool is_control) {
 }
 
 std::string_view chart_style() {
-    return R"CSS(.chart text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#222}
-.chart .q{fill:#595959}.chart .e{text-anchor:end}.chart .m{text-anchor:middle}.chart .t{font-weight:600}
+    return R"CSS(.chart text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",
+sans-serif;fill:#222}
+.chart .q{fill:#595959}.chart .e{text-anchor:end}.chart .m{text-anchor:middle}
+.chart .t{font-weight:600}
 .wide text{font-size:15px}.wide .n{font-size:14px}
 @media(max-width:560px){.wide text{font-size:18px}.wide .n{font-size:16px}}
 .chart path{fill:none}.g{stroke:#e2e2e2}.x{stroke:#8a8a8a}.one{stroke:#444;stroke-width:1.2}
 .l{stroke-width:2;stroke-linejoin:round}.chart .h{stroke-width:.8;stroke-dasharray:none;opacity:.5}
-.chart .i{stroke-width:2;stroke-dasharray:none}.r{stroke:#b00020;stroke-dasharray:3 2;stroke-width:1}
+.chart .i{stroke-width:2;stroke-dasharray:none}.r{stroke:#b00020;stroke-dasharray:3 2;
+stroke-width:1}
 .chart .lead{stroke-width:.8;stroke-dasharray:none;opacity:.7}
 .chart .b{stroke:none;opacity:.14}.noise{fill:#000;opacity:.1}.spot{fill:#b00020}
 .warm{fill:#000;opacity:.05}.hatch{stroke:#999;stroke-width:.8;opacity:.7}
-.d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 2.5}.d3{stroke-dasharray:9 3 2 3}.sk{stroke-dasharray:1 3}
+.d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 2.5}.d3{stroke-dasharray:9 3 2 3}
+.sk{stroke-dasharray:1 3}
 .s0{stroke:#0b6e4f}.s1{stroke:#1f5fa8}.s2{stroke:#b35900}.s3{stroke:#8a1c5c}.sk{stroke:#595959}
-.chart .f0{fill:#0b6e4f}.chart .f1{fill:#1f5fa8}.chart .f2{fill:#b35900}.chart .f3{fill:#8a1c5c}.chart .fk{fill:#595959}
-@media(prefers-color-scheme:dark){.chart text{fill:#e6e6e6}.chart .q{fill:#a9a9a9}.g{stroke:#333}.x{stroke:#777}.one{stroke:#bbb}
-.noise,.warm{fill:#fff;opacity:.14}.warm{opacity:.05}.chart .b{opacity:.24}.r{stroke:#ff7b8a}.spot{fill:#ff7b8a}.hatch{stroke:#777}
+.chart .f0{fill:#0b6e4f}.chart .f1{fill:#1f5fa8}.chart .f2{fill:#b35900}.chart .f3{fill:#8a1c5c}
+.chart .fk{fill:#595959}
+@media(prefers-color-scheme:dark){.chart text{fill:#e6e6e6}.chart .q{fill:#a9a9a9}.g{stroke:#333}
+.x{stroke:#777}.one{stroke:#bbb}
+.noise,.warm{fill:#fff;opacity:.14}.warm{opacity:.05}.chart .b{opacity:.24}.r{stroke:#ff7b8a}
+.spot{fill:#ff7b8a}.hatch{stroke:#777}
 .s0{stroke:#4fc3a1}.s1{stroke:#7db3f0}.s2{stroke:#f0a050}.s3{stroke:#e08bc4}.sk{stroke:#a9a9a9}
-.chart .f0{fill:#4fc3a1}.chart .f1{fill:#7db3f0}.chart .f2{fill:#f0a050}.chart .f3{fill:#e08bc4}.chart .fk{fill:#a9a9a9}}
+.chart .f0{fill:#4fc3a1}.chart .f1{fill:#7db3f0}.chart .f2{fill:#f0a050}.chart .f3{fill:#e08bc4}
+.chart .fk{fill:#a9a9a9}}
 )CSS";
 }
 

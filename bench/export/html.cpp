@@ -12,32 +12,48 @@ namespace {
 
 constexpr std::string_view page_style = R"CSS(:root{color-scheme:light dark}
 *{box-sizing:border-box}
-body{margin:0;background:#fff;color:#1b1b1b;font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+body{margin:0;background:#fff;color:#1b1b1b;
+font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1120px;margin:0 auto;padding:20px 16px 48px}
-h1{font-size:26px;line-height:1.25;margin:0}h2{font-size:20px;margin:40px 0 4px;padding-top:12px;border-top:1px solid #ddd}
+h1{font-size:26px;line-height:1.25;margin:0}h2{font-size:20px;margin:40px 0 4px;padding-top:12px;
+border-top:1px solid #ddd}
 h3{font-size:16px;margin:24px 0 0}p{margin:6px 0;max-width:72ch}.note{color:#595959;font-size:14px}
-.label{font-size:18px}.grade{display:inline-block;padding:0 9px;border:1px solid currentColor;border-radius:4px;font-weight:600}
+.label{font-size:18px}.grade{display:inline-block;padding:0 9px;border:1px solid currentColor;
+border-radius:4px;font-weight:600}
 ul{margin:8px 0;padding-left:22px}li{margin:3px 0}.fail{font-weight:600;color:#b00020}
-figure{margin:16px 0 0;min-width:0}figcaption{font-size:14px;color:#595959}figcaption b{color:#1b1b1b;font-size:16px}
+figure{margin:16px 0 0;min-width:0}figcaption{font-size:14px;color:#595959}
+figcaption b{color:#1b1b1b;font-size:16px}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 svg.wide{max-width:720px}
 .two{display:grid;gap:8px 32px;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr))}
-.three{display:grid;gap:14px 20px;grid-template-columns:repeat(auto-fill,minmax(min(100%,310px),1fr));margin-top:8px}
+.three{display:grid;gap:14px 20px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,310px),1fr));margin-top:8px}
 .scroll{overflow-x:auto;margin-top:6px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{padding:3px 10px 3px 0;text-align:right;vertical-align:top;border-bottom:1px solid #e8e8e8;white-space:nowrap}
-th:first-child{text-align:left;white-space:normal;min-width:150px;max-width:210px;position:sticky;left:0;background:#fff;padding-right:14px;font-weight:400}
-thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:12px;line-height:1.2}
-dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:2px 16px;margin:8px 0;font-size:14px}
+th,td{padding:3px 10px 3px 0;text-align:right;vertical-align:top;border-bottom:1px solid #e8e8e8;
+white-space:nowrap}
+th:first-child{text-align:left;white-space:normal;min-width:150px;max-width:210px;position:sticky;
+left:0;background:#fff;padding-right:14px;font-weight:400}
+thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:12px;
+line-height:1.2}
+dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:2px 16px;margin:8px 0;
+font-size:14px}
 dt{color:#595959}dd{margin:0;overflow-wrap:anywhere}
-pre{font-size:13px;background:#f4f4f4;padding:10px 12px;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}
+pre{font-size:13px;background:#f4f4f4;padding:10px 12px;white-space:pre-wrap;
+overflow-wrap:anywhere;border-radius:4px}
 summary{cursor:pointer;margin:10px 0 4px;font-size:14px}
-@media(max-width:560px){main{padding:14px 12px 32px}h1{font-size:22px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:6px}
+@media(max-width:560px){main{padding:14px 12px 32px}h1{font-size:22px}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:6px}
 th:first-child{min-width:104px;max-width:120px}table{font-size:13px}}
-@media(prefers-color-scheme:dark){body,th:first-child{background:#14171a}body,figcaption b{color:#e6e6e6}
-.note,figcaption,td i,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}pre{background:#1f2429}.fail{color:#ff7b8a}}
-@media print{body{font-size:11pt}main{max-width:none;padding:0}figure,tr,li{break-inside:avoid}h2,h3{break-after:avoid}
-.scroll{overflow:visible}table{font-size:7.5pt}th,td{white-space:normal;padding-right:6px}th:first-child{position:static}.two{grid-template-columns:1fr 1fr}.three{grid-template-columns:1fr 1fr 1fr}}
+@media(prefers-color-scheme:dark){body,th:first-child{background:#14171a}
+body,figcaption b{color:#e6e6e6}
+.note,figcaption,td i,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}
+pre{background:#1f2429}.fail{color:#ff7b8a}}
+@media print{body{font-size:11pt}main{max-width:none;padding:0}figure,tr,li{break-inside:avoid}
+h2,h3{break-after:avoid}
+.scroll{overflow:visible}table{font-size:7.5pt}th,td{white-space:normal;padding-right:6px}
+th:first-child{position:static}.two{grid-template-columns:1fr 1fr}
+.three{grid-template-columns:1fr 1fr 1fr}}
 .chart .warm{fill:url(#hatch);opacity:1}
 )CSS";
 
@@ -226,7 +242,8 @@ std::string cell_element(const table_cell& cell) {
 
 /// Without the end tags that HTML does not need: there are thousands of cells.
 std::string table_element(const number_table& table, std::string_view corner) {
-    auto text = fmt::format("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>{}", corner);
+    std::string text = "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>";
+    text += fmt::format("<th>{}", corner);
     for (const auto& each : table.columns) {
         text += "<th>" + shown(each, 24);
     }
