@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -93,7 +94,9 @@ std::string digits(double value, int significant) {
     if (value == 0) {
         return "0";
     }
-    const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
+    // By the digits as they are rounded: 0.9996 of three is 1.00.
+    const auto rounded = fmt::format("{:.{}e}", value, significant - 1);
+    const int magnitude = std::atoi(rounded.c_str() + rounded.find('e') + 1);
     const int decimals = std::clamp(significant - 1 - magnitude, 0, 6);
     return fmt::format("{:.{}f}", value, decimals);
 }
