@@ -3,6 +3,7 @@
 #include "bench/calibration.hpp"
 #include "bench/control_client.hpp"
 #include "bench/document.hpp"
+#include "bench/export.hpp"
 #include "bench/options.hpp"
 #include "bench/run.hpp"
 #include "bench/server.hpp"
@@ -25,6 +26,8 @@ namespace {
 
 /// How long the machine is watched before anything is measured on it.
 constexpr duration look_around = std::chrono::milliseconds(300);
+/// A name of a file is shown whole: somebody will copy it.
+constexpr std::size_t saved_name_max = 4096;
 
 /// The width of the terminal as the shell tells it.
 std::size_t columns() {
@@ -65,12 +68,14 @@ bool save_all(const options& asked, const report& made) {
         paths.push_back(fmt::format("sockeye-{}.json", made.id));
     }
     for (const auto& path : paths) {
-        if (const auto error = save(path, document)) {
-            talk(fmt::format("sockeye bench: {}: {}; use --no-save or -o FILE\n", path,
-                             error.message()));
+        try {
+            for (const auto& name : export_run(document, path)) {
+                asked.is_json || cli::write_output(
+                                     fmt::format("saved  {}\n", cli::escape(name, saved_name_max)));
+            }
+        } catch (const cli::command_error& error) {
+            talk(fmt::format("sockeye bench: {}; use --no-save or -o FILE\n", error.what()));
             is_saved = false;
-        } else if (!asked.is_json) {
-            cli::write_output(fmt::format("saved  {}\n", path));
         }
     }
     return is_saved;

@@ -1,5 +1,6 @@
 #include "bench/options.hpp"
 
+#include "bench/export.hpp"
 #include "cli/common.hpp"
 
 #include <algorithm>
@@ -246,8 +247,8 @@ parsed<pinning> parse_pinning(std::string_view text) {
 }
 
 parsed<std::string> parse_output(std::string_view text) {
-    if (!text.ends_with(".json") || text == ".json") {
-        return parsed<std::string>::wrong("must end in .json");
+    if (!is_export_name(text)) {
+        return parsed<std::string>::wrong("must end in " + export_endings());
     }
     return std::string(text);
 }
@@ -367,8 +368,10 @@ void add_output_options(CLI::App& command, options& asked) {
     };
     command
         .add_option_function<std::vector<std::string>>(
-            "-o,--output", add_outputs, "save the run there, not in sockeye-ID.json; repeatable")
-        ->type_name("FILE.json")
+            "-o,--output", add_outputs,
+            "save the run there and not in sockeye-ID.json, in the form that the name ends in: "
+            ".json .html .svg .csv .md .hgrm; may be repeated")
+        ->type_name("FILE")
         ->expected(1, CLI::detail::expected_max_vector_size);
     cli::add_value(command, "--progress", asked.shown, "auto|line|plain|ndjson|none",
                    "how to tell on the standard error how far it is", parse_progress);

@@ -1,5 +1,6 @@
 #include "bench/saved_run.hpp"
 
+#include "bench/run_document.hpp"
 #include "cli/common.hpp"
 
 #include <algorithm>
@@ -47,6 +48,18 @@ std::string read_text(const std::string& path) {
         refuse_file(cli::exit_failed, path, last_error());
     }
     return text;
+}
+
+/// The run inside a page that was made of it, which JSON's own escapes keep from ending early.
+std::string run_of_page(const std::string& text, const std::string& path) {
+    constexpr std::string_view start = "<script type=\"application/json\" id=\"run\">";
+    constexpr std::string_view end = "</script>";
+    const auto from = text.find(start);
+    const auto to = from == std::string::npos ? from : text.find(end, from);
+    if (to == std::string::npos) {
+        refuse_file(cli::exit_usage, path, "is a page without a run of sockeye bench in it");
+    }
+    return text.substr(from + start.size(), to - from - start.size());
 }
 
 /// What the schema says against `document`; empty where it says nothing.
@@ -97,8 +110,19 @@ std::vector<double> values_of(const json& rounds, const char* group, const char*
     return values;
 }
 
+/// The rounds that count: not those that were run again.
+json counting(const json& rounds) {
+    json counted = json::array();
+    for (const auto& round : rounds) {
+        if (!round.value("is_replaced", false)) {
+            counted.push_back(round);
+        }
+    }
+    return counted;
+}
+
 saved_lane read_lane(const json& result) {
-    const auto& rounds = result["rounds"];
+    const auto rounds = counting(result["rounds"]);
     saved_lane lane = {.name = result["backend"].get<std::string>(),
                        .rate = rates_of(rounds),
                        .cpu_ns = values_of(rounds, "server", "cpu_ns_per_message"),
@@ -175,14 +199,24 @@ const saved_lane* saved_pass::find(std::string_view lane) const noexcept {
     return found == lanes.end() ? nullptr : &*found;
 }
 
-saved_run read_run(const std::string& path) {
-    const auto document = json::parse(read_text(path), nullptr, false);
-    if (document.is_discarded()) {
+run_document read_run_document(const std::string& path) {
+    run_document made = {read_text(path), {}};
+    if (const auto first = made.text.find_first_not_of(" \t\r\n");
+        first != std::string::npos && made.text[first] == '<') {
+        made.text = run_of_page(made.text, path);
+    }
+    made.value = json::parse(made.text, nullptr, false);
+    if (made.value.is_discarded()) {
         refuse_file(cli::exit_usage, path, "is no JSON, and so no run that sockeye bench saved");
     }
-    if (const auto wrong = complaint(document); !wrong.empty()) {
+    if (const auto wrong = complaint(made.value); !wrong.empty()) {
         refuse_file(cli::exit_usage, path, "is no run of the schema sockeye.bench/1: " + wrong);
     }
+    return made;
+}
+
+saved_run read_run(const std::string& path) {
+    const auto document = read_run_document(path).value;
     saved_run run = {.path = path,
                      .id = text_of(document["id"]),
                      .started = text_of(document["started"]),

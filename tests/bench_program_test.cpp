@@ -414,7 +414,8 @@ TEST_CASE("bench: mistakes are refused in one line before anything is done") {
                   "libev, asio, hand-written, hand-written-gso, and all");
     check_refusal({"bench", "--peers", "--peers=asio"}, 2, "sockeye bench: --peers is given twice");
     check_refusal({"bench", "-o", "run.xml"}, 2,
-                  "sockeye bench: --output 'run.xml': must end in .json");
+                  "sockeye bench: --output 'run.xml': must end in .html, .svg, .csv, .md, "
+                  ".hgrm or .json");
     check_refusal({"bench", ""}, 2,
                   "sockeye bench: endpoint '': " + sockeye::endpoint::parse("").error().message());
     check_refusal(
