@@ -17,16 +17,22 @@ struct number {
     std::vector<double> saved_lane::*values;
     comparison_row::unit what;
     bool is_better_higher;
+    std::string_view metric; ///< what the control of the run has it as; empty: it has not
 };
 
-/// On one core the CPU per message is the sharp number; on two, rate and response.
+/// On one core the CPU per message is the sharp number; on two, rate and time, and of an open loop
+/// the response times alone.
 std::vector<number> numbers_of(const saved_pass& pass) {
     using unit = comparison_row::unit;
     if (pass.placement == "one-core") {
-        return {{" cpu/msg", &saved_lane::cpu_ns, unit::time, false}};
+        return {{" cpu/msg", &saved_lane::cpu_ns, unit::time, false, "cpu_ns_per_message"}};
     }
-    return {{"", &saved_lane::rate, unit::rate, true},
-            {" p99", &saved_lane::p99_ns, unit::time, false}};
+    if (pass.offered_per_s) {
+        return {{" p50", &saved_lane::p50_ns, unit::time, false, "response_p50_ns"},
+                {" p99", &saved_lane::p99_ns, unit::time, false, "response_p99_ns"}};
+    }
+    return {{"", &saved_lane::rate, unit::rate, true, "rate_per_s"},
+            {" p99", &saved_lane::p99_ns, unit::time, false, ""}};
 }
 
 /// Where two runs know how far identical servers differ, the wider of both.
@@ -44,13 +50,24 @@ std::optional<ratio> wider(const std::optional<ratio>& one, const std::optional<
     return both;
 }
 
+std::optional<ratio> control_of(const saved_pass& pass, std::string_view metric) {
+    const auto found = pass.controls.find(metric);
+    return found == pass.controls.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::optional<ratio> noise_of(const saved_pass& before, const saved_pass& after,
                               const number& what) {
-    if (what.values == &saved_lane::p99_ns) {
-        return std::nullopt;
+    return wider(control_of(before, what.metric), control_of(after, what.metric));
+}
+
+/// Open loops at rates further apart than this are different loads.
+constexpr double offered_apart_max = 0.1;
+
+bool is_offered_alike(const saved_pass& before, const saved_pass& after) {
+    if (!before.offered_per_s || !after.offered_per_s) {
+        return before.offered_per_s.has_value() == after.offered_per_s.has_value();
     }
-    return what.values == &saved_lane::rate ? wider(before.control_by_rate, after.control_by_rate)
-                                            : wider(before.control_by_cpu, after.control_by_cpu);
+    return std::abs(std::log(*after.offered_per_s / *before.offered_per_s)) < offered_apart_max;
 }
 
 std::optional<comparison_row> make_row(const number& what, const saved_lane& before,
@@ -103,6 +120,13 @@ private:
                             cli::escape(before.test), fmt::join(before.load, ", "),
                             fmt::join(after.load, ", ")));
         }
+        if (!is_offered_alike(before, after) && !is_forced_) {
+            made_.differences.push_back(fmt::format(
+                "{}: {} and {} were offered; it is left out, --force compares all the same",
+                cli::escape(before.test, 20), cli::format_count(before.offered_per_s.value_or(0)),
+                cli::format_count(after.offered_per_s.value_or(0))));
+            return;
+        }
         note_noise(before, after);
         for (const auto& lane : before.lanes) {
             const bool is_wanted =
@@ -134,8 +158,7 @@ private:
 
     void note_noise(const saved_pass& before, const saved_pass& after) {
         const auto shown = [](const saved_pass& pass) {
-            const auto& control =
-                pass.placement == "one-core" ? pass.control_by_cpu : pass.control_by_rate;
+            const auto control = control_of(pass, numbers_of(pass).front().metric);
             return control && control->bounds
                        ? fmt::format("{:.2f}..{:.2f}", control->bounds->lo, control->bounds->hi)
                        : std::string("not measured");

@@ -1,5 +1,7 @@
 #include "bench/document.hpp"
 
+#include "bench/words.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -436,6 +438,7 @@ std::string to_json(const report& made) {
     document["results"] = std::move(results);
     document["comparisons"] = comparisons_json(made, false);
     document["control"] = comparisons_json(made, true);
+    document["words"] = words_of(made);
     document["trust"] = trust_json(made.grade);
     if (made.around.ceiling) {
         document["calibration"] = {{"ceiling_per_s", made.around.ceiling->ceiling_per_s},
@@ -445,29 +448,6 @@ std::string to_json(const report& made) {
         document["thresholds"] = gates_json(made.gates);
     }
     return to_lines(document);
-}
-
-std::error_code save(const std::string& path, const std::string& text) {
-    const auto last_error = [] { return std::error_code(errno, std::generic_category()); };
-    const std::string part = path + ".part";
-    std::FILE* file = std::fopen(part.c_str(), "wb");
-    if (file == nullptr) {
-        return last_error();
-    }
-    std::error_code error;
-    if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) {
-        error = last_error();
-    }
-    if (std::fclose(file) != 0 && !error) {
-        error = last_error();
-    }
-    if (!error && std::rename(part.c_str(), path.c_str()) != 0) {
-        error = last_error();
-    }
-    if (error) {
-        std::remove(part.c_str());
-    }
-    return error;
 }
 
 } // namespace sockeye::bench

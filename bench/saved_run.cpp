@@ -97,6 +97,10 @@ std::vector<double> rates_of(const json& rounds) {
     return values;
 }
 
+std::string text_or(const json& from, const char* name, const char* otherwise) {
+    return from.contains(name) ? text_of(from[name]) : otherwise;
+}
+
 /// One value of each round, or none at all.
 std::vector<double> values_of(const json& rounds, const char* group, const char* name) {
     std::vector<double> values;
@@ -123,10 +127,13 @@ json counting(const json& rounds) {
 
 saved_lane read_lane(const json& result) {
     const auto rounds = counting(result["rounds"]);
+    const bool is_open = text_or(result, "loop", "closed") == "open";
+    const char* const times = is_open ? "response_ns" : "service_ns";
     saved_lane lane = {.name = result["backend"].get<std::string>(),
                        .rate = rates_of(rounds),
                        .cpu_ns = values_of(rounds, "server", "cpu_ns_per_message"),
-                       .p99_ns = values_of(rounds, "service_ns", "p99")};
+                       .p50_ns = values_of(rounds, times, "p50"),
+                       .p99_ns = values_of(rounds, times, "p99")};
     if (std::ranges::any_of(lane.rate, [](double rate) { return rate <= 0; })) {
         lane.rate.clear();
     }
@@ -139,8 +146,17 @@ std::vector<std::string> load_of(const json& result) {
         fmt::format("{} connections", result["connections"].get<std::uint64_t>()),
         fmt::format("{} in flight", result["pipeline"].get<std::uint64_t>()),
         fmt::format("{} idle", result["idle"].get<std::uint64_t>()),
-        fmt::format("{} B", result["size_bytes"][0].get<std::uint64_t>()),
+        fmt::format("{} to {} B", result["size_bytes"][0].get<std::uint64_t>(),
+                    result["size_bytes"][1].get<std::uint64_t>()),
+        fmt::format("{} client threads", result.value("threads", std::uint64_t{1})),
+        text_or(result, "loop", "closed") + " loop",
         result["verified"].get<bool>() ? "verified" : "not verified"};
+    load.push_back(text_or(result, "mode", "echo"));
+    for (const char* name : {"arrival", "kept"}) {
+        if (result.contains(name)) {
+            load.push_back(text_of(result[name]));
+        }
+    }
     return load;
 }
 
@@ -153,8 +169,14 @@ saved_pass& pass_of(saved_run& run, const json& result) {
     if (found != run.passes.end()) {
         return *found;
     }
-    run.passes.push_back({.test = test, .placement = placement, .load = load_of(result)});
-    return run.passes.back();
+    auto& made = run.passes.emplace_back();
+    made.test = test;
+    made.placement = placement;
+    made.load = load_of(result);
+    if (result.contains("offered_per_s")) {
+        made.offered_per_s = result["offered_per_s"].get<double>();
+    }
+    return made;
 }
 
 ratio read_ratio(const json& from) {
@@ -171,8 +193,7 @@ void read_controls(saved_run& run, const json& controls) {
     for (const auto& each : controls) {
         for (auto& pass : run.passes) {
             if (pass.test == each["test"] && pass.placement == each["placement"]) {
-                (each["metric"] == "rate_per_s" ? pass.control_by_rate : pass.control_by_cpu) =
-                    read_ratio(each);
+                pass.controls.emplace(text_of(each["metric"]), read_ratio(each));
             }
         }
     }

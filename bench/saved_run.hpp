@@ -3,6 +3,8 @@
 #include "bench/statistics.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +18,9 @@ struct saved_lane {
     std::string name;
     std::vector<double> rate;   ///< messages a second
     std::vector<double> cpu_ns; ///< of the server, per message; empty where it did not tell
-    std::vector<double> p99_ns; ///< service time; empty where a round had too few messages
+    /// Response times, in a closed loop service times; empty where a round had too few messages.
+    std::vector<double> p50_ns;
+    std::vector<double> p99_ns;
 };
 
 /// One test of a saved run in one placement.
@@ -25,10 +29,11 @@ struct saved_pass {
     std::string placement;
     /// What has to be equal for two to be compared: `64 connections`, `64 B`, ...
     std::vector<std::string> load;
+    /// Of an open loop with a rate of its own: messages a second. There the rate says nothing.
+    std::optional<double> offered_per_s;
     std::vector<saved_lane> lanes;
-    /// The control against the baseline, by rate and by CPU.
-    std::optional<ratio> control_by_rate;
-    std::optional<ratio> control_by_cpu;
+    /// The control against the baseline, by the names of metrics.
+    std::map<std::string, ratio, std::less<>> controls;
 
     [[nodiscard]] const saved_lane* find(std::string_view lane) const noexcept;
 };

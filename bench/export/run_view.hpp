@@ -86,7 +86,7 @@ struct run_view {
 /// `messages/s`, `server CPU per message`, `response p99`.
 [[nodiscard]] std::string_view metric_title(std::string_view metric);
 
-/// What the comparisons say, in sentences.
+/// What the run says in words, and whether it is whole.
 [[nodiscard]] std::vector<std::string> sentences(const run_view& run);
 
 } // namespace sockeye::bench::exporting
