@@ -41,7 +41,7 @@ public:
 
     void start(time_point now) override;
     time_point work(time_point now) override;
-    void stop_sending() override { is_running_ = false; }
+    void stop_sending(time_point) override { is_running_ = false; }
     void close() override;
 
 private:

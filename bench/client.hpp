@@ -41,15 +41,16 @@ public:
     [[nodiscard]] virtual bool has_failed() const noexcept = 0;
     /// Connections that are still there, busy ones only.
     [[nodiscard]] virtual std::size_t alive() const noexcept = 0;
-    /// Messages without an answer.
+    /// Messages without an answer, those included that are due and still to be sent.
     [[nodiscard]] virtual std::size_t on_way() const noexcept = 0;
 
     /// Sends the first messages; a schedule begins now.
     virtual void start(time_point now) = 0;
     /// Sends what is due by now. Returns when it wants to be called again at the latest.
     virtual time_point work(time_point now) = 0;
-    /// From now on answers are taken but cause no further message.
-    virtual void stop_sending() = 0;
+    /// From now on answers are taken but cause no further message; those of an open loop that were
+    /// due before `end` still go out.
+    virtual void stop_sending(time_point end) = 0;
     /// Ends every connection at once, so that none of them lingers in the kernel.
     virtual void close() = 0;
 };

@@ -10,8 +10,6 @@ namespace sockeye::bench {
 namespace {
 
 constexpr std::size_t staged_max = 64;
-/// Messages that go out before answers are looked for again, however many are due.
-constexpr std::size_t datagram_burst_max = 64;
 
 bytes bytes_of(const datagram_header& header) noexcept {
     return std::as_bytes(std::span(&header, 1));
@@ -25,11 +23,8 @@ std::int64_t in_nanoseconds(time_point time) noexcept {
 
 datagram_client::datagram_client(const client_setup& setup)
     : setup_(setup), what_(setup_.what), lost_timer_(setup_.owner), peers_(what_.connections),
-      scratch_(what_.sizes.most() * staged_max), run_(std::random_device()()) {
-    if (what_.is_open_loop()) {
-        schedule_.emplace(setup_.seed, what_.rate_per_s, what_.law);
-    }
-}
+      agenda_(what_, setup_.seed), scratch_(what_.sizes.most() * staged_max),
+      run_(std::random_device()()) {}
 
 result<datagram_socket> datagram_client::open_socket(std::size_t index, const endpoint& server) {
     const auto hear = [this, index](datagram_socket&, std::span<const datagram> batch) {
@@ -63,7 +58,7 @@ void datagram_client::open(const endpoint& server, duration) {
 
 void datagram_client::start(time_point now) {
     is_sending_ = true;
-    start_ = now;
+    agenda_.begin(now);
     for (std::size_t i = 0; i < peers_.size() && !is_open_loop(); ++i) {
         for (std::size_t k = 0; k < what_.pipeline; ++k) {
             stage(i, now);
@@ -74,28 +69,29 @@ void datagram_client::start(time_point now) {
 }
 
 time_point datagram_client::work(time_point now) {
-    if (!is_sending_ || !is_open_loop()) {
-        return never;
-    }
     auto& counted = setup_.result;
-    for (std::size_t sent = 0; sent < datagram_burst_max && start_ + schedule_->next() <= now;
-         ++sent) {
-        const time_point due = start_ + schedule_->next();
-        schedule_->advance();
-        const std::size_t index = next_;
-        next_ = next_ + 1 == peers_.size() ? 0 : next_ + 1;
+    for (std::size_t sent = 0; sent < burst_max && agenda_.is_due(now); ++sent) {
+        const time_point due = agenda_.next();
+        const std::size_t index = agenda_.take();
         counted.note_due(due, now);
         if (on_way_ >= what_.in_flight_max) {
             counted.has_overflowed = true;
-            is_sending_ = false;
+            agenda_.end_at(now);
             return never;
         }
         stage(index, due);
         flush(peers_[index]);
         now = clock::now();
     }
-    counted.over_time.note_backlog(now, on_way_);
-    return start_ + schedule_->next();
+    if (is_open_loop()) {
+        counted.over_time.note_backlog(now, on_way_);
+    }
+    return agenda_.next();
+}
+
+void datagram_client::stop_sending(time_point end) {
+    is_sending_ = false;
+    agenda_.end_at(end);
 }
 
 void datagram_client::close() {
@@ -103,6 +99,7 @@ void datagram_client::close() {
     setup_.result.unfinished += on_way_;
     lost_timer_.cancel();
     const time_point now = clock::now();
+    setup_.result.note_unsent(agenda_, now);
     for (auto& each : peers_) {
         for (std::size_t k = 0; k < each.messages.size() && is_open_loop(); ++k) {
             if (each.messages[k].is_waiting) {

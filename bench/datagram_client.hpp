@@ -1,8 +1,8 @@
 #pragma once
 
+#include "bench/agenda.hpp"
 #include "bench/client.hpp"
 #include "bench/fifo.hpp"
-#include "bench/schedule.hpp"
 
 #include <sockeye/datagram_socket.hpp>
 #include <sockeye/timer.hpp>
@@ -37,11 +37,13 @@ public:
     [[nodiscard]] bool is_open() const noexcept override { return true; }
     [[nodiscard]] std::size_t alive() const noexcept override { return alive_; }
     [[nodiscard]] bool has_failed() const noexcept override { return alive_ < peers_.size(); }
-    [[nodiscard]] std::size_t on_way() const noexcept override { return on_way_; }
+    [[nodiscard]] std::size_t on_way() const noexcept override {
+        return on_way_ + (agenda_.is_left() ? 1 : 0);
+    }
 
     void start(time_point now) override;
     time_point work(time_point now) override;
-    void stop_sending() override { is_sending_ = false; }
+    void stop_sending(time_point end) override;
     void close() override;
 
 private:
@@ -81,15 +83,13 @@ private:
     void stage(std::size_t index, time_point due);
     void flush(peer& to);
     void give_up_old();
-    [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
+    [[nodiscard]] bool is_open_loop() const noexcept { return agenda_.is_open_loop(); }
 
     client_setup setup_;
     const load& what_;
     timer lost_timer_;
     std::vector<peer> peers_;
-    std::optional<schedule> schedule_;
-    time_point start_ = {};
-    std::size_t next_ = 0;           ///< the socket that the next message of the schedule is for
+    agenda agenda_;
     std::vector<std::byte> scratch_; ///< messages staged for one call
     std::size_t scratch_used_ = 0;
     std::vector<datagram> staged_;

@@ -71,8 +71,8 @@ void driver::run_until(time_point end, std::optional<std::uint64_t> messages) {
     }
 }
 
-void driver::drain(duration limit) {
-    client_->stop_sending();
+void driver::drain(time_point end, duration limit) {
+    client_->stop_sending(end);
     time_point now = clock::now();
     const time_point deadline = now + limit;
     while (!is_over() && now < deadline && client_->on_way() > 0 && client_->alive() > 0) {

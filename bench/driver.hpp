@@ -27,8 +27,8 @@ public:
     /// Turns the loop until then, or until so many messages are answered.
     void run_until(time_point end, std::optional<std::uint64_t> messages = {});
     void begin_window(time_point now) { counted_.begin_window(now); }
-    /// Waits for what is on its way, `limit` at most.
-    void drain(duration limit);
+    /// Waits for what is on its way, `limit` at most; sends only what was due before `end`.
+    void drain(time_point end, duration limit);
     void close();
 
     /// Calls it between turns from now on, about a hundred times a second.

@@ -11,8 +11,6 @@ namespace {
 
 /// Connections that wait for the server at one time: far fewer than its backlog takes.
 constexpr std::size_t connecting_max = 64;
-/// Messages that go out before answers are looked for again, however many are due.
-constexpr std::size_t burst_max = 64;
 
 } // namespace
 
@@ -193,11 +191,7 @@ void stream_session::wait_for_room(stream& link, bytes rest) {
 
 stream_client::stream_client(const client_setup& setup)
     : setup_(setup), what_(setup_.what), links_(what_.connections + what_.idle),
-      sessions_(links_.size()) {
-    if (what_.is_open_loop()) {
-        schedule_.emplace(setup_.seed, what_.rate_per_s, what_.law);
-    }
-}
+      sessions_(links_.size()), agenda_(what_, setup_.seed) {}
 
 void stream_client::open(const endpoint& server, duration deadline) {
     server_ = server;
@@ -240,7 +234,7 @@ void stream_client::connect_more() {
 
 void stream_client::start(time_point now) {
     is_sending_ = true;
-    start_ = now;
+    agenda_.begin(now);
     if (is_open_loop()) {
         return;
     }
@@ -258,19 +252,14 @@ void stream_client::start(time_point now) {
 }
 
 time_point stream_client::work(time_point now) {
-    if (!is_sending_ || !is_open_loop()) {
-        return never;
-    }
     auto& counted = setup_.result;
-    for (std::size_t sent = 0; sent < burst_max && start_ + schedule_->next() <= now; ++sent) {
-        const time_point due = start_ + schedule_->next();
-        schedule_->advance();
-        const std::size_t index = next_;
-        next_ = next_ + 1 == what_.connections ? 0 : next_ + 1;
+    for (std::size_t sent = 0; sent < burst_max && agenda_.is_due(now); ++sent) {
+        const time_point due = agenda_.next();
+        const std::size_t index = agenda_.take();
         counted.note_due(due, now);
         if (on_way_ >= what_.in_flight_max) {
             counted.has_overflowed = true;
-            is_sending_ = false;
+            agenda_.end_at(now);
             return never;
         }
         if (auto* const session = sessions_[index]) {
@@ -281,18 +270,22 @@ time_point stream_client::work(time_point now) {
             ++counted.unfinished;
         }
     }
-    counted.over_time.note_backlog(now, on_way_);
-    return start_ + schedule_->next();
+    if (is_open_loop()) {
+        counted.over_time.note_backlog(now, on_way_);
+    }
+    return agenda_.next();
 }
 
-void stream_client::stop_sending() {
+void stream_client::stop_sending(time_point end) {
     is_sending_ = false;
+    agenda_.end_at(end);
 }
 
 void stream_client::close() {
     is_closing_ = true;
     is_sending_ = false;
     const time_point now = clock::now();
+    setup_.result.note_unsent(agenda_, now);
     for (std::size_t i = 0; i < links_.size(); ++i) {
         if (auto* const session = sessions_[i]; session != nullptr && is_open_loop()) {
             for (std::size_t k = 0; k < session->messages_.size(); ++k) {

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "bench/agenda.hpp"
 #include "bench/client.hpp"
 #include "bench/fifo.hpp"
-#include "bench/schedule.hpp"
 
 #include <sockeye/stream.hpp>
 
@@ -72,18 +72,20 @@ public:
     [[nodiscard]] bool is_open() const noexcept override { return opened_ == links_.size(); }
     [[nodiscard]] bool has_failed() const noexcept override { return failed_ > 0; }
     [[nodiscard]] std::size_t alive() const noexcept override { return busy_alive_; }
-    [[nodiscard]] std::size_t on_way() const noexcept override { return on_way_; }
+    [[nodiscard]] std::size_t on_way() const noexcept override {
+        return on_way_ + (agenda_.is_left() ? 1 : 0);
+    }
 
     void start(time_point now) override;
     time_point work(time_point now) override;
-    void stop_sending() override;
+    void stop_sending(time_point end) override;
     void close() override;
 
 private:
     friend class stream_session;
 
     void connect_more();
-    [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
+    [[nodiscard]] bool is_open_loop() const noexcept { return agenda_.is_open_loop(); }
 
     client_setup setup_;
     const load& what_;
@@ -91,9 +93,7 @@ private:
     connect_options options_;
     std::vector<stream> links_;
     std::vector<stream_session*> sessions_; ///< null once gone
-    std::optional<schedule> schedule_;
-    time_point start_ = {};
-    std::size_t next_ = 0;    ///< the connection that the next message of the schedule is for
+    agenda agenda_;
     std::size_t started_ = 0; ///< connections begun
     std::size_t opened_ = 0;
     std::size_t failed_ = 0;

@@ -94,7 +94,8 @@ void window_runner::measure() {
         bytes += one->counted().bytes;
     }
     const snapshot after = take_snapshot();
-    each([this](driver& one) { one.drain(plan_.timeout); });
+    const time_point sent_until = std::min(end, clock::now());
+    each([&](driver& one) { one.drain(sent_until, plan_.timeout); });
     crew_.run([this](std::size_t index) { drivers_[index]->close(); });
     result_.counted = std::move(drivers_.front()->counted());
     for (std::size_t i = 1; i < drivers_.size(); ++i) {

@@ -1,0 +1,62 @@
+#pragma once
+
+#include "bench/load.hpp"
+#include "bench/schedule.hpp"
+
+#include <sockeye/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace sockeye::bench {
+
+/// The messages of an open loop that one client has yet to send: which connection is next, and
+/// when. Empty in a closed loop.
+class agenda {
+public:
+    agenda(const load& what, std::uint64_t seed) : connections_(what.connections) {
+        if (what.is_open_loop()) {
+            schedule_.emplace(seed, what.rate_per_s, what.law);
+        }
+    }
+
+    [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
+    void begin(time_point start) noexcept { start_ = start; }
+    /// What is due from then on is never sent.
+    void end_at(time_point end) noexcept { end_ = end; }
+
+    /// When the next message is due; `never` where there is none.
+    [[nodiscard]] time_point next() const noexcept {
+        if (!schedule_) {
+            return time_point::max();
+        }
+        const time_point due = start_ + schedule_->next();
+        return due < end_ ? due : time_point::max();
+    }
+    [[nodiscard]] bool is_due(time_point now) const noexcept { return next() <= now; }
+    /// Whether some are due although sending has ended.
+    [[nodiscard]] bool is_left() const noexcept {
+        return end_ != time_point::max() && next() != time_point::max();
+    }
+    /// The connection that the next message is for; goes on to the one after it.
+    /// Requires: an open loop.
+    std::size_t take() {
+        schedule_->advance();
+        const std::size_t taken = connection_;
+        connection_ = connection_ + 1 == connections_ ? 0 : connection_ + 1;
+        return taken;
+    }
+
+private:
+    std::optional<schedule> schedule_;
+    std::size_t connections_;
+    std::size_t connection_ = 0;
+    time_point start_ = {};
+    time_point end_ = time_point::max();
+};
+
+/// Messages that go out before answers are looked for again, however many are due.
+inline constexpr std::size_t burst_max = 64;
+
+} // namespace sockeye::bench
