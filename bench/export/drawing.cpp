@@ -126,7 +126,8 @@ std::vector<double> axis::ticks(std::size_t count) const {
     const int first = static_cast<int>(std::floor(std::log10(low)));
     const int last = static_cast<int>(std::ceil(std::log10(high)));
     const bool is_dense = decades * 3 <= static_cast<double>(count) + 1;
-    const int stride = std::max(1, static_cast<int>(decades / static_cast<double>(count)));
+    const int stride =
+        std::max(1, static_cast<int>(std::ceil(decades / static_cast<double>(count))));
     for (int power = first; power <= last; power += stride) {
         for (const double factor : {1.0, 2.0, 5.0}) {
             const double value = factor * std::pow(10.0, power);
