@@ -1,8 +1,10 @@
-// What single operations cost: the best of several rounds in which all take turns.
+// What single operations cost, in several rounds in which all take turns.
 // micro [ROUNDS [TIMERS]]
 
+#include "lookups.hpp"
+#include "median.hpp"
 #include "messages.hpp"
-#include "posts.hpp"
+#include "post_table.hpp"
 #include "timers.hpp"
 
 #include <algorithm>
@@ -83,16 +85,17 @@ bool take_turn(contender& one, std::size_t count) {
 }
 
 void print(const std::vector<contender>& all, std::size_t count, std::size_t rounds) {
-    std::printf("TIMERS  %zu timers, CPU ns per operation, best of %zu rounds\n", count, rounds);
-    std::printf("%-12s", "");
+    std::printf("TIMERS  %zu timers, CPU time of one operation, best of %zu rounds\n", count,
+                rounds);
+    std::printf("%-11s", "");
     for (const auto& one : all) {
-        std::printf("%12s", std::string(one.many->name()).c_str());
+        std::printf("%11s", std::string(one.many->name()).c_str());
     }
     std::printf("\n");
     for (std::size_t row = 0; row < titles.size(); ++row) {
-        std::printf("%-12s", titles[row]);
+        std::printf("%-11s", titles[row]);
         for (const auto& one : all) {
-            std::printf("%12.1f", one.best.ns[row]);
+            std::printf("%8.1f ns", one.best.ns[row]);
         }
         std::printf("\n");
     }
@@ -122,14 +125,42 @@ public:
 
     void print() const {
         std::printf(
-            "\nIDLE DEADLINE  64 bytes received and sent, CPU ns per message, best of all\n");
-        std::printf("%-24s%12.1f\n%-24s%12.1f\n%-24s%12.1f\n", "none", best_[0], "30 s", best_[1],
-                    "none, once more", best_[2]);
+            "\nIDLE DEADLINE  64 bytes received and sent, CPU time of a message, best of all\n");
+        std::printf("%-22s%8.1f ns\n%-22s%8.1f ns\n%-22s%8.1f ns\n", "none", best_[0], "30 s",
+                    best_[1], "none, once more", best_[2]);
     }
 
 private:
     std::array<std::unique_ptr<messages>, 3> all_;
     std::array<double, 3> best_ = {unmeasured, unmeasured, unmeasured};
+};
+
+/// Look-ups of connections among many.
+class stream_lookups {
+public:
+    bool open() {
+        all_ = lookups::open(connections);
+        return all_ != nullptr;
+    }
+
+    void take_turns() {
+        random_.push_back(all_->find_in_random_order());
+        in_order_.push_back(all_->find_in_order());
+    }
+
+    void print() const {
+        std::printf("\nLOOK-UPS  loop.find(stream_ref) among %zu live connections, sockeye alone:\n"
+                    "CPU time of one, medians of %zu rounds\n%-22s%8.1f ns\n%-22s%8.1f ns\n",
+                    connections, random_.size(), "in random order", median(random_), "in order",
+                    median(in_order_));
+    }
+
+private:
+    static constexpr std::size_t connections = 10'000;
+
+    std::unique_ptr<lookups> all_;
+    std::vector<double> random_;
+    std::vector<double> in_order_;
 };
 
 std::size_t argument(int count, char** words, int at, std::size_t otherwise) {
@@ -142,8 +173,9 @@ std::size_t argument(int count, char** words, int at, std::size_t otherwise) {
 int main(int word_count, char** words) {
     const auto rounds = argument(word_count, words, 1, 7);
     const auto count = argument(word_count, words, 2, 1'000'000);
+    post_table across; // before any other use of the libraries
     std::vector<contender> all;
-    for (auto* const make : contenders) {
+    for (auto* const make : timer_contenders) {
         all.push_back({make(count), make(few_count), {}});
     }
     idle_deadlines idle;
@@ -151,8 +183,11 @@ int main(int word_count, char** words) {
         std::fprintf(stderr, "micro: no connections\n");
         return 1;
     }
-    double alone = unmeasured;
-    double across = unmeasured;
+    stream_lookups found;
+    if (!found.open()) {
+        std::fprintf(stderr, "micro: not enough connections to look up; raise `ulimit -n`\n");
+        return 1;
+    }
     for (std::size_t round = 0; round < rounds; ++round) {
         for (auto& one : all) {
             if (!take_turn(one, count)) {
@@ -161,14 +196,12 @@ int main(int word_count, char** words) {
             }
         }
         idle.take_turns();
-        alone = std::min(alone, post_and_run(count).count());
-        across = std::min(across, post_across(count).count());
+        found.take_turns();
+        across.take_turns(std::max<std::size_t>(count / 5, 1000));
     }
     print(all, count, rounds);
-    std::printf(
-        "\nPOSTS  32 bytes captured, ns from post to the end of its run, best of %zu rounds\n",
-        rounds);
-    std::printf("%-24s%12.1f\n%-24s%12.1f\n", "one thread", alone, "from another thread", across);
+    across.print();
+    found.print();
     idle.print();
     return 0;
 }
