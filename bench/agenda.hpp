@@ -22,16 +22,17 @@ public:
     }
 
     [[nodiscard]] bool is_open_loop() const noexcept { return schedule_.has_value(); }
+    /// Until then nothing is due.
     void begin(time_point start) noexcept { start_ = start; }
     /// What is due from then on is never sent.
     void end_at(time_point end) noexcept { end_ = end; }
 
     /// When the next message is due; `never` where there is none.
     [[nodiscard]] time_point next() const noexcept {
-        if (!schedule_) {
+        if (!schedule_ || !start_) {
             return time_point::max();
         }
-        const time_point due = start_ + schedule_->next();
+        const time_point due = *start_ + schedule_->next();
         return due < end_ ? due : time_point::max();
     }
     [[nodiscard]] bool is_due(time_point now) const noexcept { return next() <= now; }
@@ -52,7 +53,7 @@ private:
     std::optional<schedule> schedule_;
     std::size_t connections_;
     std::size_t connection_ = 0;
-    time_point start_ = {};
+    std::optional<time_point> start_;
     time_point end_ = time_point::max();
 };
 

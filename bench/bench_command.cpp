@@ -14,6 +14,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <set>
@@ -56,12 +57,21 @@ void talk(const std::string& text) {
     cli::write_talk(text, std::chrono::seconds(1));
 }
 
+/// Prints the result; false where nobody could take it.
+bool print_result(const std::string& text) {
+    const auto error = cli::write_output(text);
+    if (error) {
+        talk(fmt::format("sockeye bench: standard output: {}\n", error.message()));
+    }
+    return !error;
+}
+
 /// Writes the document wherever it was asked for; false where a file could not be written.
 bool save_all(const options& asked, const report& made) {
     const auto document = to_json(made);
     bool is_saved = true;
     if (asked.is_json) {
-        is_saved = !cli::write_output(document);
+        is_saved = print_result(document);
     }
     std::vector<std::string> paths = asked.outputs;
     if (paths.empty() && !asked.is_unsaved && !asked.is_json && !made.passes.empty()) {
@@ -143,8 +153,44 @@ int judge_gates(const options& asked, const report& made) {
     return cli::exit_done;
 }
 
+/// Throws where a file could not be written after all has been measured.
+void check_outputs(const options& asked) {
+    namespace fs = std::filesystem;
+    for (const auto& path : asked.outputs) {
+        std::error_code ignored;
+        const auto folder = fs::path(path).parent_path();
+        const std::string place = folder.empty() ? "." : folder.string();
+        std::string why;
+        if (fs::is_directory(path, ignored)) {
+            why = "is a directory";
+        } else if (!fs::is_directory(place, ignored)) {
+            why = "there is no such directory";
+        } else if (::access(place.c_str(), W_OK) != 0) {
+            why = "its directory cannot be written to";
+        }
+        if (!why.empty()) {
+            throw cli::command_error(cli::exit_failed,
+                                     fmt::format("{}: {}", cli::escape(path, saved_name_max), why));
+        }
+    }
+}
+
+/// Limits on tests that are not measured could never be crossed.
+void check_limits(const options& asked, const plan& whole) {
+    for (const auto& each : asked.gates) {
+        const bool is_known = each.test.empty() ||
+                              std::any_of(whole.passes.begin(), whole.passes.end(),
+                                          [&](const pass& test) { return test.test == each.test; });
+        if (!is_known) {
+            cli::refuse_value("--fail-if", each.text, "names a test that is not run");
+        }
+    }
+}
+
 int measure(const options& asked, const cli::common_options& common) {
     const plan whole = make_plan(asked.wanted);
+    check_outputs(asked);
+    check_limits(asked, whole);
     if (whole.control) {
         try_control_port(*whole.control);
     }
@@ -172,14 +218,15 @@ int measure(const options& asked, const cli::common_options& common) {
     made.label = asked.label;
     made.gates = check_gates(asked.gates, made.passes);
     made.command = host::command_line();
+    bool is_printed = true;
     if (!asked.is_json) {
         const table_style style = {columns(), common.is_verbose,
                                    cli::wants_color(common, STDOUT_FILENO)};
-        cli::write_output(result_text(made, style));
+        is_printed = print_result(result_text(made, style));
     }
     const int code = conclude(whole, record);
     const bool is_saved = save_all(asked, made);
-    if (code != cli::exit_done || !is_saved) {
+    if (code != cli::exit_done || !is_saved || !is_printed) {
         return code != cli::exit_done ? code : int(cli::exit_failed);
     }
     return judge_gates(asked, made);

@@ -263,8 +263,8 @@ void datagram_client::flush(peer& to) {
     if (staged_.empty()) {
         return;
     }
-    to.socket.send(staged_);
     const time_point now = clock::now();
+    to.socket.send(staged_);
     for (std::size_t i = 1; i <= staged_.size(); ++i) {
         to.messages[to.messages.size() - i].taken = now;
     }

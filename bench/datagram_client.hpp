@@ -49,7 +49,7 @@ public:
 private:
     struct message {
         time_point due;
-        time_point taken; ///< by the system
+        time_point taken; ///< the call by which it was sent began then
         std::size_t size = 0;
         bool is_waiting = false;
     };

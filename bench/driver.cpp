@@ -27,8 +27,8 @@ loop_options options_of_client() {
 } // namespace
 
 driver::driver(const plan& whole, const load& what, const ring& content, std::size_t index)
-    : plan_(whole), spins_(whole.how_paced == pace::spin && what.is_open_loop()),
-      loop_(options_of_client()),
+    : plan_(whole), has_sources_(!what.sources.empty()),
+      spins_(whole.how_paced == pace::spin && what.is_open_loop()), loop_(options_of_client()),
       client_(make_client({loop_, what.share_of(index), content, counted_, whole.timeout,
                            whole.seed + index, what.first_of(index)})) {
     if (what.is_open_loop() && !spins_) {
@@ -46,7 +46,8 @@ void driver::connect(const endpoint& server) {
     } while (!is_over() && !client_->is_open() && !client_->has_failed() && now < deadline);
     if (!is_over() && (!client_->is_open() || client_->has_failed())) {
         const auto& errors = counted_.errors;
-        fail(fmt::format("cannot connect to {}: {}", server.to_string(),
+        fail(fmt::format("cannot connect to {}{}: {}", server.to_string(),
+                         has_sources_ ? " from the addresses of --source" : "",
                          errors.empty() ? "timed out" : errors.begin()->first));
     }
 }

@@ -44,6 +44,7 @@ private:
     void fail(std::string why);
 
     const plan& plan_;
+    const bool has_sources_;
     const bool spins_;
     tally counted_;
     loop loop_;

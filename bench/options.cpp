@@ -185,6 +185,14 @@ parsed<std::string> parse_label(std::string_view text) {
     return std::string(text);
 }
 
+parsed<std::string> parse_lane_name(std::string_view text) {
+    constexpr std::size_t name_max = 40;
+    if (text.empty() || text.size() > name_max) {
+        return parsed<std::string>::wrong("must be the name of a backend or peer");
+    }
+    return std::string(text);
+}
+
 struct pinning {
     host::cpu_list server;
     host::cpu_list client;
@@ -311,8 +319,7 @@ void add_server_options(CLI::App& command, request& wanted) {
     cli::add_value(command, "-b,--backend", wanted.backends, "LIST=all",
                    "backends of the embedded server", parse_backends);
     cli::add_value(command, "--baseline", wanted.baseline, "NAME",
-                   "what the others are compared with",
-                   [](std::string_view text) { return parsed<std::string>(std::string(text)); });
+                   "what the others are compared with", parse_lane_name);
     const auto add_peers = [&wanted](const std::string& text) {
         const auto found = parse_peers(text);
         if (!found) {
@@ -476,11 +483,21 @@ void add_options(CLI::App& command, options& asked) {
 void finish_options(options& asked) {
     request& wanted = asked.wanted;
     take_mode(asked);
+    if (wanted.find_rate && (wanted.find_rate->is_above || !wanted.find_rate->test.empty())) {
+        cli::refuse_value("--find-rate", wanted.find_rate->text,
+                          "must say what is to be kept, such as p99<1ms");
+    }
+    if (!wanted.sources.empty() && wanted.carrier == transport::unix_stream) {
+        refuse("--source: Unix sockets come from no address");
+    }
+    if (wanted.pipeline && wanted.how && *wanted.how != mode::echo) {
+        refuse(fmt::format("--pipeline: {} has nothing in flight", name_of(*wanted.how)));
+    }
     if (wanted.rate_per_s.has_value() + !wanted.steps.empty() + wanted.find_rate.has_value() > 1) {
         refuse("--rate, --steps and --find-rate exclude each other");
     }
     if (!wanted.binaries.empty() &&
-        (wanted.target || !wanted.peers.empty() || wanted.backends.size() > 1)) {
+        (asked.target || !wanted.peers.empty() || wanted.backends.size() > 1)) {
         refuse("--ab compares two servers on one backend: leave ENDPOINT and --peers out");
     }
     if (wanted.is_quick && wanted.is_full) {

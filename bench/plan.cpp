@@ -156,7 +156,7 @@ std::string choose_baseline(const request& wanted, const std::vector<lane>& lane
     }
     throw command_error(cli::exit_usage, fmt::format("--baseline '{}': not among those measured: "
                                                      "{}",
-                                                     wanted.baseline, names));
+                                                     cli::escape(wanted.baseline), names));
 }
 
 /// The baseline once more, so that the run shows what differences mean nothing.

@@ -15,6 +15,11 @@ using namespace std::chrono_literals;
 constexpr std::size_t bar_width = 24;
 constexpr duration object_interval = 100ms;
 
+/// Whoever does not read it is no reason to stop.
+void tell(const std::string& text) {
+    std::fputs(text.c_str(), stderr);
+}
+
 std::string bar(double share) {
     const auto filled = static_cast<std::size_t>(share * static_cast<double>(bar_width));
     return std::string(filled, '#') + std::string(bar_width - filled, '-');
@@ -56,7 +61,7 @@ void progress::end_lane(double rate, duration planned) {
 
 void progress::end_round() {
     if (form_ == form::lines) {
-        fmt::print(stderr, "{}{}\n", round_, lanes_done_);
+        tell(fmt::format("{}{}\n", round_, lanes_done_));
     }
 }
 
@@ -70,11 +75,11 @@ void progress::erase() {
 void progress::tell_object(std::uint64_t messages, duration since_start) {
     const auto seconds = std::chrono::duration<double>(since_start - told_until_).count();
     const std::uint64_t more = messages - told_messages_;
-    fmt::print(stderr,
-               "{{\"test\":\"{}\",\"round\":{},\"backend\":\"{}\",\"at_ns\":{},\"messages\":{},"
-               "\"rate_per_s\":{:.0f}}}\n",
-               test_, round_number_, lane_, since_start.count(), more,
-               static_cast<double>(more) / seconds);
+    tell(fmt::format(
+        "{{\"test\":\"{}\",\"round\":{},\"backend\":\"{}\",\"at_ns\":{},\"messages\":{},"
+        "\"rate_per_s\":{:.0f}}}\n",
+        test_, round_number_, lane_, since_start.count(), more,
+        static_cast<double>(more) / seconds));
     told_messages_ = messages;
     told_until_ = since_start;
 }
@@ -84,9 +89,9 @@ void progress::show(std::string_view detail) {
         std::min(1.0, static_cast<double>(done_.count()) /
                           static_cast<double>(std::max<duration::rep>(total_.count(), 1)));
     const duration left = std::max<duration>(total_ - done_, 0ns);
-    fmt::print(stderr, "\r[{}] {:2.0f} %  {} {}  {}  left {}\x1b[K", bar(share), share * 100,
-               round_, lane_, detail,
-               cli::format_time(std::chrono::ceil<std::chrono::seconds>(left)));
+    tell(fmt::format("\r[{}] {:2.0f} %  {} {}  {}  left {}\x1b[K", bar(share), share * 100, round_,
+                     lane_, detail,
+                     cli::format_time(std::chrono::ceil<std::chrono::seconds>(left))));
     is_shown_ = true;
     last_shown_ = clock::now();
 }

@@ -95,11 +95,20 @@ public:
     void on_data(stream&, bytes) {}
 
 private:
+    /// A few pieces each turn, so that the others have theirs, too.
     void fill(stream& link) {
-        while (link.write(content_.view(position_, ring::piece_max)) == write_status::ok) {
+        for (int pieces = 0; pieces < 4; ++pieces) {
+            const auto said = link.write(content_.view(position_, ring::piece_max));
             position_ += ring::piece_max;
+            if (said != write_status::ok) {
+                return; // on_writable goes on
+            }
         }
-        position_ += ring::piece_max;
+        link.when_sent([this, &link](std::error_code error) {
+            if (!error) {
+                fill(link);
+            }
+        });
     }
 
     const ring& content_;

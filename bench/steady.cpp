@@ -19,10 +19,18 @@ constexpr double drift_least = 0.05;
 constexpr double warm_share_max = 0.3;
 constexpr std::size_t mser_batch = 5;
 
+/// What a slice brings while nothing is wrong, even if something is for half of the window: the
+/// upper quartile.
+double usual(std::vector<double> values) {
+    const auto place = values.begin() + static_cast<std::ptrdiff_t>(values.size() * 3 / 4);
+    std::nth_element(values.begin(), place, values.end());
+    return *place;
+}
+
 /// Joins neighbours until a usual one has enough messages.
 std::vector<double> join_slices(std::span<const double> messages) {
     std::vector<double> joined(messages.begin(), messages.end());
-    while (joined.size() >= 2 * slices_least && median(joined) < messages_least) {
+    while (joined.size() >= 2 * slices_least && usual(joined) < messages_least) {
         std::vector<double> halves;
         for (std::size_t i = 0; i + 1 < joined.size(); i += 2) {
             halves.push_back(joined[i] + joined[i + 1]);
@@ -114,17 +122,17 @@ double theil_sen_slope(std::span<const double> values) {
 std::vector<std::string> unsteady_flags(std::span<const double> messages) {
     const auto values = join_slices(messages);
     std::vector<std::string> flags;
-    if (values.size() < slices_least || median(values) < messages_least) {
+    if (values.size() < slices_least || usual(values) < messages_least) {
         return flags;
     }
     if (is_cold(values)) {
         flags.emplace_back("not-warm");
     }
     const double change = theil_sen_slope(values) * static_cast<double>(values.size());
-    if (mann_kendall_p(values) < significance && std::abs(change) > drift_least * median(values)) {
+    if (mann_kendall_p(values) < significance && std::abs(change) > drift_least * usual(values)) {
         flags.emplace_back("drift");
     }
-    if (*std::min_element(values.begin(), values.end()) < median(values) / 2) {
+    if (*std::min_element(values.begin(), values.end()) < usual(values) / 2) {
         flags.emplace_back("stall");
     }
     return flags;

@@ -43,22 +43,25 @@ void stream_session::on_data(stream& link, bytes in) {
         return;
     }
     received_ += in.size();
-    note_taken(received_); // what came back was taken, even if the stream has not said so yet
+    if (received_ > taken_bytes_) { // the stream has not said so yet
+        note_taken(received_, clock::now());
+    }
     client_.setup_.result.bytes += in.size();
     if (in.size() < missing_) {
         missing_ -= in.size();
         return;
     }
-    const time_point now = clock::now();
+    time_point now = clock::now();
     const std::size_t answers = take_answers(in.size(), now);
     if (client_.what_.burn > duration::zero()) {
         burn_cpu(client_.what_.burn * static_cast<duration::rep>(answers));
+        now = clock::now();
     }
     if (client_.is_sending_ && !client_.is_open_loop()) {
         for (std::size_t i = 0; i < answers; ++i) {
             add_message(now);
         }
-        send(link);
+        send(link, now);
     }
 }
 
@@ -135,7 +138,7 @@ void stream_session::add_message(time_point due) {
 }
 
 /// Hands as much to the system as it takes.
-void stream_session::send(stream& link) {
+void stream_session::send(stream& link, time_point now) {
     while (handed_bytes_ < due_bytes_ && !is_blocked_) {
         const std::size_t size =
             std::min<std::uint64_t>(due_bytes_ - handed_bytes_, ring::piece_max);
@@ -147,9 +150,11 @@ void stream_session::send(stream& link) {
         const std::size_t taken = sent ? *sent : 0;
         handed_bytes_ += size;
         sent_position_ = (sent_position_ + size) % ring::length;
-        note_taken(taken_bytes_ + taken);
+        note_taken(taken_bytes_ + taken, now);
         if (taken < size) {
             wait_for_room(link, piece.subspan(taken));
+        } else if (handed_bytes_ < due_bytes_) {
+            now = clock::now();
         }
     }
 }
@@ -158,20 +163,19 @@ void stream_session::send(stream& link) {
 /// answers.
 void stream_session::pretend_sent() {
     handed_bytes_ = due_bytes_;
-    note_taken(handed_bytes_);
+    note_taken(handed_bytes_, clock::now());
 }
 
-/// The system has taken everything up to `position` by now.
-void stream_session::note_taken(std::uint64_t position) {
+/// The system took everything up to `position`.
+void stream_session::note_taken(std::uint64_t position, time_point at) {
     if (position <= taken_bytes_) {
         return;
     }
-    const time_point now = clock::now();
     cut_ += position - taken_bytes_;
     taken_bytes_ = position;
     while (taken_ < messages_.size() && cut_ >= messages_[taken_].size) {
         cut_ -= messages_[taken_].size;
-        messages_[taken_].taken = now;
+        messages_[taken_].taken = at;
         ++taken_;
     }
 }
@@ -183,8 +187,9 @@ void stream_session::wait_for_room(stream& link, bytes rest) {
     link.when_sent([this, &link](std::error_code error) {
         if (!error) {
             is_blocked_ = false;
-            note_taken(handed_bytes_);
-            send(link);
+            const time_point now = clock::now();
+            note_taken(handed_bytes_, now);
+            send(link, now);
         }
     });
 }
@@ -246,7 +251,7 @@ void stream_client::start(time_point now) {
             if (faces_itself_ && i % 2 == 1) {
                 session->pretend_sent();
             }
-            session->send(links_[i]);
+            session->send(links_[i], now);
         }
     }
 }
@@ -264,7 +269,7 @@ time_point stream_client::work(time_point now) {
         }
         if (auto* const session = sessions_[index]) {
             session->add_message(due);
-            session->send(links_[index]);
+            session->send(links_[index], now);
             now = clock::now();
         } else {
             ++counted.unfinished;

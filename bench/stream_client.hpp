@@ -28,7 +28,7 @@ private:
     /// A message that is due and has no answer yet.
     struct message {
         time_point due;
-        time_point taken; ///< by the system, whole
+        time_point taken; ///< the call by which the system took its last byte began then
         std::size_t size = 0;
     };
 
@@ -36,9 +36,9 @@ private:
     /// Counts the answers that `size` further bytes complete.
     [[nodiscard]] std::size_t take_answers(std::size_t size, time_point now);
     void add_message(time_point due);
-    void send(stream& link);
+    void send(stream& link, time_point now);
     void pretend_sent();
-    void note_taken(std::uint64_t position);
+    void note_taken(std::uint64_t position, time_point at);
     void wait_for_room(stream& link, bytes rest);
 
     stream_client& client_;

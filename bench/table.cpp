@@ -202,8 +202,8 @@ std::string table::title() const {
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     const auto left = fmt::format("{:<12} {}", name, load_text(shown_.record->what));
-    const std::string right =
-        shown_.primary == metric::rate ? "higher is better" : "lower is better";
+    const bool is_rate = shown_.primary == metric::rate && !shown_.record->what.what.is_open_loop();
+    const std::string right = is_rate ? "higher is better" : "lower is better";
     const std::size_t width = std::min(style_.width, std::size_t{100});
     if (left.size() + right.size() + 2 > width) {
         return left + "\n" + std::string(13, ' ') + right + "\n";

@@ -34,9 +34,9 @@ struct tally {
     std::uint64_t messages = 0; ///< answered, and right where answers are verified
     std::uint64_t bytes = 0;    ///< of these answers
     std::uint64_t offered = 0;  ///< due in the window of an open loop
-    histogram service;          ///< from the hand-over to the system to the last byte of the answer
-    histogram response;         ///< of an open loop: from the time it was due to that byte
-    histogram send_lag;         ///< of an open loop: from the time it was due to the first attempt
+    histogram service; ///< from the call that hands it to the system to the last byte of its answer
+    histogram response; ///< of an open loop: from the time it was due to that byte
+    histogram send_lag; ///< of an open loop: from the time it was due to the first attempt
     timeline over_time;
 
     std::uint64_t wrong = 0;                     ///< answers with other bytes than were sent

@@ -25,6 +25,14 @@ std::optional<T> minus(const std::optional<T>& after, const std::optional<T>& be
     return after && before ? std::optional(*after - *before) : std::nullopt;
 }
 
+/// No server uses more than all CPUs of the largest machines.
+constexpr std::uint64_t cpu_ns_max = std::uint64_t{1} << 60;
+
+bool is_backwards(const account& after, const account& before) {
+    return after.cpu_ns < before.cpu_ns || after.system_calls() < before.system_calls() ||
+           after.cpu_ns - before.cpu_ns > cpu_ns_max;
+}
+
 /// The part of the CPUs that a client thread may use: one of its own where there are enough.
 host::cpu_list cpus_of_thread(const host::cpu_list& cpus, std::size_t index, std::size_t threads) {
     return cpus.size() >= threads ? host::cpu_list{cpus[index]} : cpus;
@@ -76,17 +84,20 @@ lane_result window_runner::run() {
 
 void window_runner::measure() {
     const snapshot before = take_snapshot();
-    window_start_ = before.taken;
-    const time_point end = before.taken + pass_.window;
+    const time_point begin = clock::now();
+    window_start_ = begin;
+    const time_point end = begin + pass_.window;
     const auto messages = plan_.messages
                               ? std::optional(*plan_.messages / load_.threads +
                                               (*plan_.messages % load_.threads > 0 ? 1 : 0))
                               : std::nullopt;
     each([&](driver& one) {
-        one.begin_window(before.taken);
+        one.begin_window(begin);
         one.run_until(end, messages);
     });
-    // The clients stand still from here on, so that these belong to the second snapshot.
+    // The clients stand still from here on, so that these belong to the second snapshot. A server
+    // may take its time to answer, but what is counted was counted until now.
+    const time_point stopped = clock::now();
     std::uint64_t answered = 0;
     std::uint64_t bytes = 0;
     for (const auto& one : drivers_) {
@@ -94,7 +105,7 @@ void window_runner::measure() {
         bytes += one->counted().bytes;
     }
     const snapshot after = take_snapshot();
-    const time_point sent_until = std::min(end, clock::now());
+    const time_point sent_until = std::min(end, stopped);
     each([&](driver& one) { one.drain(sent_until, plan_.timeout); });
     crew_.run([this](std::size_t index) { drivers_[index]->close(); });
     result_.counted = std::move(drivers_.front()->counted());
@@ -104,9 +115,10 @@ void window_runner::measure() {
     crew_.run([this](std::size_t index) { drivers_[index].reset(); });
     result_.counted.messages = answered;
     result_.counted.bytes = bytes;
+    result_.seconds = std::chrono::duration<double>(stopped - begin).count();
     note_window(before, after);
-    note_course(before.taken, after.taken);
-    judge(before.taken, after.taken);
+    note_course(begin, stopped);
+    judge(begin, stopped);
 }
 
 /// Reads the server's account first: while it answers, the clients stand still, and both ends of
@@ -145,7 +157,9 @@ void window_runner::show_progress(time_point now) {
 }
 
 void window_runner::note_window(const snapshot& before, const snapshot& after) {
-    result_.seconds = std::chrono::duration<double>(after.taken - before.taken).count();
+    if (after.server && before.server && is_backwards(*after.server, *before.server)) {
+        throw round_failed("the server's counters ran backwards: it was started anew");
+    }
     if (after.server && before.server) {
         result_.server = difference(*after.server, *before.server);
     }
@@ -170,7 +184,8 @@ void window_runner::note_window(const snapshot& before, const snapshot& after) {
                                        after.host->steal_ns - before.host->steal_ns,
                                        after.host->softirq_ns - before.host->softirq_ns,
                                        minus(after.host->pressure_ns, before.host->pressure_ns)};
-        result_.host_seconds = result_.seconds * static_cast<double>(cpus);
+        const std::chrono::duration<double> between = after.taken - before.taken;
+        result_.host_seconds = between.count() * static_cast<double>(cpus);
     }
 }
 
@@ -237,12 +252,19 @@ host::cpu_list window_runner::used_cpus() const {
     return used;
 }
 
+std::string window_runner::why_nothing() const {
+    if (load_.is_open_loop() && result_.counted.offered == 0) {
+        return "none was due in the window; make --rate or --duration larger";
+    }
+    return "nothing came back within the window";
+}
+
 void window_runner::check_result() {
     const auto& counted = result_.counted;
     if (counted.wrong == 0 && counted.messages == 0) {
         throw round_failed(
             fmt::format("{} answered no message: {}", server_.address.to_string(),
-                        counted.errors.empty() ? "timed out" : counted.errors.begin()->first));
+                        counted.errors.empty() ? why_nothing() : counted.errors.begin()->first));
     }
 }
 

@@ -57,6 +57,7 @@ private:
     void note_course(time_point window_start, time_point window_end);
     void judge(time_point window_start, time_point window_end);
     [[nodiscard]] host::cpu_list used_cpus() const;
+    [[nodiscard]] std::string why_nothing() const;
     void check_result();
 
     const plan& plan_;

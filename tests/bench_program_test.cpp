@@ -354,7 +354,7 @@ TEST_CASE("bench: the run is saved where it was asked, and in the current direct
         arguments.insert(arguments.end(), {"-o", folder.file("none/run.json")});
         const auto ended = here(arguments);
         CHECK(ended.status == 1);
-        CHECK(ended.talk.find("none/run.json: No such file or directory") != std::string::npos);
+        CHECK(ended.talk.find("none/run.json: there is no such directory") != std::string::npos);
     }
 }
 

@@ -243,7 +243,7 @@ TEST_CASE("report: the page of the default tests is one small file that loads an
         before = at;
     }
     for (const char* part :
-         {"a quiet evening", "io_uring is faster than epoll in throughput: 1.03x the rate.",
+         {"a quiet evening", "io_uring is faster than epoll in throughput (1.03x the rate).",
           "class=\"noise\"", "class=\"warm\"", "prefers-color-scheme:dark", "@media print",
           "round 3, replaced by another: stall", "95 % band over the rounds", "send lag, greatest",
           "waits for a CPU", "sockeye bench --label &#39;a quiet evening&#39;", "few-cpus",
@@ -538,7 +538,8 @@ TEST_CASE("report: tables for a page of text have a column for each backend") {
     CHECK(count_of(text, "\n| | epoll | poll | control |\n|---|---:|---:|---:|\n") == 6);
     CHECK(holds(text, "\n#### latency\n\n64 connections, 64 B, tcp, open loop, poisson 83 k/s\n"));
     CHECK(holds(text, "\n| response p99 | "));
-    CHECK(holds(text, "\n- poll is as fast as epoll in throughput"));
+    CHECK(holds(text,
+                "\n- poll is as fast as epoll in throughput: no difference that matters here."));
     CHECK(holds(text, "Trust B"));
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
@@ -574,7 +575,6 @@ TEST_CASE("report: what a run does not hold is said and not drawn") {
     }
     const auto page = files.report(run, ".html");
     check_page(page);
-    CHECK(holds(page, "Too few rounds for verdicts"));
     CHECK(holds(page, "this file holds sums of whole rounds"));
     CHECK(holds(page, "because the file holds no times"));
     CHECK_FALSE(holds(page, "95 % band over"));
@@ -586,7 +586,6 @@ TEST_CASE("report: what a run does not hold is said and not drawn") {
         }
     }
     const auto overloaded = files.report(loaded, ".html");
-    CHECK(holds(overloaded, "poll was overloaded in latency"));
     CHECK(count_of(overloaded, "<title>poll: 95 % band over the rounds</title>") == 3);
     run["results"] = json::array();
     run["comparisons"] = json::array();
