@@ -125,8 +125,8 @@ def verdicts_of(bench, matrices, old, new):
     """What `new` was called beside `old` in so many runs, by CPU per message on one core."""
     found = {}
     for _ in range(matrices):
-        document = bench.run("--ab", old, new, "-b", "epoll", "--one-core", "-d", "200ms",
-                             "--warmup", "50ms", "--rounds", "10")
+        document = bench.run("--ab", old, new, "-b", "epoll", "--one-core", "-d", "100ms",
+                             "--warmup", "30ms", "--rounds", "8")
         for each in document["comparisons"]:
             if each["metric"] == "cpu_ns_per_message":
                 found[each["verdict"]] = found.get(each["verdict"], 0) + 1
