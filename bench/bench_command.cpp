@@ -265,10 +265,11 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
     auto asked = std::make_shared<options>();
     auto* command = root.add_subcommand("bench", "measure echo over every event backend");
     command->footer(
-        "  sockeye bench                      three tests, every backend and a control\n"
+        "  sockeye bench                      four tests, every backend and a control\n"
         "  sockeye bench --quick              the same in less than a minute\n"
         "  sockeye bench --one-core --peers   CPU per message, beside other libraries\n"
         "  sockeye bench -c 500 -s 4KiB -d 3  one test of your own\n"
+        "  sockeye bench -r 50k/s -d 5s       an open loop: response times at a rate\n"
         "  sockeye bench tcp://10.0.0.2:7     a server that runs already\n"
         "  sockeye bench :7007 --control :7001   one that tells its CPU time: serve --control");
     add_options(*command, *asked);

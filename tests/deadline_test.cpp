@@ -334,8 +334,9 @@ TEST_CASE("deadlines: a loop with far ones alone sleeps until then") {
             static_cast<void>(loop.run_once(1s).value());
         }
         REQUIRE(loop.next_deadline());
-        // The first look, at the latest.
-        CHECK(*loop.next_deadline() - opened > 1h);
+        // The first look. How far it is depends on the clock: the wheel looks in vain where one of
+        // its levels begins anew, which may be soon.
+        CHECK(*loop.next_deadline() > opened);
         CHECK(*loop.next_deadline() - opened <= 10h + lateness_max);
         const auto before = loop.counters().waits;
         const bool sleeps = on.is_simulated();
