@@ -339,7 +339,7 @@ TEST_CASE("cli: every help has examples of its own, and the program's says what 
     const auto program = support::run_program({"--help"}).output;
     CHECK(program.find("Times: 500ms, ") != std::string::npos);
     const auto help = support::run_program({"help", "help"}).output;
-    CHECK(help.find("\nExamples:\n  sockeye help\n  sockeye help serve\n\n") != std::string::npos);
+    CHECK(help.find("\nExamples:\n  sockeye help\n  sockeye help serve\n") != std::string::npos);
     const auto manual = support::run_program({"help", "manual"}).output;
     CHECK(manual.find("\nExamples:\n  sockeye manual serve ") != std::string::npos);
 }
