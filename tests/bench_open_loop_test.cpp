@@ -252,11 +252,11 @@ TEST_CASE("bench: connections come from the addresses they are told to") {
                                                                sockeye::bytes in) {
         const auto peer = link.peer_endpoint().value().to_string();
         strangers +=
-            peer.starts_with("tcp://127.0.0.2:") || peer.starts_with("tcp://127.0.0.3:") ? 0 : 1;
+            peer.starts_with("tcp://127.9.0.2:") || peer.starts_with("tcp://127.9.0.3:") ? 0 : 1;
         link.write(in);
     });
     const auto ended = support::run_program(
-        quick({server.address(), "-c", "4", "--source", "127.0.0.2,127.0.0.3"}));
+        quick({server.address(), "-c", "4", "--source", "127.9.0.2,127.9.0.3"}));
     CAPTURE(ended.talk);
     CHECK(ended.status == 0);
     CHECK(strangers == 0);
