@@ -27,7 +27,7 @@ loop_options options_of_client() {
 } // namespace
 
 driver::driver(const plan& whole, const load& what, const ring& content, std::size_t index)
-    : plan_(whole), has_sources_(!what.sources.empty()),
+    : has_sources_(!what.sources.empty()),
       spins_(whole.how_paced == pace::spin && what.is_open_loop()), loop_(options_of_client()),
       client_(make_client({loop_, what.share_of(index), content, counted_, whole.timeout,
                            whole.seed + index, what.first_of(index)})) {

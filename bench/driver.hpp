@@ -43,7 +43,6 @@ private:
     [[nodiscard]] bool is_over() const noexcept { return is_interrupted_ || !failure_.empty(); }
     void fail(std::string why);
 
-    const plan& plan_;
     const bool has_sources_;
     const bool spins_;
     tally counted_;

@@ -95,7 +95,7 @@ std::vector<test_case> default_tests(const request& wanted) {
     made.push_back({"churn", churn, ""});
     made.push_back({"wake", wake, ""});
     made.push_back({"unix", local, ""});
-    for (const std::size_t kibibytes : {1, 16}) {
+    for (const std::size_t kibibytes : {std::size_t{1}, std::size_t{16}}) {
         load larger = base;
         larger.sizes = message_sizes(kibibytes << 10);
         made.push_back({fmt::format("throughput-{}KiB", kibibytes), larger, ""});

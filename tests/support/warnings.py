@@ -28,7 +28,26 @@ def look(entry):
     )
 
 
+def make_headers(build):
+    """Makes those headers that are made while building, and nothing else."""
+    targets = json.loads(
+        subprocess.run(
+            ["meson", "introspect", "--targets", build], check=True, stdout=subprocess.PIPE
+        ).stdout
+    )
+    headers = [
+        os.path.relpath(name, os.path.abspath(build))
+        for target in targets
+        if target["type"] == "custom"
+        for name in target["filename"]
+        if name.endswith(".hpp")
+    ]
+    if headers:
+        subprocess.run(["ninja", "-C", build, *headers], check=True, stdout=subprocess.DEVNULL)
+
+
 def main():
+    make_headers(sys.argv[1])
     entries = json.loads(pathlib.Path(sys.argv[1], "compile_commands.json").read_text())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = list(pool.map(look, entries))
