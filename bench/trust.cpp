@@ -297,7 +297,7 @@ void assessor::check_spread() {
 
 /// Rounds that were disturbed, were they run again or not.
 void assessor::check_steadiness() {
-    for (const auto& [id, text] : {std::pair{"not-warm", "was not warm when it began"},
+    for (const auto& [id, text] : {std::pair{"not-warm", "were not warm when they began"},
                                    std::pair{"drift", "changed speed all the way"},
                                    std::pair{"stall", "stood still for a while"}}) {
         std::size_t seen = 0;
