@@ -8,6 +8,8 @@ namespace {
 
 /// Intervals within this of 1 are called the same.
 constexpr double same_band = 0.03;
+/// What lies within the noise of two identical servers is the same, where that is within this of 1.
+constexpr double quiet_band = 0.1;
 
 template <typename Value>
 std::vector<double> collect(const std::vector<lane_result>& rounds, Value value) {
@@ -274,7 +276,9 @@ verdict judge(const ratio& found, const std::optional<ratio>& control) {
         return found.estimate > 1 ? verdict::faster : verdict::slower;
     }
     const bool is_near_one = bounds.lo >= 1 - same_band && bounds.hi <= 1 + same_band;
-    const bool is_noise = bounds.lo >= noise.lo && bounds.hi <= noise.hi;
+    // A machine whose noise is wide cannot say that two are the same, either.
+    const bool is_quiet = noise.lo >= 1 - quiet_band && noise.hi <= 1 + quiet_band;
+    const bool is_noise = is_quiet && bounds.lo >= noise.lo && bounds.hi <= noise.hi;
     return is_near_one || is_noise ? verdict::same : verdict::unclear;
 }
 

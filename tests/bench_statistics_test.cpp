@@ -159,6 +159,11 @@ TEST_CASE("verdict: a difference must be sure, large, and beyond the noise of th
         CHECK(judge(ratio_of(0.94, 1.0, 1.05), noisy) == verdict::same);
         CHECK(judge(ratio_of(1.1, 1.2, 1.3), noisy) == verdict::faster);
     }
+    SUBCASE("a control that could be anything does not make two the same") {
+        const auto wild = ratio_of(0.2, 1.0, 5.0);
+        CHECK(judge(ratio_of(0.5, 1.0, 2.0), wild) == verdict::unclear);
+        CHECK(judge(ratio_of(0.98, 1.0, 1.02), wild) == verdict::same);
+    }
     SUBCASE("where two identical servers differ there is no verdict") {
         CHECK(judge(ratio_of(1.4, 1.5, 1.6), ratio_of(1.03, 1.05, 1.08)) == verdict::none);
     }

@@ -53,7 +53,8 @@ constexpr term definitions[] = {
 constexpr term verdicts[] = {
     {"faster, slower", "The interval of the ratio leaves 1 out, lies wholly outside that of the "
                        "control, and the ratio is at least 2 % off."},
-    {"same", "The interval lies within 3 % of 1, or within that of the control."},
+    {"same", "The interval lies within 3 % of 1, or within that of the control where this one is "
+             "within 10 %."},
     {"unclear", "Neither: the interval is too wide. More rounds make it narrower."},
 };
 
