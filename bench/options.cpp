@@ -362,7 +362,8 @@ void add_output_options(CLI::App& command, options& asked) {
     command.add_flag_callback(
         "--no-verify", [&asked] { asked.wanted.is_verified = false; },
         "do not compare the bytes of the answers");
-    cli::add_value(command, "--seed", asked.wanted.seed, "N=1", "of the bytes that are sent, and of the schedule",
+    cli::add_value(command, "--seed", asked.wanted.seed, "N=1",
+                   "of the bytes that are sent, and of their times",
                    count_from(0, std::numeric_limits<std::uint64_t>::max()));
     const auto add_outputs = [&asked](const std::vector<std::string>& texts) {
         for (const auto& text : texts) {
