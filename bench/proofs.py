@@ -118,7 +118,7 @@ listening.listen()
 print(listening.getsockname()[1], flush=True)
 link, _ = listening.accept()
 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-while data := link.recv(65536):
+while data := link.recv(65536):  # until the bench resets it
     end = time.perf_counter() + 0.001
     while time.perf_counter() < end:
         pass
@@ -159,8 +159,8 @@ def verdicts_of(bench, matrices, old, new):
     """What `new` was called beside `old` in so many runs, by CPU per message on one core."""
     found = {}
     for _ in range(matrices):
-        document = bench.run("--ab", old, new, "-b", "epoll", "--one-core", "-d", "100ms",
-                             "--warmup", "30ms", "--rounds", "8")
+        document = bench.run("--ab", old, new, "-b", "epoll", "-c", "64", "--one-core", "-d",
+                             "100ms", "--warmup", "30ms", "--rounds", "8")
         for each in document["comparisons"]:
             if each["metric"] == "cpu_ns_per_message":
                 found[each["verdict"]] = found.get(each["verdict"], 0) + 1
