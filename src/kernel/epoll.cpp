@@ -76,7 +76,7 @@ public:
 
     result<std::size_t> wait(std::span<event> ready, std::optional<duration> timeout) override {
         const auto room = static_cast<int>(std::min(ready.size(), batch_.size()));
-        const int count = ::epoll_wait(queue_.get(), batch_.data(), room, timeout_in_ms(timeout));
+        const int count = wait_for(room, timeout);
         if (count < 0) {
             return errno == EINTR ? result<std::size_t>(0) : result<std::size_t>(last_error());
         }
@@ -107,6 +107,23 @@ public:
     }
 
 private:
+    /// As exactly as the kernel can: epoll_wait counts whole milliseconds, and its successor is not
+    /// in every kernel and not behind every filter of system calls. See: epoll_pwait2(2).
+    int wait_for(int room, std::optional<duration> timeout) noexcept {
+#ifdef SOCKEYE_HAVE_EPOLL_PWAIT2
+        if (is_exact_ && timeout && *timeout > duration::zero()) {
+            const auto span = to_timespec(*timeout);
+            const int count =
+                ::epoll_pwait2(queue_.get(), batch_.data(), room, &span, /*sigmask=*/nullptr);
+            if (count >= 0 || (errno != ENOSYS && errno != EPERM)) {
+                return count;
+            }
+            is_exact_ = false;
+        }
+#endif
+        return ::epoll_wait(queue_.get(), batch_.data(), room, timeout_in_ms(timeout));
+    }
+
     static bool wants_nothing(interest wanted) noexcept {
         return !has(wanted, interest::readable | interest::writable);
     }
@@ -180,6 +197,7 @@ private:
     mutable unique_fd handle_; ///< empty until somebody asks for it
     watch_table table_;
     std::uint32_t serial_ = 0;
+    bool is_exact_ = true; ///< false once the kernel has refused
     std::array<epoll_event, 512> batch_;
 };
 

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 #include <vector>
 
@@ -42,13 +41,6 @@ note make_note(int fd, interest direction, unsigned flags, std::uint32_t serial)
 
 constexpr interest without(interest set, interest taken) noexcept {
     return static_cast<interest>(static_cast<unsigned>(set) & ~static_cast<unsigned>(taken));
-}
-
-/// At most a day: OpenBSD refuses much longer ones.
-timespec to_timespec(duration timeout) noexcept {
-    const auto wanted = std::clamp<duration>(timeout, duration::zero(), std::chrono::hours(24));
-    const auto whole = std::chrono::floor<std::chrono::seconds>(wanted);
-    return {static_cast<time_t>(whole.count()), static_cast<long>((wanted - whole).count())};
 }
 
 /// An end of one direction is a hint and no end: data may lie before it. Its fflags hold an errno.

@@ -14,6 +14,10 @@ constexpr interest known_bits =
     interest::readable | interest::writable | interest::edge | interest::exclusive;
 constexpr interest exclusive_bits = interest::readable | interest::exclusive;
 
+duration clamped(duration timeout) noexcept {
+    return std::clamp<duration>(timeout, duration::zero(), std::chrono::hours(24));
+}
+
 bool is_known(interest wanted) noexcept {
     const auto allowed = has(wanted, interest::exclusive) ? exclusive_bits : known_bits;
     return (wanted & allowed) == wanted;
@@ -96,12 +100,17 @@ std::error_code check_pollable(int fd) noexcept {
     return {};
 }
 
+timespec to_timespec(duration timeout) noexcept {
+    const auto wanted = clamped(timeout);
+    const auto whole = std::chrono::floor<std::chrono::seconds>(wanted);
+    return {static_cast<time_t>(whole.count()), static_cast<long>((wanted - whole).count())};
+}
+
 int timeout_in_ms(std::optional<duration> timeout) noexcept {
     if (!timeout) {
         return -1;
     }
-    constexpr auto longest = std::chrono::hours(24);
-    const auto wanted = std::clamp<duration>(*timeout, duration::zero(), longest);
+    const auto wanted = clamped(*timeout);
     return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wanted).count());
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -54,6 +55,9 @@ private:
 /// bad_file_descriptor, errc::not_pollable, or nothing where `fd` can be watched: the same
 /// answer on every backend, though only epoll and kqueue ask by themselves.
 [[nodiscard]] std::error_code check_pollable(int fd) noexcept;
+
+/// For kqueue and epoll: at most a day, as OpenBSD refuses much longer ones.
+[[nodiscard]] timespec to_timespec(duration timeout) noexcept;
 
 /// Milliseconds for poll and epoll: rounded up, at most a day; -1 for no timeout.
 [[nodiscard]] int timeout_in_ms(std::optional<duration> timeout) noexcept;
