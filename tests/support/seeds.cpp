@@ -1,5 +1,7 @@
 #include "support/seeds.hpp"
 
+#include "support/support.hpp"
+
 #include <chrono>
 #include <cstdlib>
 #include <numeric>
@@ -52,11 +54,12 @@ std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
 
 } // namespace
 
-std::vector<std::uint64_t> seeds(std::uint64_t usual) {
+std::vector<std::uint64_t> seeds(int usual) {
     if (const auto one = number_from("SOCKEYE_SEED", 0)) {
         return {one};
     }
-    std::vector<std::uint64_t> all(number_from("SOCKEYE_SEEDS", usual));
+    std::vector<std::uint64_t> all(
+        number_from("SOCKEYE_SEEDS", static_cast<std::uint64_t>(repetitions(usual))));
     std::iota(all.begin(), all.end(), 1);
     return all;
 }

@@ -9,8 +9,9 @@
 
 namespace support {
 
-/// The seeds to run: 1 to SOCKEYE_SEEDS, or else to `usual`; SOCKEYE_SEED alone where it is set.
-[[nodiscard]] std::vector<std::uint64_t> seeds(std::uint64_t usual);
+/// The seeds to run: 1 to SOCKEYE_SEEDS, or else to `usual`, sanitized to a tenth of it;
+/// SOCKEYE_SEED alone where it is set.
+[[nodiscard]] std::vector<std::uint64_t> seeds(int usual);
 
 /// SOCKEYE_TRACE is set: print every call.
 [[nodiscard]] bool is_tracing();
