@@ -12,15 +12,6 @@
 
 #include <doctest/doctest.h>
 #include <pthread.h>
-#ifdef __linux__
-#include <cerrno>
-#include <cstddef>
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#endif
 
 // How long a wait lasts, and in which order it tells what is ready.
 
@@ -61,21 +52,6 @@ void wakes_for_a_byte(subject& on, std::optional<sockeye::duration> timeout) {
     CHECK(wait_for(on, timeout) == 1);
     REQUIRE_FALSE(on->remove(pair.first.get()));
 }
-
-#if defined(__linux__) && defined(SYS_epoll_pwait2)
-/// From here on the kernel refuses this call to the process. See: seccomp(2).
-bool refuse(int call, int error) {
-    sock_filter steps[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog program = {.len = std::size(steps), .filter = steps};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-#endif
 
 /// Many readable pipes; their keys are 0, 1, 2, ...
 std::vector<support::stream_pair> many_ready(subject& on, std::size_t count) {
@@ -143,27 +119,6 @@ TEST_CASE("backend: [36] no wait ends early") {
         }
     });
 }
-
-#if defined(__linux__) && defined(SYS_epoll_pwait2)
-TEST_CASE("backend: epoll waits without its exact wait where the system refuses that") {
-    for (const int refusal : {ENOSYS, EPERM}) {
-        CHECK(support::run_in_child([refusal] {
-                  if (!refuse(SYS_epoll_pwait2, refusal)) {
-                      return 1;
-                  }
-                  const auto on = sockeye::make_epoll_backend().value();
-                  const auto start = std::chrono::steady_clock::now();
-                  for (int i = 0; i < 3; ++i) {
-                      std::array<sockeye::event, 4> ready;
-                      if (on->wait(ready, 1500us).value() != 0) {
-                          return 2;
-                      }
-                  }
-                  return std::chrono::steady_clock::now() - start >= 4500us ? 0 : 3;
-              }) == 0);
-    }
-}
-#endif
 
 TEST_CASE("backend: [37] a timeout of years is accepted") {
     on_every_backend({37}, [](subject& on) {

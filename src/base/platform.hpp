@@ -29,8 +29,10 @@
 #if defined(__linux__)
 #include <linux/errqueue.h>
 #include <linux/filter.h>
+#include <linux/time_types.h>
 #include <netinet/udp.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -71,6 +73,23 @@ inline constexpr bool select_is_unbounded = false;
 inline constexpr short poll_read_closed = POLLRDHUP;
 #else
 inline constexpr short poll_read_closed = 0;
+#endif
+
+#if defined(__linux__)
+/// epoll_wait(2) with a limit in nanoseconds. By the number of the call, as the C library may be
+/// older than the kernel. Fails with ENOSYS where the kernel is older. See: epoll_pwait2(2).
+inline int epoll_wait_exactly(int queue, epoll_event* ready, int room, timespec limit) noexcept {
+#if defined(SYS_epoll_pwait2)
+    const __kernel_timespec span = {limit.tv_sec, limit.tv_nsec};
+    return static_cast<int>(
+        ::syscall(SYS_epoll_pwait2, queue, ready, room, &span, /*sigmask=*/nullptr, 0));
+#else
+    static_cast<void>(queue), static_cast<void>(ready), static_cast<void>(room);
+    static_cast<void>(limit);
+    errno = ENOSYS;
+    return -1;
+#endif
+}
 #endif
 
 /// Asks the processor to have `*place` at hand soon; any address will do.

@@ -1,3 +1,4 @@
+#include "base/platform.hpp"
 #include "kernel/backend.hpp"
 #include "kernel/last_error.hpp"
 #include "kernel/watch_table.hpp"
@@ -108,19 +109,16 @@ public:
 
 private:
     /// As exactly as the kernel can: epoll_wait counts whole milliseconds, and its successor is not
-    /// in every kernel and not behind every filter of system calls. See: epoll_pwait2(2).
+    /// in every kernel and not behind every filter of system calls.
     int wait_for(int room, std::optional<duration> timeout) noexcept {
-#ifdef SOCKEYE_HAVE_EPOLL_PWAIT2
         if (is_exact_ && timeout && *timeout > duration::zero()) {
-            const auto span = to_timespec(*timeout);
-            const int count =
-                ::epoll_pwait2(queue_.get(), batch_.data(), room, &span, /*sigmask=*/nullptr);
+            const int count = platform::epoll_wait_exactly(queue_.get(), batch_.data(), room,
+                                                           to_timespec(*timeout));
             if (count >= 0 || (errno != ENOSYS && errno != EPERM)) {
                 return count;
             }
             is_exact_ = false;
         }
-#endif
         return ::epoll_wait(queue_.get(), batch_.data(), room, timeout_in_ms(timeout));
     }
 
