@@ -69,24 +69,12 @@ void datagram_client::start(time_point now) {
 }
 
 time_point datagram_client::work(time_point now) {
-    auto& counted = setup_.result;
-    for (std::size_t sent = 0; sent < burst_max && agenda_.is_due(now); ++sent) {
-        const time_point due = agenda_.next();
-        const std::size_t index = agenda_.take();
-        counted.note_due(due, now);
-        if (on_way_ >= what_.in_flight_max) {
-            counted.has_overflowed = true;
-            agenda_.end_at(now);
-            return never;
-        }
+    const auto send = [this](std::size_t index, time_point due, time_point) {
         stage(index, due);
         flush(peers_[index]);
-        now = clock::now();
-    }
-    if (is_open_loop()) {
-        counted.over_time.note_backlog(now, on_way_);
-    }
-    return agenda_.next();
+        return clock::now();
+    };
+    return agenda_.send_due(now, on_way_, setup_.result, send);
 }
 
 void datagram_client::stop_sending(time_point end) {
@@ -99,7 +87,7 @@ void datagram_client::close() {
     setup_.result.unfinished += on_way_;
     lost_timer_.cancel();
     const time_point now = clock::now();
-    setup_.result.note_unsent(agenda_, now);
+    agenda_.note_unsent(setup_.result, now);
     for (auto& each : peers_) {
         for (std::size_t k = 0; k < each.messages.size() && is_open_loop(); ++k) {
             if (each.messages[k].is_waiting) {

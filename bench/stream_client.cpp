@@ -257,28 +257,16 @@ void stream_client::start(time_point now) {
 }
 
 time_point stream_client::work(time_point now) {
-    auto& counted = setup_.result;
-    for (std::size_t sent = 0; sent < burst_max && agenda_.is_due(now); ++sent) {
-        const time_point due = agenda_.next();
-        const std::size_t index = agenda_.take();
-        counted.note_due(due, now);
-        if (on_way_ >= what_.in_flight_max) {
-            counted.has_overflowed = true;
-            agenda_.end_at(now);
-            return never;
-        }
+    const auto send = [this](std::size_t index, time_point due, time_point begun) {
         if (auto* const session = sessions_[index]) {
             session->add_message(due);
-            session->send(links_[index], now);
-            now = clock::now();
-        } else {
-            ++counted.unfinished;
+            session->send(links_[index], begun);
+            return clock::now();
         }
-    }
-    if (is_open_loop()) {
-        counted.over_time.note_backlog(now, on_way_);
-    }
-    return agenda_.next();
+        ++setup_.result.unfinished;
+        return begun;
+    };
+    return agenda_.send_due(now, on_way_, setup_.result, send);
 }
 
 void stream_client::stop_sending(time_point end) {
@@ -290,7 +278,7 @@ void stream_client::close() {
     is_closing_ = true;
     is_sending_ = false;
     const time_point now = clock::now();
-    setup_.result.note_unsent(agenda_, now);
+    agenda_.note_unsent(setup_.result, now);
     for (std::size_t i = 0; i < links_.size(); ++i) {
         if (auto* const session = sessions_[i]; session != nullptr && is_open_loop()) {
             for (std::size_t k = 0; k < session->messages_.size(); ++k) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "bench/agenda.hpp"
 #include "bench/histogram.hpp"
 #include "bench/timeline.hpp"
 
@@ -86,15 +85,6 @@ struct tally {
     void note_unfinished(time_point due, time_point now) {
         if (due >= window_start) {
             response.record(nanoseconds(now - due));
-        }
-    }
-
-    /// Messages that were due and that the client did not come to send at all.
-    void note_unsent(agenda& left, time_point now) {
-        for (; left.is_left(); left.take()) {
-            note_due(left.next(), now);
-            note_unfinished(left.next(), now);
-            ++unfinished;
         }
     }
 

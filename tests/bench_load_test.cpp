@@ -1,3 +1,4 @@
+#include "bench/agenda.hpp"
 #include "bench/fifo.hpp"
 #include "bench/limit.hpp"
 #include "bench/load.hpp"
@@ -36,6 +37,16 @@ bool has(const std::vector<std::string>& flags, const char* flag) {
 
 sockeye::time_point at(sockeye::duration since_start) {
     return sockeye::time_point(1h) + since_start;
+}
+
+/// A message each millisecond from at(1ms) on, dealt to three connections.
+bench::load even_load(std::size_t in_flight_max) {
+    bench::load what;
+    what.connections = 3;
+    what.rate_per_s = 1000;
+    what.law = bench::arrival::constant;
+    what.in_flight_max = in_flight_max;
+    return what;
 }
 
 } // namespace
@@ -140,6 +151,70 @@ TEST_CASE("schedule: Poisson distances are exponential, constant ones equal") {
         CHECK(constant.next() == sockeye::duration(i * 1000));
         constant.advance();
     }
+}
+
+TEST_CASE("agenda: what is due goes to the connections in turn, and nothing else does") {
+    bench::agenda left(even_load(100), 1);
+    bench::tally counted;
+    counted.over_time.begin(at(0ms));
+    std::size_t on_way = 0;
+    std::vector<std::size_t> connections;
+    const auto send = [&](std::size_t connection, sockeye::time_point due,
+                          sockeye::time_point now) {
+        CHECK(due == at((connections.size() + 1) * 1ms));
+        connections.push_back(connection);
+        ++on_way;
+        return now;
+    };
+    CHECK(left.send_due(at(5ms), on_way, counted, send) == sockeye::time_point::max());
+    left.begin(at(0ms));
+    CHECK(left.send_due(at(4ms), on_way, counted, send) == at(5ms));
+    CHECK(connections == std::vector<std::size_t>{0, 1, 2, 0});
+    CHECK(counted.offered == 4);
+    // A burst ends, so that answers are looked for: the next call goes on.
+    CHECK(left.send_due(at(200ms), on_way, counted, send) == at(69ms));
+    CHECK(connections.size() == 4 + bench::burst_max);
+}
+
+TEST_CASE("agenda: of two ends the earlier counts, whichever comes first") {
+    bench::agenda left(even_load(100), 1);
+    left.begin(at(0ms));
+    left.end_at(at(3ms));
+    left.end_at(at(9ms));
+    left.take();
+    left.take();
+    CHECK(left.next() == sockeye::time_point::max());
+    bench::agenda shortened(even_load(100), 1);
+    shortened.begin(at(0ms));
+    shortened.end_at(at(9ms));
+    shortened.end_at(at(2ms));
+    CHECK(shortened.next() == at(1ms));
+    shortened.take();
+    CHECK_FALSE(shortened.is_left());
+}
+
+TEST_CASE("agenda: beyond the cap nothing is sent any more, even when there is room again") {
+    bench::agenda left(even_load(2), 1);
+    bench::tally counted;
+    counted.over_time.begin(at(0ms));
+    left.begin(at(0ms));
+    std::size_t on_way = 0;
+    const auto send = [&](std::size_t, sockeye::time_point, sockeye::time_point now) {
+        ++on_way;
+        return now;
+    };
+    CHECK(left.send_due(at(2ms), on_way, counted, send) == at(3ms));
+    CHECK_FALSE(counted.has_overflowed);
+    CHECK(left.send_due(at(3ms), on_way, counted, send) == sockeye::time_point::max());
+    CHECK(counted.has_overflowed);
+    CHECK(on_way == 2);
+    left.end_at(at(20ms)); // as the end of the window does
+    on_way = 0;
+    CHECK(left.send_due(at(20ms), on_way, counted, send) == sockeye::time_point::max());
+    CHECK(on_way == 0);
+    CHECK(counted.offered == 2);
+    left.note_unsent(counted, at(21ms));
+    CHECK(counted.unfinished == 0);
 }
 
 TEST_CASE("fifo: is a queue, whatever is pushed and popped") {
