@@ -71,8 +71,9 @@ json plan_json(const plan& made) {
     return result;
 }
 
-/// The percentiles for which there are enough values.
-json times_json(const histogram& times) {
+/// The percentiles for which there are enough values; none where `is_overload`: they would tell how
+/// long the queue grew.
+json times_json(const histogram& times, bool is_overload = false) {
     json made = {{"count", times.count()}};
     if (times.count() == 0) {
         return made;
@@ -82,7 +83,7 @@ json times_json(const histogram& times) {
     constexpr std::pair<const char*, double> shares[] = {
         {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
     for (const auto& [name, share] : shares) {
-        if (times.can_tell(share)) {
+        if (!is_overload && times.can_tell(share)) {
             made[name] = times.percentile(share);
         }
     }
@@ -173,7 +174,7 @@ json course_json(const round_course& course, bool is_open_loop) {
 /// What only an open loop has.
 void add_open_loop(const lane_result& result, json& made) {
     const tally& counted = result.counted;
-    made["response_ns"] = times_json(counted.response);
+    made["response_ns"] = times_json(counted.response, result.is_overloaded);
     made["send_lag_ns"] = times_json(counted.send_lag);
     made["offered"] = counted.offered;
     made["answered"] = counted.messages;
@@ -213,7 +214,9 @@ json round_json(const load& what, const lane_result& result) {
     if (result.is_replaced) {
         made["is_replaced"] = true;
     }
-    made["curve_ns"] = curve_json(what.is_open_loop() ? counted.response : counted.service);
+    made["curve_ns"] = result.is_overloaded
+                           ? json::array()
+                           : curve_json(what.is_open_loop() ? counted.response : counted.service);
     made["windows"] = course_json(result.course, what.is_open_loop());
     return made;
 }
@@ -238,7 +241,7 @@ json summary_json(const load& what, const lane_summary& lane) {
     put(made, "rss_bytes_per_connection", lane.resident_bytes_per_connection);
     made["service_ns"] = times_json(lane.service);
     if (lane.response.count() > 0) {
-        made["response_ns"] = times_json(lane.response);
+        made["response_ns"] = times_json(lane.response, lane.overloaded_rounds > 0);
         made["send_lag_ns"] = times_json(lane.send_lag);
         json by_round = json::object();
         constexpr const char* names[] = {"p50", "p90", "p99", "p999"};
@@ -304,6 +307,7 @@ json result_json(const plan& whole, const pass_summary& pass, const lane_summary
     if (what.is_open_loop()) {
         made["offered_per_s"] = what.rate_per_s;
         made["arrival"] = name_of(what.law);
+        made["in_flight_max"] = what.in_flight_max;
         made["pace"] = whole.how_paced == pace::spin ? "spin" : "sleep";
     }
     if (test.find_rate) {

@@ -62,7 +62,8 @@ void driver::start(time_point begin) {
 void driver::run_until(time_point end, std::optional<std::uint64_t> messages) {
     const std::uint64_t most = messages.value_or(std::numeric_limits<std::uint64_t>::max());
     time_point now = clock::now();
-    while (!is_over() && now < end && counted_.messages < most && client_->alive() > 0) {
+    while (!is_over() && now < end && counted_.messages < most && client_->alive() > 0 &&
+           !is_spent()) {
         turn(now, end);
         now = clock::now();
         if (on_tick_ && now >= next_tick_) {

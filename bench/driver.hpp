@@ -24,7 +24,8 @@ public:
 
     void connect(const endpoint& server);
     void start(time_point begin);
-    /// Turns the loop until then, or until so many messages are answered.
+    /// Turns the loop until then, or until so many messages are answered, or until all are where
+    /// tally::has_overflowed says that no more are sent.
     void run_until(time_point end, std::optional<std::uint64_t> messages = {});
     void begin_window(time_point now) { counted_.begin_window(now); }
     /// Waits for what is on its way, `limit` at most; sends only what was due before `end`.
@@ -42,6 +43,10 @@ private:
     void turn(time_point now, time_point limit);
     [[nodiscard]] bool is_over() const noexcept { return is_interrupted_ || !failure_.empty(); }
     void fail(std::string why);
+    /// Whether nothing is on its way and nothing will be.
+    [[nodiscard]] bool is_spent() const {
+        return counted_.has_overflowed && client_->on_way() == 0;
+    }
 
     const bool has_sources_;
     const bool spins_;

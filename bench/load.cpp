@@ -19,7 +19,7 @@ load load::share_of(std::size_t index) const {
     part.connections = part_of(connections, index, threads);
     part.idle = part_of(idle, index, threads);
     part.rate_per_s = rate_per_s / static_cast<double>(threads);
-    part.in_flight_max = in_flight_max / threads;
+    part.in_flight_max = part_of(in_flight_max, index, threads);
     part.threads = 1;
     return part;
 }

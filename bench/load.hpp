@@ -26,6 +26,9 @@ enum class arrival : std::uint8_t {
     constant, ///< one after the other at equal distances
 };
 
+/// Messages that an open loop may have on their way where nobody says.
+inline constexpr std::size_t in_flight_default = std::size_t{1} << 20;
+
 /// The load of one test.
 ///
 /// In a closed loop each busy connection keeps `pipeline` messages on their way. In an open loop
@@ -43,7 +46,7 @@ struct load {
     arrival law = arrival::poisson;
     std::vector<endpoint>
         sources; ///< addresses to connect from, in turn; empty: as the system likes
-    std::size_t in_flight_max = std::size_t{1} << 20; ///< an open loop beyond it is overloaded
+    std::size_t in_flight_max = in_flight_default; ///< an open loop that reaches it is overloaded
     bool is_verified = true;
     duration burn = {}; ///< CPU time that the client wastes for each answer, to prove it is noticed
 

@@ -27,6 +27,7 @@ load base_load(const request& wanted) {
     what.threads = wanted.threads.value_or(1);
     what.rate_per_s = wanted.rate_per_s.value_or(0);
     what.law = wanted.law;
+    what.in_flight_max = wanted.in_flight_max.value_or(in_flight_default);
     what.is_verified = wanted.is_verified;
     what.burn = wanted.burn;
     return what;
@@ -159,11 +160,24 @@ void check_load(const load& what) {
         refuse_load(fmt::format("--threads {}: more than the {} connections they share",
                                 what.threads, what.connections));
     }
+    if (what.in_flight_max < what.threads) {
+        refuse_load(fmt::format("--max-in-flight {}: less than one for each of {} threads",
+                                what.in_flight_max, what.threads));
+    }
     if (what.connections * what.pipeline > in_flight_bytes_max / what.sizes.most()) {
         refuse_load(fmt::format("{} connections x {} messages x {} are more than 1 GiB on their "
                                 "way; make one of them smaller",
                                 what.connections, what.pipeline,
                                 cli::format_size(what.sizes.most())));
+    }
+}
+
+/// Of the default tests one is an open loop; of one's own, those at a rate.
+void check_in_flight(const request& wanted) {
+    const bool has_rate = wanted.rate_per_s || !wanted.steps.empty() || wanted.find_rate;
+    if (wanted.in_flight_max && is_custom(wanted) && !has_rate) {
+        refuse_load("--max-in-flight: a closed loop has --pipeline messages on their way; "
+                    "--rate, --steps or --find-rate make an open loop");
     }
 }
 
@@ -176,6 +190,7 @@ bool is_custom(const request& wanted) noexcept {
 }
 
 std::vector<test_case> tests_of(const request& wanted) {
+    check_in_flight(wanted);
     auto made = is_custom(wanted) ? custom_tests(wanted) : default_tests(wanted);
     for (auto& each : made) {
         check_load(each.what);

@@ -296,6 +296,9 @@ void add_rate_options(CLI::App& command, request& wanted) {
                    "an open loop at each of these rates, such as 10k,50k,100k/s", parse_steps);
     cli::add_value(command, "--find-rate", wanted.find_rate, "EXPR",
                    "the highest rate that keeps within it, such as 'p99<1ms'", limit::parse);
+    cli::add_value(command, "--max-in-flight", wanted.in_flight_max, "N=1048576",
+                   "messages on their way at which an open loop ends as overload",
+                   count_from(1, 100'000'000));
     cli::add_value(command, "--pace", wanted.how_paced, "auto|spin|sleep",
                    "how the client waits for the next message of an open loop", parse_pace);
 }

@@ -40,6 +40,7 @@ struct request {
     std::optional<limit> find_rate;   ///< the highest rate that keeps within it
     std::vector<std::string> sources; ///< endpoints without a scheme
     std::optional<pace> how_paced;
+    std::optional<std::uint64_t> in_flight_max; ///< of an open loop
     std::optional<duration> window;
     std::optional<duration> warmup;
     std::optional<std::uint64_t> rounds;

@@ -74,25 +74,35 @@ lane_result window_runner::run() {
         sample_delays(now);
         show_progress(now);
     });
+    const auto at_start = load_.is_open_loop() ? std::optional(take_snapshot()) : std::nullopt;
     start_ = clock::now();
     each([this](driver& one) { one.start(start_); });
     each([this](driver& one) { one.run_until(start_ + pass_.warmup); });
-    measure();
+    measure(at_start);
     check_result();
     return std::move(result_);
 }
 
-void window_runner::measure() {
-    const snapshot before = take_snapshot();
-    const time_point begin = clock::now();
+bool window_runner::has_overflowed() const {
+    return std::any_of(drivers_.begin(), drivers_.end(),
+                       [](const auto& one) { return one->counted().has_overflowed; });
+}
+
+void window_runner::measure(const std::optional<snapshot>& at_start) {
+    const bool is_overload = at_start && has_overflowed();
+    const snapshot before = is_overload ? *at_start : take_snapshot();
+    const time_point now = clock::now();
+    const time_point begin = is_overload ? start_ : now;
     window_start_ = begin;
-    const time_point end = begin + pass_.window;
+    const time_point end = now + pass_.window;
     const auto messages = plan_.messages
                               ? std::optional(*plan_.messages / load_.threads +
                                               (*plan_.messages % load_.threads > 0 ? 1 : 0))
                               : std::nullopt;
     each([&](driver& one) {
-        one.begin_window(begin);
+        if (!is_overload) {
+            one.begin_window(begin);
+        }
         one.run_until(end, messages);
     });
     // The clients stand still from here on, so that these belong to the second snapshot. A server
@@ -105,7 +115,17 @@ void window_runner::measure() {
         bytes += one->counted().bytes;
     }
     const snapshot after = take_snapshot();
-    const time_point sent_until = std::min(end, stopped);
+    end_round(std::min(end, stopped));
+    result_.counted.messages = answered;
+    result_.counted.bytes = bytes;
+    result_.seconds = std::chrono::duration<double>(stopped - begin).count();
+    note_window(before, after);
+    note_course(begin, stopped);
+    judge(begin, stopped);
+}
+
+/// Waits for what is on its way, and adds up what all drivers have counted.
+void window_runner::end_round(time_point sent_until) {
     each([&](driver& one) { one.drain(sent_until, plan_.timeout); });
     crew_.run([this](std::size_t index) { drivers_[index]->close(); });
     result_.counted = std::move(drivers_.front()->counted());
@@ -113,12 +133,6 @@ void window_runner::measure() {
         result_.counted.merge(drivers_[i]->counted());
     }
     crew_.run([this](std::size_t index) { drivers_[index].reset(); });
-    result_.counted.messages = answered;
-    result_.counted.bytes = bytes;
-    result_.seconds = std::chrono::duration<double>(stopped - begin).count();
-    note_window(before, after);
-    note_course(begin, stopped);
-    judge(begin, stopped);
 }
 
 /// Reads the server's account first: while it answers, the clients stand still, and both ends of
@@ -173,11 +187,14 @@ void window_runner::note_window(const snapshot& before, const snapshot& after) {
              static_cast<double>(*server_.resident_at_start)) /
             connections;
     }
-    result_.server_run_delay_ns = minus(after.server_run_delay_ns, before.server_run_delay_ns);
-    result_.client_run_delay_ns = minus(after.client_run_delay_ns, before.client_run_delay_ns);
     result_.client = {after.client.cpu_ns - before.client.cpu_ns,
                       after.client.user_ns - before.client.user_ns,
                       after.client.system_ns - before.client.system_ns};
+    if (result_.counted.has_overflowed) {
+        return; // it may have been too short for what follows to mean anything
+    }
+    result_.server_run_delay_ns = minus(after.server_run_delay_ns, before.server_run_delay_ns);
+    result_.client_run_delay_ns = minus(after.client_run_delay_ns, before.client_run_delay_ns);
     if (before.host && after.host) {
         const std::size_t cpus = used_cpus().empty() ? host::online_cpus() : used_cpus().size();
         result_.host = host::cpu_usage{after.host->busy_ns - before.host->busy_ns,
@@ -222,7 +239,9 @@ void window_runner::judge(time_point window_start, time_point window_end) {
         messages.push_back(static_cast<double>(slice.messages));
         backlog.push_back(static_cast<double>(slice.backlog));
     }
-    result_.flags = unsteady_flags(messages);
+    if (!result_.counted.has_overflowed) { // it fell to nothing because we stopped
+        result_.flags = unsteady_flags(messages);
+    }
     if (!load_.is_open_loop()) {
         return;
     }
@@ -253,6 +272,11 @@ host::cpu_list window_runner::used_cpus() const {
 }
 
 std::string window_runner::why_nothing() const {
+    if (result_.counted.has_overflowed) {
+        return fmt::format("nothing came back, and {} messages were on their way; --max-in-flight "
+                           "allows no more",
+                           load_.in_flight_max);
+    }
     if (load_.is_open_loop() && result_.counted.offered == 0) {
         return "none was due in the window; make --rate or --duration larger";
     }

@@ -49,7 +49,11 @@ private:
     /// Has all drivers do it at the same time. Throws what became of them.
     template <typename Job>
     void each(Job job);
-    void measure();
+    /// Measures the window. Where the load has ended as overload by then, warm-up and all since
+    /// `at_start` are the window: later there is nothing to measure.
+    void measure(const std::optional<snapshot>& at_start);
+    void end_round(time_point sent_until);
+    [[nodiscard]] bool has_overflowed() const;
     [[nodiscard]] snapshot take_snapshot();
     void sample_delays(time_point now);
     void show_progress(time_point now);

@@ -3,6 +3,8 @@
 #include "cli/text.hpp"
 #include "cli/values.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace sockeye::bench {
@@ -82,16 +84,26 @@ void add_sentences(const pass_summary& pass, const std::string& baseline,
     }
 }
 
+/// What ended rounds of an open loop, where it was our own cap.
+std::string cap_text(const load& what, const std::vector<lane_result>& rounds) {
+    const auto ended = std::count_if(rounds.begin(), rounds.end(), [](const lane_result& each) {
+        return each.counted.has_overflowed;
+    });
+    return ended == 0 ? ""
+                      : fmt::format("; {} ended at --max-in-flight {}", ended, what.in_flight_max);
+}
+
 /// Who did not keep up with an open loop.
 void add_overloads(const pass_summary& pass, std::vector<std::string>& sentences) {
     for (const auto& lane : pass.lanes) {
         if (lane.overloaded_rounds > 0 && !pass.record->what.find_rate) {
             sentences.push_back(fmt::format(
-                "{} did not keep up in {} ({} of {} rounds): {} offered, {} answered.",
+                "{} did not keep up in {} ({} of {} rounds): {} offered, {} answered{}.",
                 lane.what->name, place_of(pass.record->what), lane.overloaded_rounds,
                 lane.rounds->size(),
                 cli::format_rate({pass.record->what.what.rate_per_s, cli::rate::kind::per_second}),
-                cli::format_rate({lane.rate.median, cli::rate::kind::per_second})));
+                cli::format_rate({lane.rate.median, cli::rate::kind::per_second}),
+                cap_text(pass.record->what.what, *lane.rounds)));
         }
     }
 }

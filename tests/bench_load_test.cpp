@@ -100,6 +100,8 @@ TEST_CASE("load: shares of threads add up to the whole") {
     whole.idle = 5;
     whole.threads = 3;
     whole.rate_per_s = 300;
+    whole.in_flight_max = 7;
+    std::size_t in_flight = 0;
     std::size_t connections = 0;
     std::size_t idle = 0;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -107,11 +109,14 @@ TEST_CASE("load: shares of threads add up to the whole") {
         const auto part = whole.share_of(i);
         connections += part.connections;
         idle += part.idle;
+        in_flight += part.in_flight_max;
+        CHECK(part.in_flight_max >= 2);
         CHECK(part.rate_per_s == doctest::Approx(100));
         CHECK(part.connections >= 3);
     }
     CHECK(connections == 10);
     CHECK(idle == 5);
+    CHECK(in_flight == 7);
 }
 
 TEST_CASE("schedule: the same seed gives the same times, another one others") {

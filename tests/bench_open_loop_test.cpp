@@ -116,6 +116,62 @@ TEST_CASE("open loop: a server that does not keep up is told so, instead of perc
     CHECK(support::contains(crossed.talk, "limit p99>10s crossed by server in latency: overload"));
 }
 
+TEST_CASE("open loop: --max-in-flight ends a round as overload, in the warm-up and later") {
+    // A hundred messages are due in each sleep.
+    const test_server slow("tcp://127.0.0.1:0", [](sockeye::stream& link, sockeye::bytes in) {
+        std::this_thread::sleep_for(20ms);
+        link.write(in);
+    });
+    const words load = {"-c", "1", "-r", "5k/s", "-d", "10s", "--max-in-flight", "20"};
+    words shown = {"bench", slow.address(), "--rounds", "1", "--no-save", "--quiet"};
+    shown.insert(shown.end(), load.begin(), load.end());
+    const auto ended = support::run_program(shown);
+    CAPTURE(ended.output);
+    CHECK(ended.status == 0);
+    CHECK(support::contains(ended.output, "overload"));
+    CHECK(support::contains(ended.output, "; 1 ended at --max-in-flight 20."));
+    // The second one stands still when the window has begun.
+    const test_server pausing("tcp://127.0.0.1:0", pausing_echo());
+    for (const auto* server : {&slow, &pausing}) {
+        words arguments = {server->address()};
+        arguments.insert(arguments.end(), load.begin(), load.end());
+        const auto document = run_json(arguments);
+        const auto& result = document["results"][0];
+        CHECK(result["in_flight_max"] == 20);
+        CHECK(result["summary"]["overloaded"]["rounds"] == 1);
+        CHECK(result["summary"]["overloaded"]["answered_per_s"] > 0);
+        CHECK_FALSE(result["summary"]["response_ns"].contains("p50"));
+        const auto& round = result["rounds"][0];
+        CHECK(round["overloaded"] == true);
+        CHECK_FALSE(round["response_ns"].contains("p50"));
+        CHECK(round["curve_ns"].empty());
+        CHECK(round["messages"] > 0);
+        CHECK(round["unfinished"] == 0);
+        CHECK_FALSE(round.contains("flags"));
+        // It does not wait for the end of a window in which nothing more is sent.
+        CHECK(round["seconds"] < 8);
+    }
+}
+
+TEST_CASE("open loop: a cap that nothing comes near changes nothing, and threads share it") {
+    const auto usual = run_json({"-b", "epoll", "--no-control", "-c", "4", "-r", "500/s", "-d",
+                                 "200ms", "--max-in-flight", "4000", "-t", "2"});
+    CHECK(usual["results"][0]["in_flight_max"] == 4000);
+    CHECK(usual["results"][0]["rounds"][0]["overloaded"] == false);
+    const auto unsaid =
+        run_json({"-b", "epoll", "--no-control", "-c", "4", "-r", "500/s", "-d", "200ms"});
+    CHECK(unsaid["results"][0]["in_flight_max"] == 1048576);
+    const auto closed = support::run_program(quick({"-c", "2", "--max-in-flight", "9"}));
+    CHECK(closed.status == 2);
+    CHECK(support::contains(closed.talk, "--max-in-flight: a closed loop has --pipeline messages "
+                                         "on their way; --rate, --steps or --find-rate make"));
+    const test_server silent("tcp://127.0.0.1:0", [](sockeye::stream&, sockeye::bytes) {});
+    const auto nothing = support::run_program(
+        quick({silent.address(), "-c", "1", "-r", "1k/s", "--max-in-flight", "3"}));
+    CHECK(nothing.status == 1);
+    CHECK(support::contains(nothing.talk, "nothing came back, and 3 messages were on their way"));
+}
+
 TEST_CASE("open loop: wrong bytes are found as in a closed one") {
     const test_server server("tcp://127.0.0.1:0", [](sockeye::stream& link, sockeye::bytes in) {
         std::vector<std::byte> out(in.begin(), in.end());
@@ -354,7 +410,10 @@ TEST_CASE("bench: what cannot be is refused before anything is measured") {
           words{"--baseline", ""}, words{"--fail-if", "bogus.p99>1ms"},
           words{place, "--ab", "a", "b"}, words{"-m", "upload", "-r", "1k/s"},
           words{"-m", "download", "--transport", "udp"}, words{"-t", "3", "-c", "2"},
-          words{"--rate", "1k", "--steps", "1k"}, words{"--quick", "--full"}}) {
+          words{"-r", "1k", "--max-in-flight", "0"}, words{"-r", "1k", "--max-in-flight", "x"},
+          words{"-r", "1k", "-t", "3", "--max-in-flight", "2"},
+          words{"--idle", "4", "--max-in-flight", "9"}, words{"--rate", "1k", "--steps", "1k"},
+          words{"--quick", "--full"}}) {
         CAPTURE(mistake.front());
         CAPTURE(mistake.back());
         const auto ended = support::run_program(quick(mistake));

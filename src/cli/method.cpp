@@ -76,8 +76,9 @@ constexpr section sections[] = {
      "due, however late it was sent. Nothing is left out and no value is corrected afterwards. "
      "Messages without an answer at the end count with their age.\n"
      "Where more is offered than is answered, a queue grows for as long as the run lasts, and "
-     "its percentiles would only tell how long that was. Then overloaded is shown in their "
-     "place.\n"
+     "its percentiles would only tell how long that was. Then overload is shown in their place. "
+     "So it is where --max-in-flight messages are on their way: then no more are sent, and the "
+     "round ends with their answers.\n"
      "Times of an open and of a closed loop are never compared.",
      {}},
     {"ROUNDS AND ORDER",
