@@ -24,6 +24,20 @@ constexpr std::array<field, 10> fields = {{
     {"would_blocks", &account::would_blocks},
 }};
 
+struct optional_field {
+    std::string_view name;
+    std::optional<std::uint64_t> system_counts::*member;
+};
+
+constexpr std::array<optional_field, 6> optional_fields = {{
+    {"voluntary_switches", &system_counts::voluntary_switches},
+    {"involuntary_switches", &system_counts::involuntary_switches},
+    {"minor_faults", &system_counts::minor_faults},
+    {"major_faults", &system_counts::major_faults},
+    {"instructions", &system_counts::instructions},
+    {"cycles", &system_counts::cycles},
+}};
+
 /// Reads `name=number` into its field; false where it is not of that form.
 bool parse_field(std::string_view word, account& target) {
     const std::size_t equals = word.find('=');
@@ -41,10 +55,37 @@ bool parse_field(std::string_view word, account& target) {
             target.*known.member = value;
         }
     }
+    for (const auto& known : optional_fields) {
+        if (known.name == word.substr(0, equals)) {
+            target.counts.*known.member = value;
+        }
+    }
     return true;
 }
 
 } // namespace
+
+system_counts difference(const system_counts& after, const system_counts& before) noexcept {
+    system_counts result;
+    for (const auto& each : optional_fields) {
+        const auto& last = after.*each.member;
+        const auto& first = before.*each.member;
+        if (last && first && *last >= *first) {
+            result.*each.member = *last - *first;
+        }
+    }
+    return result;
+}
+
+system_counts sum(const system_counts& one, const system_counts& other) noexcept {
+    system_counts result;
+    for (const auto& each : optional_fields) {
+        if (one.*each.member && other.*each.member) {
+            result.*each.member = *(one.*each.member) + *(other.*each.member);
+        }
+    }
+    return result;
+}
 
 account make_account(const process_times& used, const loop_counters& counters) {
     account made;
@@ -58,6 +99,7 @@ account make_account(const process_times& used, const loop_counters& counters) {
     made.registrations = counters.registrations;
     made.accepts = counters.accepted;
     made.would_blocks = counters.would_blocks;
+    made.counts = used.counts;
     return made;
 }
 
@@ -66,6 +108,7 @@ account difference(const account& after, const account& before) noexcept {
     for (const auto& each : fields) {
         result.*each.member = after.*each.member - before.*each.member;
     }
+    result.counts = difference(after.counts, before.counts);
     return result;
 }
 
@@ -74,6 +117,11 @@ std::string format_account(const account& value) {
     for (const auto& each : fields) {
         line.append(" ").append(each.name).append("=");
         line.append(std::to_string(value.*each.member));
+    }
+    for (const auto& each : optional_fields) {
+        if (const auto& count = value.counts.*each.member) {
+            line.append(" ").append(each.name).append("=").append(std::to_string(*count));
+        }
     }
     return line;
 }

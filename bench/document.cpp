@@ -99,6 +99,15 @@ json histogram_json(const histogram& times) {
     return {{"format", "loglin/1"}, {"unit", "ns"}, {"digits", 3}, {"pairs", std::move(pairs)}};
 }
 
+void put_counts(json& target, const system_counts& counted) {
+    put(target, "voluntary_switches", counted.voluntary_switches);
+    put(target, "involuntary_switches", counted.involuntary_switches);
+    put(target, "minor_faults", counted.minor_faults);
+    put(target, "major_faults", counted.major_faults);
+    put(target, "instructions", counted.instructions);
+    put(target, "cycles", counted.cycles);
+}
+
 json server_json(const lane_result& result) {
     const account& used = *result.server;
     json made;
@@ -117,6 +126,7 @@ json server_json(const lane_result& result) {
         made["would_blocks"] = used.would_blocks;
     }
     put(made, "rss_bytes", result.server_resident_bytes);
+    put_counts(made, used.counts);
     return made;
 }
 
@@ -128,6 +138,7 @@ json client_json(const lane_result& result) {
     }
     made["busy"] = static_cast<double>(result.client.cpu_ns) / 1e9 / result.seconds;
     put(made, "run_delay_ns", result.client_run_delay_ns);
+    put_counts(made, result.client.counts);
     return made;
 }
 

@@ -2,6 +2,7 @@
 
 #include "bench/alarm.hpp"
 #include "bench/client.hpp"
+#include "bench/hardware.hpp"
 #include "bench/plan.hpp"
 
 #include <sockeye/loop.hpp>
@@ -36,6 +37,8 @@ public:
     void on_tick(std::function<void(time_point)> called) { on_tick_ = std::move(called); }
 
     [[nodiscard]] tally& counted() noexcept { return counted_; }
+    /// Of its thread, since its construction.
+    [[nodiscard]] system_counts hardware() const { return hardware_.read(); }
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
 private:
@@ -51,6 +54,7 @@ private:
     const bool has_sources_;
     const bool spins_;
     tally counted_;
+    const hardware_counters hardware_ = hardware_counters::of_this_thread();
     loop loop_;
     std::unique_ptr<client> client_;
     std::optional<pace_alarm> alarm_;

@@ -70,9 +70,16 @@ process_times own_times() noexcept {
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     rusage usage = {};
     ::getrusage(RUSAGE_SELF, &usage);
-    return {static_cast<std::uint64_t>(cpu.tv_sec) * 1'000'000'000 +
-                static_cast<std::uint64_t>(cpu.tv_nsec),
-            to_ns(usage.ru_utime), to_ns(usage.ru_stime)};
+    process_times used;
+    used.cpu_ns = static_cast<std::uint64_t>(cpu.tv_sec) * 1'000'000'000 +
+                  static_cast<std::uint64_t>(cpu.tv_nsec);
+    used.user_ns = to_ns(usage.ru_utime);
+    used.system_ns = to_ns(usage.ru_stime);
+    used.counts.voluntary_switches = static_cast<std::uint64_t>(usage.ru_nvcsw);
+    used.counts.involuntary_switches = static_cast<std::uint64_t>(usage.ru_nivcsw);
+    used.counts.minor_faults = static_cast<std::uint64_t>(usage.ru_minflt);
+    used.counts.major_faults = static_cast<std::uint64_t>(usage.ru_majflt);
+    return used;
 }
 
 std::optional<std::uint64_t> run_delay_ns(pid_t process) {

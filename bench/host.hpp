@@ -41,6 +41,31 @@ void die_with_parent(pid_t parent) noexcept;
 /// What this process has used.
 [[nodiscard]] process_times own_times() noexcept;
 
+/// What a counter of the CPU, or of the kernel, counts; in user space alone.
+enum class counted_event : std::uint8_t {
+    instructions,
+    cycles,
+    task_clock, ///< nanoseconds on a CPU: the kernel counts them without the CPU's help
+};
+/// Whose events a counter counts.
+enum class counter_scope : std::uint8_t {
+    one_thread,
+    with_children, ///< those of the threads and processes too that it starts from then on
+};
+/// A counter as the system tells it. Where it ran for less time than it should have, it was not
+/// always on the CPU.
+struct counter_reading {
+    std::uint64_t value = 0;
+    std::uint64_t enabled_ns = 0;
+    std::uint64_t running_ns = 0;
+};
+/// A counter of that thread, or of this one where it is 0. Empty where the system has none or
+/// refuses. See: perf_event_open(2).
+[[nodiscard]] unique_fd open_counter(counted_event what, pid_t thread,
+                                     counter_scope scope) noexcept;
+/// Nothing where it is no counter.
+[[nodiscard]] std::optional<counter_reading> read_counter(int counter) noexcept;
+
 /// The nanoseconds that a process was ready to run and had to wait. Nothing where unknown.
 [[nodiscard]] std::optional<std::uint64_t> run_delay_ns(pid_t process);
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t process);

@@ -5,8 +5,10 @@
 #include <csignal>
 #include <fstream>
 
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -61,6 +63,32 @@ std::vector<std::string> command_line() {
         words.push_back(word);
     }
     return words;
+}
+
+unique_fd open_counter(counted_event what, pid_t thread, counter_scope scope) noexcept {
+    perf_event_attr asked = {};
+    asked.size = sizeof asked;
+    const bool is_clock = what == counted_event::task_clock;
+    asked.type = is_clock ? PERF_TYPE_SOFTWARE : PERF_TYPE_HARDWARE;
+    asked.config = is_clock                        ? std::uint64_t{PERF_COUNT_SW_TASK_CLOCK}
+                   : what == counted_event::cycles ? std::uint64_t{PERF_COUNT_HW_CPU_CYCLES}
+                                                   : std::uint64_t{PERF_COUNT_HW_INSTRUCTIONS};
+    asked.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+    asked.inherit = scope == counter_scope::with_children;
+    asked.exclude_kernel = 1; // more is not allowed without privilege: perf_event_paranoid is 2
+    asked.exclude_hv = 1;
+    constexpr int any_cpu = -1;
+    constexpr int no_group = -1;
+    return unique_fd(static_cast<int>(
+        ::syscall(SYS_perf_event_open, &asked, thread, any_cpu, no_group, PERF_FLAG_FD_CLOEXEC)));
+}
+
+std::optional<counter_reading> read_counter(int counter) noexcept {
+    std::uint64_t words[3] = {};
+    if (::read(counter, words, sizeof words) != static_cast<ssize_t>(sizeof words)) {
+        return std::nullopt;
+    }
+    return counter_reading{words[0], words[1], words[2]};
 }
 
 unique_fd open_alarm() {

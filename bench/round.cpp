@@ -25,6 +25,7 @@ subject_server start_server(const plan& whole, const pass& test, const lane& sub
                                                {whole.server_cpus, test.is_one_core}));
     made.address = made.process->address();
     made.resident_at_start = host::resident_bytes(made.process->pid());
+    made.hardware = hardware_counters::of_process(made.process->pid());
     return made;
 }
 

@@ -76,6 +76,51 @@ estimate estimate_of(const std::vector<double>& values) {
     return {median(values), median_interval(values), relative_spread(values)};
 }
 
+/// The median of what the rounds tell; nothing where one of them does not.
+template <typename Value>
+std::optional<double> median_of(const std::vector<lane_result>& rounds, Value value) {
+    std::vector<double> values;
+    for (const auto& each : rounds) {
+        const std::optional<double> found = value(each);
+        if (!found) {
+            return std::nullopt;
+        }
+        values.push_back(*found);
+    }
+    return median(values);
+}
+
+using count_member = std::optional<std::uint64_t> system_counts::*;
+
+/// A count of the server by `unit`; nothing where it is not told, or nothing is there to go by.
+std::optional<double> count_by(const lane_result& round, count_member what, double unit) {
+    const auto count = round.server ? round.server->counts.*what : std::nullopt;
+    return count && unit > 0 ? std::optional(static_cast<double>(*count) / unit) : std::nullopt;
+}
+
+system_summary summarize_system(const std::vector<lane_result>& rounds) {
+    const auto each_second = [&rounds](count_member what) {
+        return median_of(rounds,
+                         [what](const lane_result& r) { return count_by(r, what, r.seconds); });
+    };
+    system_summary made;
+    made.sleeps_per_s = each_second(&system_counts::voluntary_switches);
+    made.preemptions_per_s = each_second(&system_counts::involuntary_switches);
+    made.faults_per_s = median_of(rounds, [](const lane_result& r) -> std::optional<double> {
+        const auto minor = count_by(r, &system_counts::minor_faults, r.seconds);
+        const auto major = count_by(r, &system_counts::major_faults, r.seconds);
+        return minor && major ? std::optional(*minor + *major) : std::nullopt;
+    });
+    made.instructions_per_message = median_of(rounds, [](const lane_result& r) {
+        return count_by(r, &system_counts::instructions, static_cast<double>(r.counted.messages));
+    });
+    made.instructions_per_cycle = median_of(rounds, [](const lane_result& r) {
+        const auto cycles = count_by(r, &system_counts::cycles, 1);
+        return count_by(r, &system_counts::instructions, cycles.value_or(0));
+    });
+    return made;
+}
+
 lane_summary summarize_lane(const lane& what, const std::vector<lane_result>& rounds) {
     lane_summary made;
     made.what = &what;
@@ -96,6 +141,7 @@ lane_summary summarize_lane(const lane& what, const std::vector<lane_result>& ro
             return r.resident_bytes_per_connection.value_or(0);
         }));
     }
+    made.system = summarize_system(rounds);
     for (const auto& each : rounds) {
         made.service.merge(each.counted.service);
         made.response.merge(each.counted.response);

@@ -43,6 +43,15 @@ struct comparison {
     verdict said = verdict::none;
 };
 
+/// What the system counted of a server: medians over the rounds. Absent is what it does not count.
+struct system_summary {
+    std::optional<double> sleeps_per_s;      ///< voluntary switches
+    std::optional<double> preemptions_per_s; ///< involuntary ones
+    std::optional<double> faults_per_s;
+    std::optional<double> instructions_per_message;
+    std::optional<double> instructions_per_cycle;
+};
+
 /// What all rounds of a lane come to. What its server does not tell is absent.
 struct lane_summary {
     const lane* what = nullptr;
@@ -52,6 +61,7 @@ struct lane_summary {
     std::optional<double> system_calls;
     std::optional<double> events_per_wait;
     std::optional<double> resident_bytes_per_connection;
+    system_summary system;
     histogram service;  ///< of all rounds together, as the two below
     histogram response; ///< of an open loop
     histogram send_lag;

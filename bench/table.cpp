@@ -408,6 +408,39 @@ void table::add_times() {
     }
 }
 
+std::string count_or_dash(const std::optional<double>& value) {
+    return value ? cli::format_count(*value) : "-";
+}
+
+/// What the system counted of the servers, for those who asked for more; nothing where it told
+/// nothing.
+std::string system_text(const pass_summary& pass) {
+    const auto tells = [&pass](std::optional<double> system_summary::*what) {
+        return std::any_of(pass.lanes.begin(), pass.lanes.end(),
+                           [what](const lane_summary& lane) { return lane.system.*what; });
+    };
+    if (!tells(&system_summary::sleeps_per_s)) {
+        return "";
+    }
+    const bool has_hardware = tells(&system_summary::instructions_per_message);
+    auto text = fmt::format("of the server  {:>10}{:>13}{:>15}{}\n", "sleeps/s", "preempted/s",
+                            "page faults/s", has_hardware ? "   instr/msg  instr/cycle" : "");
+    for (const auto& lane : pass.lanes) {
+        const auto& seen = lane.system;
+        text += fmt::format("  {:<13}{:>10}{:>13}{:>15}", lane.what->name,
+                            count_or_dash(seen.sleeps_per_s), count_or_dash(seen.preemptions_per_s),
+                            count_or_dash(seen.faults_per_s));
+        if (has_hardware) {
+            text += fmt::format("{:>12}{:>13}", count_or_dash(seen.instructions_per_message),
+                                seen.instructions_per_cycle
+                                    ? fmt::format("{:.2f}", *seen.instructions_per_cycle)
+                                    : "-");
+        }
+        text += "\n";
+    }
+    return text;
+}
+
 std::string trust_text(const trust& grade) {
     std::string text = fmt::format("Trust  {}", grade.grade);
     if (grade.flags.empty()) {
@@ -432,6 +465,10 @@ std::string legend_text() {
            "              is not\n"
            "  calls/msg   waits, reads, writes, registrations and accepts for one message;\n"
            "              other libraries do not tell what they call\n"
+           "  sleeps/s    how often the server waited for something to do; preempted/s, how often\n"
+           "              it had to leave its CPU to another; instr/msg and instr/cycle are of "
+           "user\n"
+           "              space, where the CPU counts and the kernel lets us ask\n"
            "  response    of an open loop: from the time a message was due to the last byte of\n"
            "              its answer, so that messages a slow server delays count in full\n"
            "  lag p99     how late the client itself sent; the rest of a late start is the\n"
@@ -492,6 +529,7 @@ std::string result_text(const report& made, const table_style& style) {
     for (const auto& pass : made.passes) {
         if (!is_merged(made, pass) || style.is_verbose) {
             text += "\n" + table(made, pass, one_core_of(made, pass), style).text();
+            text += style.is_verbose ? system_text(pass) : "";
         }
     }
     const auto sentences = words_of(made);

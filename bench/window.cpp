@@ -141,15 +141,29 @@ window_runner::snapshot window_runner::take_snapshot() {
     snapshot taken;
     if (server_.process) {
         taken.server = server_.process->ask();
+        const auto seen = server_.hardware.read(); // from outside, whatever the server is made of
+        taken.server->counts.instructions = seen.instructions;
+        taken.server->counts.cycles = seen.cycles;
         taken.server_run_delay_ns = host::run_delay_ns(server_.process->pid());
     } else if (server_.control) {
         taken.server = server_.control->ask();
     }
     taken.client_run_delay_ns = host::run_delay_ns(::getpid());
-    taken.client = host::own_times();
+    taken.client = client_times();
     taken.host = host::usage_of(used_cpus());
     taken.taken = clock::now();
     return taken;
+}
+
+process_times window_runner::client_times() const {
+    process_times used = host::own_times();
+    system_counts counted = drivers_.front()->hardware();
+    for (std::size_t i = 1; i < drivers_.size(); ++i) {
+        counted = sum(counted, drivers_[i]->hardware());
+    }
+    used.counts.instructions = counted.instructions;
+    used.counts.cycles = counted.cycles;
+    return used;
 }
 
 void window_runner::sample_delays(time_point now) {
@@ -189,7 +203,8 @@ void window_runner::note_window(const snapshot& before, const snapshot& after) {
     }
     result_.client = {after.client.cpu_ns - before.client.cpu_ns,
                       after.client.user_ns - before.client.user_ns,
-                      after.client.system_ns - before.client.system_ns};
+                      after.client.system_ns - before.client.system_ns,
+                      difference(after.client.counts, before.client.counts)};
     if (result_.counted.has_overflowed) {
         return; // it may have been too short for what follows to mean anything
     }

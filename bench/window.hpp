@@ -3,6 +3,7 @@
 #include "bench/control_client.hpp"
 #include "bench/crew.hpp"
 #include "bench/driver.hpp"
+#include "bench/hardware.hpp"
 #include "bench/round.hpp"
 #include "bench/server.hpp"
 
@@ -18,6 +19,7 @@ struct subject_server {
     std::unique_ptr<control_client> control; ///< tells of one that is not ours, where it does
     endpoint address;
     std::optional<std::uint64_t> resident_at_start;
+    hardware_counters hardware = {}; ///< of ours
 };
 
 /// Puts one load on a server once: connections, warm-up, a window that is measured, drain.
@@ -55,6 +57,7 @@ private:
     void end_round(time_point sent_until);
     [[nodiscard]] bool has_overflowed() const;
     [[nodiscard]] snapshot take_snapshot();
+    [[nodiscard]] process_times client_times() const;
     void sample_delays(time_point now);
     void show_progress(time_point now);
     void note_window(const snapshot& before, const snapshot& after);

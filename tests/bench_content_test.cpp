@@ -1,9 +1,12 @@
 #include "bench/account.hpp"
+#include "bench/hardware.hpp"
+#include "bench/load.hpp"
 #include "bench/ring.hpp"
 #include "bench/tally.hpp"
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <set>
 #include <vector>
@@ -121,6 +124,65 @@ TEST_CASE("account: what a server says is read back the same") {
     CHECK(read->cpu_ns == said.cpu_ns);
     CHECK(read->system_calls() == 3 + 1000 + 1001 + 7 + 2);
     CHECK(bench::difference(*read, *read).system_calls() == 0);
+    CHECK_FALSE(read->counts.voluntary_switches.has_value());
+}
+
+TEST_CASE("account: what the system does not count, or one side does not tell, stays absent") {
+    bench::account said;
+    said.counts.voluntary_switches = 40;
+    said.counts.involuntary_switches = 0;
+    said.counts.minor_faults = 7;
+    said.counts.instructions = 5'000'000'000;
+    const auto later = bench::parse_account(bench::format_account(said));
+    REQUIRE(later.has_value());
+    CHECK(later->counts.voluntary_switches == 40u);
+    CHECK(later->counts.involuntary_switches == 0u);
+    CHECK(later->counts.instructions == 5'000'000'000u);
+    CHECK_FALSE(later->counts.major_faults.has_value());
+    CHECK_FALSE(later->counts.cycles.has_value());
+    bench::account before;
+    before.counts.voluntary_switches = 30;
+    before.counts.minor_faults = 8; // as of another process: no count of the time between
+    before.counts.cycles = 1;
+    const auto did = bench::difference(*later, before).counts;
+    CHECK(did.voluntary_switches == 10u);
+    CHECK_FALSE(did.minor_faults.has_value());
+    CHECK_FALSE(did.instructions.has_value());
+    CHECK_FALSE(did.cycles.has_value());
+    const auto both = bench::sum(later->counts, before.counts);
+    CHECK(both.voluntary_switches == 70u);
+    CHECK_FALSE(both.instructions.has_value());
+}
+
+TEST_CASE("hardware: a count that was not taken all the time is none") {
+    using reading = bench::host::counter_reading;
+    CHECK(bench::whole_count(reading{12, 500, 500}) == 12u);
+    CHECK(bench::whole_count(reading{0, 0, 0}) == 0u);
+    CHECK_FALSE(bench::whole_count(reading{12, 500, 499}).has_value());
+    CHECK_FALSE(bench::whole_count(std::nullopt).has_value());
+    CHECK_FALSE(bench::host::read_counter(-1).has_value());
+}
+
+TEST_CASE("hardware: counters count this thread, where the system has them") {
+    using bench::host::counted_event;
+    const auto counter = bench::host::open_counter(counted_event::task_clock, 0,
+                                                   bench::host::counter_scope::one_thread);
+    if (counter) { // the kernel's own; containers may forbid it
+        const auto before = bench::whole_count(bench::host::read_counter(counter.get()));
+        bench::burn_cpu(std::chrono::milliseconds(5));
+        const auto after = bench::whole_count(bench::host::read_counter(counter.get()));
+        REQUIRE(before.has_value());
+        REQUIRE(after.has_value());
+        CHECK(*after > *before);
+    }
+    const auto own = bench::hardware_counters::of_this_thread();
+    const auto first = own.read();
+    bench::burn_cpu(std::chrono::milliseconds(5));
+    const auto did = bench::difference(own.read(), first);
+    // Most virtual machines have none: then both are absent.
+    CHECK((!did.instructions || *did.instructions > 1000));
+    CHECK((!did.cycles || *did.cycles > 1000));
+    CHECK_FALSE(did.voluntary_switches.has_value());
 }
 
 TEST_CASE("account: unknown names are passed over, malformed lines are refused") {

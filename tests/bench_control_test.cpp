@@ -71,6 +71,9 @@ TEST_CASE("control port: tells what was used and done, and goes on telling") {
     CHECK(did.reads > 1);
     CHECK(did.writes > 0);
     CHECK(did.cpu_ns > 0);
+    // It waited for us at least once in between.
+    REQUIRE(did.counts.voluntary_switches.has_value());
+    CHECK(*did.counts.voluntary_switches > 0);
     const auto ended = server.stop();
     CHECK(ended.status == 0);
 }

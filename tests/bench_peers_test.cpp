@@ -240,6 +240,7 @@ TEST_CASE("peers: each tells its CPU time, and ends by itself at the end of its 
         CHECK(ended.talk.empty());
         CHECK(ended.output.starts_with("ready " + peer[1] + ":"));
         CHECK(support::contains(ended.output, "\nstats cpu_ns="));
+        CHECK(support::contains(ended.output, " voluntary_switches="));
     });
 }
 

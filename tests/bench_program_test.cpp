@@ -96,6 +96,16 @@ TEST_CASE("bench: every transport gives a valid document with every usable backe
             CHECK(round["wrong"] == 0);
             CHECK(round["server"]["syscalls"]["read"] > 0);
             CHECK(round["server"]["cpu_ns"] > 0);
+            for (const char* side : {"server", "client"}) {
+                CAPTURE(side);
+                for (const char* count : {"voluntary_switches", "involuntary_switches",
+                                          "minor_faults", "major_faults"}) {
+                    CHECK(round[side].contains(count));
+                }
+                // Where there are counters of one, there are of the other.
+                CHECK(round[side].contains("instructions") ==
+                      round["client"].contains("instructions"));
+            }
         }
     }
 }
@@ -113,6 +123,7 @@ TEST_CASE("bench: the loops written by hand take part, and count their calls") {
         for (const auto& result : document["results"]) {
             CHECK(result["rounds"][0]["wrong"] == 0);
             CHECK(result["rounds"][0]["server"]["syscalls"]["write"] > 0);
+            CHECK(result["rounds"][0]["server"].contains("voluntary_switches"));
             CHECK(result["summary"]["syscalls_per_message"] < 4);
         }
     }

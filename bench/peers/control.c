@@ -112,6 +112,8 @@ int control_hear(const struct control_counters* counters) {
     printf("stats cpu_ns=%" PRIu64 " user_ns=%" PRIu64 " system_ns=%" PRIu64,
            (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec, nanoseconds(&usage.ru_utime),
            nanoseconds(&usage.ru_stime));
+    printf(" voluntary_switches=%ld involuntary_switches=%ld minor_faults=%ld major_faults=%ld",
+           usage.ru_nvcsw, usage.ru_nivcsw, usage.ru_minflt, usage.ru_majflt);
     if (counters != NULL) {
         say_counters(counters);
     }

@@ -45,6 +45,12 @@ constexpr term definitions[] = {
     {"CPU/msg", "User and system time of the server in the window, by the messages."},
     {"calls/msg", "Waits, reads, writes, registrations and accepts of the server, by the messages. "
                   "Servers on other libraries do not tell theirs."},
+    {"sleeps/s, preempted/s", "How often the server waited, having nothing to do, and how often it "
+                              "had to leave its CPU to another (voluntary and involuntary context "
+                              "switches). Shown with -v, beside its page faults."},
+    {"instr/msg, instr/cycle", "Instructions of the server in user space, by the messages and by "
+                               "the cycles. Shown with -v where the CPU counts them and the kernel "
+                               "lets us ask: many virtual machines have no counters."},
     {"ratio", "Times the baseline; above 1 is always better, whatever is compared."},
     {"control", "The baseline once more, as if it were another server. What the two differ by is "
                 "the noise of the machine."},
