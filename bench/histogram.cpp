@@ -5,7 +5,7 @@
 namespace sockeye::bench {
 
 void histogram::merge(const histogram& other) noexcept {
-    for (std::size_t i = 0; i < counts_.size(); ++i) {
+    for (std::size_t i = 0; i < other.counts_.size(); ++i) {
         counts_[i] += other.counts_[i];
     }
     count_ += other.count_;
@@ -20,6 +20,11 @@ void histogram::clear() noexcept {
     sum_ = 0;
     min_ = std::numeric_limits<std::uint64_t>::max();
     max_ = 0;
+}
+
+void histogram::shrink() {
+    counts_.resize(count_ == 0 ? 0 : index_of(max_) + 1);
+    counts_.shrink_to_fit();
 }
 
 std::uint64_t histogram::percentile(double share) const noexcept {

@@ -29,6 +29,9 @@ public:
     /// Adds what `other` counted: the same as having recorded all of it here.
     void merge(const histogram& other) noexcept;
     void clear() noexcept;
+    /// Gives back what lies above the greatest value, most of its memory. It is for keeping:
+    /// Requires: nothing is recorded or merged into it any more, and it is not cleared.
+    void shrink();
 
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
     /// Requires: count() > 0, as for the three below.

@@ -99,6 +99,13 @@ struct tally {
         window_start = now;
     }
 
+    /// For keeping: see histogram::shrink().
+    void shrink() {
+        service.shrink();
+        response.shrink();
+        send_lag.shrink();
+    }
+
     /// Adds what another thread has counted.
     void merge(const tally& other);
 

@@ -132,6 +132,7 @@ void window_runner::end_round(time_point sent_until) {
     for (std::size_t i = 1; i < drivers_.size(); ++i) {
         result_.counted.merge(drivers_[i]->counted());
     }
+    result_.counted.shrink();
     crew_.run([this](std::size_t index) { drivers_[index].reset(); });
 }
 

@@ -122,6 +122,32 @@ TEST_CASE("histogram: merging is the same as recording everything in one") {
     CHECK(merged.mean() == whole.mean());
 }
 
+TEST_CASE("histogram: shrunk it tells the same, and can be merged into another") {
+    histogram kept;
+    histogram nothing;
+    histogram whole;
+    for (std::uint64_t value = 0; value < 5'000'000; value += 997) {
+        kept.record(value);
+        whole.record(value);
+    }
+    kept.shrink();
+    nothing.shrink();
+    CHECK(kept.count() == whole.count());
+    CHECK(kept.max() == whole.max());
+    for (const double share : {0.0, 0.5, 0.99, 1.0}) {
+        CAPTURE(share);
+        CHECK(kept.percentile(share) == whole.percentile(share));
+    }
+    histogram sum;
+    sum.record(std::uint64_t{1} << 40);
+    sum.merge(kept);
+    sum.merge(nothing);
+    CHECK(sum.count() == whole.count() + 1);
+    CHECK(sum.percentile(0.5) == whole.percentile(0.5));
+    CHECK(sum.max() == std::uint64_t{1} << 40);
+    CHECK(nothing.count() == 0);
+}
+
 TEST_CASE("histogram: a percentile is told only where ten values lie above it") {
     histogram made;
     for (int i = 0; i < 999; ++i) {
