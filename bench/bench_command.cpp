@@ -101,7 +101,7 @@ int conclude(const plan& whole, const run_record& record) {
         const std::size_t rounds = record.passes.empty() ? 0 : record.passes.back().rounds();
         const std::size_t passes = std::max<std::size_t>(record.passes.size(), 1);
         talk(fmt::format("sockeye bench: interrupted after {} of {} rounds of test {} of {}\n",
-                         rounds, whole.rounds, passes, whole.passes.size()));
+                         rounds, whole.rounds.to_string(), passes, whole.passes.size()));
         return 128 + record.interrupt;
     }
     return cli::exit_done;

@@ -62,8 +62,10 @@ constexpr flag_meaning meanings[] = {
      "More --rounds, a longer --duration, a quieter machine."},
     {"control", "C", "Two identical servers could be told apart, so that nothing can be told.",
      "Measure again on a quieter machine."},
-    {"rounds", "B", "Fewer than six rounds give no interval of 95 %, and so no verdict.",
-     "Give --rounds 6 or more."},
+    {"rounds", "B",
+     "Fewer than six rounds give no interval of 95 %, fewer than eight none of 99 %, and so no "
+     "verdict.",
+     "Give --rounds 6 or more; with --rounds auto, a shorter --duration."},
     {"errors", "B", "Connections failed.", "Look at the errors of the rounds in the saved run."},
     {"loss", "B", "Datagrams were lost, came late, or came twice.",
      "Keep fewer on their way; give the server a larger --receive-buffer."},

@@ -51,7 +51,13 @@ json tool_json(const build_facts& build, const circumstances& around) {
 }
 
 json plan_json(const plan& made) {
-    json result = {{"rounds", made.rounds}, {"seed", made.seed}, {"order", "williams"}};
+    json result = {{"rounds", made.rounds.most}, {"seed", made.seed}, {"order", "williams"}};
+    if (made.rounds.is_auto()) {
+        result["adaptive"] = {{"rounds_min", made.rounds.least},
+                              {"within", enough::within},
+                              {"confidence", made.confidence()},
+                              {"budget_ns", enough::budget.count()}};
+    }
     put(result, "messages", made.messages);
     result["timeout_ns"] = made.timeout.count();
     result["pin"] = {{"server", made.server_cpus}, {"client", made.client_cpus}};
@@ -324,6 +330,9 @@ json result_json(const plan& whole, const pass_summary& pass, const lane_summary
     if (test.find_rate) {
         made["kept"] = test.find_rate->text;
     }
+    if (pass.record->ended != ending::none) {
+        made["rounds_ended"] = name_of(pass.record->ended);
+    }
     made["summary"] = summary_json(what, lane);
     made["histogram"] = histogram_json(lane.service);
     if (lane.response.count() > 0) {
@@ -333,7 +342,7 @@ json result_json(const plan& whole, const pass_summary& pass, const lane_summary
     return made;
 }
 
-json ratio_json(const pass_summary& pass, metric by, const ratio& found) {
+json ratio_json(const pass_summary& pass, metric by, const ratio& found, double confidence) {
     json made = {{"test", pass.record->what.test},
                  {"placement", placement_name(pass.record->what)},
                  {"metric", name_of(by)},
@@ -342,6 +351,7 @@ json ratio_json(const pass_summary& pass, metric by, const ratio& found) {
         made["lo"] = found.bounds->lo;
         made["hi"] = found.bounds->hi;
     }
+    made["confidence"] = confidence;
     made["method"] = "paired-signed-rank";
     made["pairs"] = found.pairs;
     return made;
@@ -357,7 +367,7 @@ json comparisons_json(const report& made, bool of_control) {
                 if (found == nullptr || lane.what->is_control != of_control) {
                     continue;
                 }
-                json each = ratio_json(pass, by, found->against_baseline);
+                json each = ratio_json(pass, by, found->against_baseline, made.whole->confidence());
                 if (!of_control) {
                     each["backend"] = lane.what->name;
                     each["verdict"] = found->said == verdict::none ? "none" : name_of(found->said);

@@ -269,6 +269,19 @@ auto time_from(duration least, duration most) {
     return [=](std::string_view text) { return cli::parse_time(text, {least, most}); };
 }
 
+/// `10`, or `auto`.
+parsed<round_count> parse_rounds(std::string_view text) {
+    if (text == "auto") {
+        return automatic_rounds;
+    }
+    const auto count = cli::parse_count(text, {1, 200});
+    if (!count) {
+        return parsed<round_count>::wrong(count.message() + "; or auto");
+    }
+    const auto rounds = static_cast<std::size_t>(*count);
+    return round_count{rounds, rounds};
+}
+
 void add_load_options(CLI::App& command, request& wanted) {
     cli::add_value(command, "-c,--connections", wanted.connections, "N=64",
                    "busy connections; over UDP: peers", count_from(1, 1'000'000));
@@ -310,8 +323,9 @@ void add_time_options(CLI::App& command, request& wanted) {
                    "a round ends when that many are answered", count_from(1, 1'000'000'000'000));
     cli::add_value(command, "--warmup", wanted.warmup, "TIME=300ms", "not measured in each round",
                    time_from(0ms, 1h));
-    cli::add_value(command, "--rounds", wanted.rounds, "N=10",
-                   "of all servers in turn; 6 give an interval", count_from(1, 200));
+    cli::add_value(command, "--rounds", wanted.rounds, "N=10|auto",
+                   "of all servers in turn; 6 give an interval; auto: 6 to 40, until it is narrow",
+                   parse_rounds);
     cli::add_value(command, "--timeout", wanted.timeout, "TIME=1s",
                    "after it a datagram counts as lost, and a round ends", time_from(1ms, 1h));
     command.add_flag("--quick", wanted.is_quick, "a coarse result in less than a minute");

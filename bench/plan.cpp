@@ -2,6 +2,7 @@
 
 #include "bench/matrix.hpp"
 #include "bench/placement.hpp"
+#include "bench/precision.hpp"
 #include "cli/common.hpp"
 #include "cli/host.hpp"
 #include "cli/text.hpp"
@@ -220,6 +221,20 @@ pace choose_pace(const request& wanted, const plan& made) {
     return has_own ? pace::spin : pace::sleep;
 }
 
+round_count choose_rounds(const request& wanted) {
+    const std::size_t usual = wanted.is_quick ? 6 : wanted.is_full ? 20 : 10;
+    return wanted.rounds.value_or(round_count{usual, usual});
+}
+
+/// Rounds are counted by ratios.
+void check_rounds(const round_count& rounds, const std::vector<lane>& lanes) {
+    if (rounds.is_auto() && lanes.size() < 2) {
+        throw command_error(cli::exit_usage,
+                            "--rounds auto: goes on until ratios of servers are known, and here "
+                            "is one server alone; give a number");
+    }
+}
+
 } // namespace
 
 duration plan::estimate(const pass& each) noexcept {
@@ -228,17 +243,36 @@ duration plan::estimate(const pass& each) noexcept {
     return one * lanes * (each.find_rate ? search_loads : 1);
 }
 
-duration plan::estimate() const noexcept {
+duration plan::estimate_most(const pass& each) const noexcept {
+    const auto one = estimate(each);
+    const auto all = one * static_cast<duration::rep>(rounds.most);
+    const auto least = one * static_cast<duration::rep>(rounds.least);
+    return rounds.is_auto() ? std::min(all, std::max(least, enough::budget + one)) : all;
+}
+
+duration plan::estimate_least() const noexcept {
     duration sum = {};
     for (const auto& each : passes) {
         sum += estimate(each);
     }
-    return sum * static_cast<duration::rep>(rounds);
+    return sum * static_cast<duration::rep>(rounds.least);
+}
+
+duration plan::estimate() const noexcept {
+    duration sum = {};
+    for (const auto& each : passes) {
+        sum += estimate_most(each);
+    }
+    return sum;
+}
+
+std::string round_count::to_string() const {
+    return is_auto() ? fmt::format("{} to {}", least, most) : std::to_string(most);
 }
 
 plan make_plan(const request& wanted) {
     plan made;
-    made.rounds = wanted.rounds.value_or(wanted.is_quick ? 6 : wanted.is_full ? 20 : 10);
+    made.rounds = choose_rounds(wanted);
     made.messages = wanted.messages;
     made.target = wanted.target;
     made.control = wanted.control;
@@ -260,6 +294,7 @@ plan make_plan(const request& wanted) {
         if (wanted.has_control) {
             add_control(lanes, made.baseline);
         }
+        check_rounds(made.rounds, lanes);
         for (const bool is_one_core : placements_of(wanted, made, test)) {
             pass each = {
                 test.name, test.rate_from, wanted.find_rate, test.what, is_one_core, lanes, {}, {}};

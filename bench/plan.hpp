@@ -24,6 +24,19 @@ enum class pace : std::uint8_t {
     sleep, ///< it leaves the CPU to others meanwhile
 };
 
+/// How many rounds a test has: so many, or from one number to another, as its ratios need.
+struct round_count {
+    std::size_t least = 0;
+    std::size_t most = 0;
+
+    [[nodiscard]] bool is_auto() const noexcept { return least < most; }
+    /// `10`, `6 to 40`.
+    [[nodiscard]] std::string to_string() const;
+};
+
+/// What `--rounds auto` means.
+inline constexpr round_count automatic_rounds = {6, 40};
+
 /// What the command line asks for. Empty options have defaults that depend on the others.
 struct request {
     std::optional<std::uint64_t> connections;
@@ -43,7 +56,7 @@ struct request {
     std::optional<std::uint64_t> in_flight_max; ///< of an open loop
     std::optional<duration> window;
     std::optional<duration> warmup;
-    std::optional<std::uint64_t> rounds;
+    std::optional<round_count> rounds;
     std::optional<std::uint64_t> messages;
     duration timeout = std::chrono::seconds(1);
     std::uint64_t seed = 1;
@@ -97,7 +110,7 @@ struct pass {
 
 struct plan {
     std::vector<pass> passes;
-    std::size_t rounds = 0;
+    round_count rounds;
     std::optional<std::uint64_t> messages; ///< ends a window early
     std::string baseline;                  ///< empty: there is nothing to compare
     std::optional<endpoint> target;
@@ -110,8 +123,16 @@ struct plan {
     bool repeats_disturbed = true;  ///< rounds that were not steady are run once more
     std::vector<std::string> notes; ///< what was asked for and takes no part, and why
 
-    /// How long all of it takes, roughly.
+    /// How sure the intervals of its ratios are. Who looks after every round, and stops when it
+    /// looks good, is wrong more often: then they have to be surer.
+    [[nodiscard]] double confidence() const noexcept { return rounds.is_auto() ? 0.99 : 0.95; }
+    /// How long all of it takes, roughly; with as many rounds as may be.
     [[nodiscard]] duration estimate() const noexcept;
+    /// With as few as may be.
+    [[nodiscard]] duration estimate_least() const noexcept;
+    /// What a pass takes with as many as may be.
+    [[nodiscard]] duration estimate_most(const pass& each) const noexcept;
+    /// What one round of it takes.
     [[nodiscard]] static duration estimate(const pass& each) noexcept;
 };
 

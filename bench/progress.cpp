@@ -27,10 +27,11 @@ std::string bar(double share) {
 
 } // namespace
 
-void progress::begin_round(std::string_view test, std::size_t round, std::size_t rounds) {
+void progress::begin_round(std::string_view test, std::size_t round, const round_count& rounds) {
     test_ = test;
     round_number_ = round;
-    round_ = fmt::format("{} round {}/{}", test, round, rounds);
+    round_ = fmt::format("{} round {}{}{}", test, round, rounds.is_auto() ? " of " : "/",
+                         rounds.to_string());
     lanes_done_.clear();
 }
 

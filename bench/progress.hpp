@@ -28,13 +28,15 @@ public:
     progress(const progress&) = delete;
     progress& operator=(const progress&) = delete;
 
-    void begin_round(std::string_view test, std::size_t round, std::size_t rounds);
+    void begin_round(std::string_view test, std::size_t round, const round_count& rounds);
     void begin_lane(std::string_view name);
     /// Shows the rate of now; `messages` is what the window has brought so far. Cheap when called
     /// too often.
     void tick(std::uint64_t messages, duration since_start);
     void end_lane(double rate, duration planned);
     void end_round();
+    /// So much of the plan is not needed.
+    void skip(duration planned) noexcept { done_ += planned; }
     /// Takes the line away, before something else is printed.
     void erase();
 

@@ -34,7 +34,7 @@ report make_report(const plan& whole, const run_record& record, const circumstan
     made.build = read_build();
     for (const auto& pass : record.passes) {
         if (pass.rounds() > 0) {
-            made.passes.push_back(summarize(pass, whole.baseline));
+            made.passes.push_back(summarize(pass, whole.baseline, whole.confidence()));
         }
     }
     made.grade = assess(whole, made.around, made.passes);

@@ -2,6 +2,7 @@
 
 #include "bench/order.hpp"
 #include "bench/statistics.hpp"
+#include "bench/summary.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -108,7 +109,8 @@ void plan_runner::run_pass(pass test) {
     kept.replaced.resize(kept.what.lanes.size());
     const auto orders = williams_orders(kept.what.lanes.size());
     const std::string name = kept.what.test + (kept.what.is_one_core ? " on one core" : "");
-    for (std::size_t round = 0; round < plan_.rounds; ++round) {
+    const time_point begun = clock::now();
+    for (std::size_t round = 0; round < plan_.rounds.most && kept.ended == ending::none; ++round) {
         shown_.begin_round(name, round + 1, plan_.rounds);
         auto results = run_round(plan_, kept.what, orders[round % orders.size()], content_, shown_);
         for (std::size_t i = 0; i < results.size(); ++i) {
@@ -116,7 +118,14 @@ void plan_runner::run_pass(pass test) {
             kept.lanes[i].push_back(std::move(results[i]));
         }
         shown_.end_round();
+        if (plan_.rounds.is_auto()) {
+            const auto ratios = primary_ratios(kept, plan_.baseline, plan_.confidence());
+            kept.ended = ending_of(plan_.rounds, round + 1, clock::now() - begun, ratios);
+        }
     }
+    const auto run = static_cast<duration::rep>(kept.rounds());
+    shown_.skip(std::max(plan_.estimate_most(kept.what) - plan::estimate(kept.what) * run,
+                         duration::zero()));
     if (plan_.repeats_disturbed) {
         repeat_disturbed(kept);
     }

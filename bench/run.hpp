@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bench/plan.hpp"
+#include "bench/precision.hpp"
 #include "bench/progress.hpp"
 #include "bench/round.hpp"
 
@@ -17,6 +18,7 @@ struct pass_record {
     std::vector<std::vector<lane_result>> lanes;
     /// For each lane, the rounds that were disturbed and run again, which do not count.
     std::vector<std::vector<lane_result>> replaced;
+    ending ended = ending::none; ///< of --rounds auto
 
     [[nodiscard]] std::size_t rounds() const noexcept { return lanes.front().size(); }
 };

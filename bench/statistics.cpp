@@ -7,8 +7,6 @@
 namespace sockeye::bench {
 namespace {
 
-constexpr double one_tail = 0.025;
-
 std::vector<double> sorted(std::span<const double> values) {
     std::vector<double> copy(values.begin(), values.end());
     std::sort(copy.begin(), copy.end());
@@ -36,8 +34,11 @@ std::vector<double> walsh_averages(std::span<const double> values) {
     return means;
 }
 
-/// The largest k for which the first k + 1 of `probabilities` sum to at most `one_tail`.
-std::optional<std::size_t> tail_end(std::span<const double> probabilities) {
+/// The largest k for which the first k + 1 of `probabilities` sum to no more than what the interval
+/// may leave out on one side.
+std::optional<std::size_t> tail_end(std::span<const double> probabilities,
+                                    double confidence = usual_confidence) {
+    const double one_tail = (1 - confidence) / 2;
     double sum = 0;
     for (std::size_t k = 0; k < probabilities.size(); ++k) {
         sum += probabilities[k];
@@ -81,7 +82,7 @@ std::optional<interval> median_interval(std::span<const double> values) {
     return interval{ascending[*skip], ascending[count - 1 - *skip]};
 }
 
-std::optional<std::size_t> signed_rank_critical(std::size_t count) {
+std::optional<std::size_t> signed_rank_critical(std::size_t count, double confidence) {
     // Each rank is in the sum or not, with equal chance: probability[s] of the sum s.
     std::vector<double> probability(count * (count + 1) / 2 + 1);
     probability[0] = 1;
@@ -93,7 +94,15 @@ std::optional<std::size_t> signed_rank_critical(std::size_t count) {
             probability[sum] = (probability[sum] + with_rank) / 2;
         }
     }
-    return tail_end(probability);
+    return tail_end(probability, confidence);
+}
+
+std::size_t signed_rank_pairs_min(double confidence) {
+    std::size_t pairs = 1;
+    while (!signed_rank_critical(pairs, confidence)) {
+        ++pairs;
+    }
+    return pairs;
 }
 
 double hodges_lehmann(std::span<const double> values) {
@@ -101,8 +110,8 @@ double hodges_lehmann(std::span<const double> values) {
     return middle_of(walsh_averages(values));
 }
 
-std::optional<interval> signed_rank_interval(std::span<const double> values) {
-    const auto critical = signed_rank_critical(values.size());
+std::optional<interval> signed_rank_interval(std::span<const double> values, double confidence) {
+    const auto critical = signed_rank_critical(values.size(), confidence);
     if (!critical) {
         return std::nullopt;
     }
@@ -110,7 +119,8 @@ std::optional<interval> signed_rank_interval(std::span<const double> values) {
     return interval{means[*critical], means[means.size() - 1 - *critical]};
 }
 
-ratio paired_ratio(std::span<const double> subject, std::span<const double> base) {
+ratio paired_ratio(std::span<const double> subject, std::span<const double> base,
+                   double confidence) {
     assert(subject.size() == base.size());
     std::vector<double> logs;
     logs.reserve(subject.size());
@@ -118,7 +128,7 @@ ratio paired_ratio(std::span<const double> subject, std::span<const double> base
         logs.push_back(std::log(subject[i] / base[i]));
     }
     ratio found = {std::exp(hodges_lehmann(logs)), std::nullopt, logs.size()};
-    if (const auto bounds = signed_rank_interval(logs)) {
+    if (const auto bounds = signed_rank_interval(logs, confidence)) {
         found.bounds = interval{std::exp(bounds->lo), std::exp(bounds->hi)};
     }
     return found;

@@ -24,16 +24,23 @@ struct interval {
 /// the distribution: two of the values themselves. Nothing for fewer than six values.
 [[nodiscard]] std::optional<interval> median_interval(std::span<const double> values);
 
-/// The critical value of Wilcoxon's signed-rank test for `count` pairs, two-sided at 5 %: the
-/// largest rank sum that is still significant. Nothing for fewer than six pairs.
-[[nodiscard]] std::optional<std::size_t> signed_rank_critical(std::size_t count);
+/// How sure an interval is where nothing else is said.
+inline constexpr double usual_confidence = 0.95;
+
+/// The critical value of Wilcoxon's signed-rank test for `count` pairs, two-sided: the largest rank
+/// sum that is still significant. Nothing for fewer than six pairs, at 99 % fewer than eight.
+[[nodiscard]] std::optional<std::size_t> signed_rank_critical(std::size_t count,
+                                                              double confidence = usual_confidence);
+/// The fewest pairs that have one.
+[[nodiscard]] std::size_t signed_rank_pairs_min(double confidence);
 
 /// The median of all pairwise means (Hodges and Lehmann's estimate). Requires: not empty.
 [[nodiscard]] double hodges_lehmann(std::span<const double> values);
 
 /// The interval of that estimate from the exact distribution of Wilcoxon's signed-rank sum, with
-/// at least 95 % certainty. Nothing for fewer than six values.
-[[nodiscard]] std::optional<interval> signed_rank_interval(std::span<const double> values);
+/// at least that certainty. Nothing for too few values: see signed_rank_critical().
+[[nodiscard]] std::optional<interval> signed_rank_interval(std::span<const double> values,
+                                                           double confidence = usual_confidence);
 
 /// How many times `base` the `subject` is, from rounds in which both took their turn.
 struct ratio {
@@ -44,7 +51,8 @@ struct ratio {
 
 /// Pairs the rounds and works on the logarithms, so that 2 and 1/2 are equally far from 1.
 /// Requires: equally many, at least one, all above 0.
-[[nodiscard]] ratio paired_ratio(std::span<const double> subject, std::span<const double> base);
+[[nodiscard]] ratio paired_ratio(std::span<const double> subject, std::span<const double> base,
+                                 double confidence = usual_confidence);
 
 /// The critical value of Mann and Whitney's U for so many values on each side, two-sided at 5 %:
 /// the largest U that is still significant. Nothing for too few values.

@@ -164,7 +164,7 @@ std::optional<ratio> control_ratio(const pass_summary& pass, metric by) {
     return found == nullptr ? std::nullopt : std::optional(found->against_baseline);
 }
 
-void compare_all(pass_summary& pass, std::string_view baseline, metric by) {
+void compare_all(pass_summary& pass, std::string_view baseline, metric by, double confidence) {
     const auto* base = pass.find(baseline);
     const auto base_merits =
         base == nullptr ? std::vector<double>() : merits(*pass.record, *base->rounds, by);
@@ -175,7 +175,7 @@ void compare_all(pass_summary& pass, std::string_view baseline, metric by) {
         const auto found = merits(*pass.record, *each.rounds, by);
         if (each.what->name != baseline && !found.empty()) {
             each.comparisons[static_cast<std::size_t>(by)] =
-                comparison{paired_ratio(found, base_merits)};
+                comparison{paired_ratio(found, base_merits, confidence)};
         }
     }
     const auto control = control_ratio(pass, by);
@@ -213,21 +213,17 @@ void sort_best_first(pass_summary& pass) {
 
 /// What the lanes of a test are ranked by: on one core the sharp number is CPU per message, of a
 /// load that is the same for all it is the response time.
-metric primary_of(const pass_summary& pass) {
+metric primary_of(const pass_record& pass) {
     const auto all_have = [&pass](auto has) {
         return std::all_of(pass.lanes.begin(), pass.lanes.end(), has);
     };
-    const bool all_have_cpu =
-        all_have([](const lane_summary& lane) { return lane.cpu_ns.has_value(); });
-    if (pass.record->what.is_one_core && all_have_cpu) {
+    if (pass.what.is_one_core && all_have(has_server)) {
         return metric::cpu;
     }
-    if (pass.record->what.what.is_open_loop() && !pass.record->what.find_rate) {
-        for (const auto& [by, index] : {std::pair{metric::response_p99, std::size_t{2}},
-                                        std::pair{metric::response_p50, std::size_t{0}}}) {
-            if (all_have([at = index](const lane_summary& lane) {
-                    return lane.response_by_round[at].has_value();
-                })) {
+    if (pass.what.what.is_open_loop() && !pass.what.find_rate) {
+        for (const auto& [by, share] :
+             {std::pair{metric::response_p99, 0.99}, std::pair{metric::response_p50, 0.5}}) {
+            if (all_have([part = share](const auto& rounds) { return can_tell(rounds, part); })) {
                 return by;
             }
         }
@@ -297,18 +293,39 @@ bool pass_summary::is_control_off(metric by) const noexcept {
     return found != nullptr && is_off(found->against_baseline);
 }
 
-pass_summary summarize(const pass_record& record, std::string_view baseline) {
+pass_summary summarize(const pass_record& record, std::string_view baseline, double confidence) {
     pass_summary made;
     made.record = &record;
     for (std::size_t i = 0; i < record.lanes.size(); ++i) {
         made.lanes.push_back(summarize_lane(record.what.lanes[i], record.lanes[i]));
     }
-    made.primary = primary_of(made);
+    made.primary = primary_of(record);
     for (const metric by : all_metrics) {
-        compare_all(made, baseline, by);
+        compare_all(made, baseline, by, confidence);
     }
     sort_best_first(made);
     return made;
+}
+
+std::vector<ratio> primary_ratios(const pass_record& record, std::string_view baseline,
+                                  double confidence) {
+    const metric by = primary_of(record);
+    const auto& lanes = record.what.lanes;
+    const auto base = std::find_if(lanes.begin(), lanes.end(),
+                                   [&](const lane& each) { return each.name == baseline; });
+    if (base == lanes.end()) {
+        return {};
+    }
+    const auto base_index = static_cast<std::size_t>(base - lanes.begin());
+    const auto base_merits = merits(record, record.lanes[base_index], by);
+    std::vector<ratio> found;
+    for (std::size_t i = 0; i < lanes.size() && !base_merits.empty(); ++i) {
+        const auto values = merits(record, record.lanes[i], by);
+        if (i != base_index && !values.empty()) {
+            found.push_back(paired_ratio(values, base_merits, confidence));
+        }
+    }
+    return found;
 }
 
 verdict judge(const ratio& found, const std::optional<ratio>& control) {

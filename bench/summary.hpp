@@ -89,7 +89,13 @@ inline constexpr double difference_min = 0.02;
 inline constexpr std::array response_shares = {0.5, 0.9, 0.99, 0.999};
 
 /// Lifetime: `record` outlives the summary. Requires: one whole round at least.
-[[nodiscard]] pass_summary summarize(const pass_record& record, std::string_view baseline);
+[[nodiscard]] pass_summary summarize(const pass_record& record, std::string_view baseline,
+                                     double confidence = usual_confidence);
+
+/// Only the ratios that the test is judged by: those of the primary metric. The control's is among
+/// them. Requires: one whole round at least.
+[[nodiscard]] std::vector<ratio> primary_ratios(const pass_record& record,
+                                                std::string_view baseline, double confidence);
 
 /// The word for a ratio. `control` is the interval of two identical servers, if that was measured.
 [[nodiscard]] verdict judge(const ratio& found, const std::optional<ratio>& control);

@@ -77,11 +77,14 @@ std::string plan_text(const plan& whole) {
         extra += whole.passes[i].test == whole.passes[i - 1].test ? 1 : 0;
     }
     const std::size_t tests = whole.passes.size() - extra;
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(whole.estimate());
+    const auto seconds = [](duration time) {
+        return cli::format_time(std::chrono::ceil<std::chrono::seconds>(time));
+    };
+    const auto least = whole.rounds.is_auto() ? seconds(whole.estimate_least()) + " to " : "";
     return fmt::format("{} test{} x {} x {} rounds{}, interleaved, about {}", tests,
-                       tests == 1 ? "" : "s", lanes_text(whole), whole.rounds,
+                       tests == 1 ? "" : "s", lanes_text(whole), whole.rounds.to_string(),
                        extra > 0 ? fmt::format(", {} of them on one core too", extra) : "",
-                       cli::format_time(seconds));
+                       least + seconds(whole.estimate()));
 }
 
 std::string machine_text(const machine& facts) {
@@ -357,8 +360,9 @@ void table::add_ratio() {
     if (report_.whole->baseline.empty()) {
         return;
     }
-    columns_.push_back({fmt::format("   ratio to {} [95 %]", report_.whole->baseline), 29, true,
-                        [this](const lane_summary& lane) -> std::string {
+    columns_.push_back({fmt::format("   ratio to {} [{:.0f} %]", report_.whole->baseline,
+                                    report_.whole->confidence() * 100),
+                        29, true, [this](const lane_summary& lane) -> std::string {
                             const auto* found = compared(lane, shown_.primary);
                             if (found == nullptr) {
                                 const bool is_base = lane.what->name == report_.whole->baseline;

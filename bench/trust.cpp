@@ -390,11 +390,19 @@ void assessor::check_control() {
 void assessor::check_rounds() {
     const bool is_compared = std::any_of(passes_.begin(), passes_.end(),
                                          [](const auto& p) { return p.lanes.size() > 1; });
-    const std::size_t rounds = passes_.empty() ? 0 : passes_.front().record->rounds();
-    if (is_compared && rounds < 6) {
+    if (passes_.empty() || !is_compared) {
+        return;
+    }
+    std::size_t rounds = passes_.front().record->rounds();
+    for (const auto& pass : passes_) {
+        rounds = std::min(rounds, pass.record->rounds());
+    }
+    const std::size_t needed = signed_rank_pairs_min(plan_.confidence());
+    if (rounds < needed) {
         add("rounds",
-            fmt::format("{} no 95 % interval (6 needed): no verdicts",
-                        rounds == 1 ? "1 round gives" : fmt::format("{} rounds give", rounds)),
+            fmt::format("{} no {:.0f} % interval ({} needed): no verdicts",
+                        rounds == 1 ? "1 round gives" : fmt::format("{} rounds give", rounds),
+                        plan_.confidence() * 100, needed),
             static_cast<double>(rounds), false);
     }
 }

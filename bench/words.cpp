@@ -84,6 +84,33 @@ void add_sentences(const pass_summary& pass, const std::string& baseline,
     }
 }
 
+/// Why --rounds auto had no more of them, and what that came to.
+void add_ending(const pass_summary& pass, const plan& whole, std::vector<std::string>& sentences) {
+    const auto& record = *pass.record;
+    const auto width = widest(primary_ratios(record, whole.baseline, whole.confidence()));
+    const auto known = width ? fmt::format("its ratios are known to within {:.1f} %", *width * 100)
+                             : std::string("no ratio is known");
+    std::string why;
+    switch (record.ended) {
+    case ending::none:
+        return;
+    case ending::precise:
+        why = fmt::format("every ratio was known to within {:.0f} %", enough::within * 100);
+        break;
+    case ending::most:
+        why = known + ", and there are no more rounds";
+        break;
+    case ending::time:
+        why = fmt::format("{}, and {} are over", known, cli::format_time(enough::budget));
+        break;
+    case ending::nothing:
+        why = "it has no ratio that more could tell";
+        break;
+    }
+    sentences.push_back(fmt::format("{} ended after {} of {} rounds: {}.", place_of(record.what),
+                                    record.rounds(), whole.rounds.to_string(), why));
+}
+
 /// What ended rounds of an open loop, where it was our own cap.
 std::string cap_text(const load& what, const std::vector<lane_result>& rounds) {
     const auto ended = std::count_if(rounds.begin(), rounds.end(), [](const lane_result& each) {
@@ -119,6 +146,7 @@ std::vector<std::string> words_of(const report& made) {
     for (const auto& pass : made.passes) {
         add_overloads(pass, sentences);
         add_sentences(pass, made.whole->baseline, sentences);
+        add_ending(pass, *made.whole, sentences);
     }
     return sentences;
 }

@@ -129,6 +129,42 @@ TEST_CASE("bench: the loops written by hand take part, and count their calls") {
     }
 }
 
+TEST_CASE("bench: --rounds auto goes on from 6 to at most 40, and says why it ended") {
+    const words base = {"bench", "--quick", "--rounds", "auto",      "--warmup", "5ms",  "-d",
+                        "20ms",  "-c",      "4",        "--no-save", "-b",       "epoll"};
+    auto arguments = base;
+    arguments.emplace_back("--json");
+    const auto ended = support::run_program(arguments);
+    CAPTURE(ended.talk);
+    REQUIRE(ended.status == 0);
+    CHECK(ended.talk.find(" x 6 to 40 rounds, interleaved, about ") != std::string::npos);
+    CHECK(ended.talk.find("throughput round 6 of 6 to 40  ") != std::string::npos);
+    const auto document = read_document(ended.output);
+    CHECK(document["plan"]["rounds"] == 40);
+    CHECK(document["plan"]["adaptive"]["rounds_min"] == 6);
+    const auto& result = document["results"][0];
+    const auto rounds = result["rounds"].size();
+    CHECK(rounds >= 6);
+    CHECK(rounds <= 40);
+    const auto& noise = document["control"][0];
+    CHECK(noise["metric"] == "rate_per_s");
+    CHECK(noise["pairs"] == rounds);
+    CHECK(noise["confidence"] == 0.99);
+    const bool is_narrow = noise.contains("lo") &&
+                           noise["hi"].get<double>() <= noise["lo"].get<double>() * 1.02 * 1.02;
+    CHECK(result["rounds_ended"] == (is_narrow ? "precise" : "most"));
+    CHECK((is_narrow || rounds == 40));
+    const auto words_said = document["words"].dump();
+    CHECK(words_said.find("throughput ended after " + std::to_string(rounds) +
+                          " of 6 to 40 rounds: ") != std::string::npos);
+    auto alone = base;
+    alone.emplace_back("--no-control");
+    const auto refused = support::run_program(alone);
+    CHECK(refused.status == 2);
+    CHECK(refused.talk.find("--rounds auto: goes on until ratios of servers are known") !=
+          std::string::npos);
+}
+
 TEST_CASE("bench: the default tests all run, and their tables are printed") {
     const auto ended = support::run_program(
         {"bench", "--quick", "--rounds", "1", "--warmup", "5ms", "-d", "30ms", "--no-save"},

@@ -141,6 +141,12 @@ std::string words_section(const run_view& run) {
     return text + "</ul></section>\n";
 }
 
+/// `95 %`, or what the rounds of --rounds auto need.
+std::string confidence_of(const run_view& run) {
+    constexpr const char* place = "/plan/adaptive/confidence";
+    return fmt::format("{:.0f} %", number_at(run.document, place).value_or(0.95) * 100);
+}
+
 std::string forest_section(const run_view& run) {
     std::string figures;
     std::size_t number = 0;
@@ -157,7 +163,9 @@ std::string forest_section(const run_view& run) {
         return "";
     }
     return "<section><h2>Beside the baseline</h2>\n<p class=\"note\">How many times as good as the "
-           "baseline each backend is, with its 95 % interval over the rounds; above 1 is better, "
+           "baseline each backend is, with its " +
+           confidence_of(run) +
+           " interval over the rounds; above 1 is better, "
            "whatever is measured. Grey: how far the control, the baseline measured twice, differed "
            "from itself. What lies within it is noise.</p><div class=\"two\">\n" +
            figures + "</div></section>\n";
@@ -331,9 +339,19 @@ std::string fact_list(const json& facts) {
     return text + "</dl>\n";
 }
 
+/// The number, or from which one to which they went on.
+json rounds_fact(const json& plan) {
+    if (!plan.contains("adaptive")) {
+        return plan["rounds"];
+    }
+    return fmt::format("{} to {}, until the ratios are known",
+                       plan["adaptive"]["rounds_min"].get<std::uint64_t>(),
+                       plan["rounds"].get<std::uint64_t>());
+}
+
 json plan_facts(const run_view& run) {
     const auto& plan = run.document["plan"];
-    json facts = {{"rounds", plan["rounds"]},
+    json facts = {{"rounds", rounds_fact(plan)},
                   {"order of the rounds", plan["order"]},
                   {"seed", plan["seed"]},
                   {"server on CPUs", plan["pin"]["server"]},
