@@ -8,6 +8,7 @@
 #include "bench/run.hpp"
 #include "bench/server.hpp"
 #include "bench/table.hpp"
+#include "bench/thread_search.hpp"
 #include "cli/host.hpp"
 
 #include <algorithm>
@@ -187,13 +188,26 @@ void check_limits(const options& asked, const plan& whole) {
     }
 }
 
-int measure(const options& asked, const cli::common_options& common) {
-    const plan whole = make_plan(asked.wanted);
+/// Everything that may be refused is, before anything is started.
+plan make_whole_plan(const options& asked) {
+    plan made = make_plan(asked.wanted);
     check_outputs(asked);
-    check_limits(asked, whole);
-    if (whole.control) {
-        try_control_port(*whole.control);
+    check_limits(asked, made);
+    if (made.control) {
+        try_control_port(*made.control);
     }
+    host::watch_interrupts();
+    if (!asked.wanted.has_auto_threads) {
+        return made;
+    }
+    const auto allowed = host::allowed_cpus();
+    const std::size_t cpus = allowed.empty() ? host::online_cpus() : allowed.size();
+    const std::size_t connections = made.passes.front().what.connections;
+    return plan_with_threads(asked.wanted, threads_max(asked.wanted, cpus, connections));
+}
+
+int measure(const options& asked, const cli::common_options& common) {
+    const plan whole = make_whole_plan(asked);
     circumstances around = look_at(asked, whole);
     const std::string id = fmt::format("{:04x}", std::random_device()() & 0xffff);
     const std::string started =
@@ -205,7 +219,6 @@ int measure(const options& asked, const cli::common_options& common) {
     if (!common.is_quiet) {
         asked.is_json ? talk(header_text(head)) : void(cli::write_output(header_text(head)));
     }
-    host::watch_interrupts();
     around.before = watch_surroundings(look_around);
     const activity at_start = read_activity();
     progress shown(asked.shown.value_or(progress_form(common)), whole.estimate());
@@ -230,6 +243,17 @@ int measure(const options& asked, const cli::common_options& common) {
         return code != cli::exit_done ? code : int(cli::exit_failed);
     }
     return judge_gates(asked, made);
+}
+
+/// Here, what keeps it from beginning ends it like what happens in the run.
+int measure_or_end(const options& asked, const cli::common_options& common) {
+    try {
+        return measure(asked, common);
+    } catch (const interrupted&) {
+        return 128 + host::interrupt();
+    } catch (const round_failed& failed) {
+        throw cli::command_error(cli::exit_failed, failed.what());
+    }
 }
 
 /// What the hidden command is told.
@@ -277,7 +301,7 @@ void add_bench_command(CLI::App& root, cli::common_options& common, int& exit_co
     command->callback([asked, &common, &exit_code] {
         static_cast<void>(cli::chosen_backend(common)); // a bad SOCKEYE_BACKEND is never silent
         finish_options(*asked);
-        exit_code = measure(*asked, common);
+        exit_code = measure_or_end(*asked, common);
     });
     add_server_command(root, exit_code);
 }

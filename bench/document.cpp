@@ -58,6 +58,13 @@ json plan_json(const plan& made) {
                               {"confidence", made.confidence()},
                               {"budget_ns", enough::budget.count()}};
     }
+    if (made.threads_found) {
+        result["threads_tried"] = json::array();
+        for (const auto& each : made.threads_found->tried) {
+            result["threads_tried"].push_back(
+                {{"threads", each.threads}, {"rate_per_s", each.rate_per_s}});
+        }
+    }
     put(result, "messages", made.messages);
     result["timeout_ns"] = made.timeout.count();
     result["pin"] = {{"server", made.server_cpus}, {"client", made.client_cpus}};

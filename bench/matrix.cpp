@@ -193,6 +193,9 @@ std::vector<test_case> tests_of(const request& wanted) {
     check_in_flight(wanted);
     auto made = is_custom(wanted) ? custom_tests(wanted) : default_tests(wanted);
     for (auto& each : made) {
+        if (wanted.has_auto_threads) { // chosen for another test, which may have more connections
+            each.what.threads = std::min(each.what.threads, each.what.connections);
+        }
         check_load(each.what);
         add_sources(wanted, each.what);
     }

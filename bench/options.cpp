@@ -290,8 +290,23 @@ void add_load_options(CLI::App& command, request& wanted) {
     cli::add_value(command, "-s,--size", wanted.sizes, "SIZE=64B",
                    "of a message; also 64B..4KiB, or 64B:90,4KiB:10 with weights",
                    message_sizes::parse);
-    cli::add_value(command, "-t,--threads", wanted.threads, "N=1",
-                   "of the client, which share the connections", count_from(1, 256));
+    const auto set_threads = [&wanted](const std::string& text) {
+        wanted.has_auto_threads = text == "auto";
+        wanted.threads.reset();
+        if (wanted.has_auto_threads) {
+            return;
+        }
+        const auto count = cli::parse_count(text, {1, 256});
+        if (!count) {
+            cli::refuse_value("--threads", text, count.message() + "; or auto");
+        }
+        wanted.threads = *count;
+    };
+    command
+        .add_option_function<std::string>("-t,--threads", set_threads,
+                                          "of the client, which share the connections; auto: as "
+                                          "many as bring more")
+        ->type_name("N=1|auto");
     cli::add_value(command, "--idle", wanted.idle, "N=0", "further connections that say nothing",
                    count_from(0, 1'000'000));
     cli::add_value(command, "--transport", wanted.carrier, "tcp|udp|unix",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 #include <string>
 #include <utility>
@@ -41,6 +42,22 @@ cpu_place read_place(const system_files& files, const std::string& folder, unsig
         }
     }
     return place;
+}
+
+bool shares_core(unsigned cpu, const host::cpu_list& others, const topology& known) {
+    return std::any_of(others.begin(), others.end(),
+                       [&](unsigned other) { return known.share_core(cpu, other); });
+}
+
+/// How good a further CPU of the client is, the weightiest first; compared from the left.
+std::array<bool, 5> score_of_client(unsigned cpu, unsigned first, const cpu_choice& chosen,
+                                    const topology& known) {
+    const auto* one = known.find(cpu);
+    const auto* other = known.find(chosen.client.front());
+    const bool is_known = one != nullptr && other != nullptr;
+    return {!shares_core(cpu, chosen.server, known), !shares_core(cpu, chosen.client, known),
+            !known.share_core(cpu, first), !is_known || one->node == other->node,
+            !is_known || one->last_cache == other->last_cache};
 }
 
 /// How good a pair is, the weightiest first; compared from the left.
@@ -135,6 +152,26 @@ cpu_choice choose_cpus(const host::cpu_list& allowed, const topology& known,
         made.client = {best.second};
     }
     return made;
+}
+
+void add_client_cpus(const host::cpu_list& allowed, const topology& known, std::size_t count,
+                     cpu_choice& chosen) {
+    const auto is_taken = [&chosen](unsigned cpu) {
+        const auto in = [cpu](const host::cpu_list& list) {
+            return std::find(list.begin(), list.end(), cpu) != list.end();
+        };
+        return in(chosen.server) || in(chosen.client);
+    };
+    host::cpu_list left;
+    std::remove_copy_if(allowed.begin(), allowed.end(), std::back_inserter(left), is_taken);
+    while (chosen.client.size() < count && !left.empty() && !chosen.client.empty()) {
+        const auto best = std::max_element(left.begin(), left.end(), [&](unsigned a, unsigned b) {
+            return score_of_client(a, allowed.front(), chosen, known) <
+                   score_of_client(b, allowed.front(), chosen, known);
+        });
+        chosen.client.push_back(*best);
+        left.erase(best);
+    }
 }
 
 } // namespace sockeye::bench

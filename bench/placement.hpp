@@ -44,4 +44,11 @@ struct cpu_choice {
 [[nodiscard]] cpu_choice choose_cpus(const host::cpu_list& allowed, const topology& known,
                                      const cpu_choice& given = {});
 
+/// Adds CPUs to those of the client until they are `count`, as far as the server leaves any.
+///
+/// Best first: not on a core of the server; not on one that the client has; not on the core of the
+/// first CPU; the memory, then the cache, of the client's first CPU; the lowest numbers.
+void add_client_cpus(const host::cpu_list& allowed, const topology& known, std::size_t count,
+                     cpu_choice& chosen);
+
 } // namespace sockeye::bench

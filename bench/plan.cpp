@@ -177,8 +177,12 @@ void choose_places(const request& wanted, plan& made) {
     if (wanted.is_unpinned) {
         return;
     }
-    const auto chosen = choose_cpus(host::allowed_cpus(), read_topology(),
-                                    {wanted.server_cpus, wanted.client_cpus});
+    const auto allowed = host::allowed_cpus();
+    const auto known = read_topology();
+    auto chosen = choose_cpus(allowed, known, {wanted.server_cpus, wanted.client_cpus});
+    if (wanted.client_cpus.empty()) {
+        add_client_cpus(allowed, known, wanted.threads.value_or(1), chosen);
+    }
     made.server_cpus = chosen.server;
     made.client_cpus = chosen.client;
 }

@@ -47,6 +47,7 @@ struct request {
     bool is_wake = false; ///< one connection, one message at a time
     std::optional<message_sizes> sizes;
     std::optional<std::uint64_t> threads;
+    bool has_auto_threads = false;    ///< as many as it takes; `threads` are those being tried
     std::optional<double> rate_per_s; ///< an open loop
     arrival law = arrival::poisson;
     std::vector<double> steps;        ///< an open loop at each of these rates
@@ -108,6 +109,17 @@ struct pass {
     duration window = {};
 };
 
+/// What `--threads auto` has found, and how.
+struct thread_choice {
+    struct trial {
+        std::size_t threads = 1;
+        double rate_per_s = 0;
+    };
+
+    std::size_t threads = 1;
+    std::vector<trial> tried; ///< the last one may have brought too little; empty: too few CPUs
+};
+
 struct plan {
     std::vector<pass> passes;
     round_count rounds;
@@ -120,8 +132,9 @@ struct plan {
     duration timeout = {};
     std::uint64_t seed = 1;
     pace how_paced = pace::spin;
-    bool repeats_disturbed = true;  ///< rounds that were not steady are run once more
-    std::vector<std::string> notes; ///< what was asked for and takes no part, and why
+    std::optional<thread_choice> threads_found; ///< of --threads auto
+    bool repeats_disturbed = true;              ///< rounds that were not steady are run once more
+    std::vector<std::string> notes;             ///< what was asked for and takes no part, and why
 
     /// How sure the intervals of its ratios are. Who looks after every round, and stops when it
     /// looks good, is wrong more often: then they have to be surer.

@@ -1,5 +1,6 @@
 #include "bench/table.hpp"
 
+#include "bench/thread_search.hpp"
 #include "bench/words.hpp"
 #include "cli/values.hpp"
 
@@ -85,6 +86,24 @@ std::string plan_text(const plan& whole) {
                        tests == 1 ? "" : "s", lanes_text(whole), whole.rounds.to_string(),
                        extra > 0 ? fmt::format(", {} of them on one core too", extra) : "",
                        least + seconds(whole.estimate()));
+}
+
+/// How many threads `--threads auto` has found, and by what; empty where it was not asked.
+std::string threads_text(const std::optional<thread_choice>& found) {
+    if (!found) {
+        return "";
+    }
+    if (found->tried.empty()) {
+        return fmt::format(
+            "threads  1 of the client: for more, auto needs {} CPUs, and connections to share\n",
+            cpus_for_threads);
+    }
+    std::string tried;
+    for (const auto& each : found->tried) {
+        tried += fmt::format("{}{} {}{}/s", tried.empty() ? "" : ", ", each.threads,
+                             tried.empty() ? "brings " : "", cli::format_count(each.rate_per_s));
+    }
+    return fmt::format("threads  {} of the client: {}\n", found->threads, tried);
 }
 
 std::string machine_text(const machine& facts) {
@@ -517,6 +536,7 @@ std::string header_text(const report& made) {
                             build.version, build.type, build.compiler, build.flags, made.id, day,
                             minute, machine_text(made.around.facts), place_text(*made.whole),
                             plan_text(*made.whole));
+    text += threads_text(made.whole->threads_found);
     std::string libraries;
     for (const auto& [name, version] : made.around.libraries) {
         libraries += fmt::format("{}{} {}", libraries.empty() ? "peers    " : ", ", name, version);

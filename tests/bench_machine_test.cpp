@@ -3,7 +3,9 @@
 #include "bench/machine.hpp"
 #include "bench/placement.hpp"
 #include "bench/surroundings.hpp"
+#include "bench/thread_search.hpp"
 #include "support/fixture_tree.hpp"
+#include "support/program.hpp"
 
 #include <doctest/doctest.h>
 
@@ -104,6 +106,94 @@ TEST_CASE("placement: what was given stays, and the rest is chosen to go with it
     CHECK(chosen({0, 1, 2, 3, 4, 5}, known, {{}, {2, 5}}) == pair{{1}, {2, 5}});
     CHECK(chosen({0, 1}, known, {{0}, {1}}) == pair{{0}, {1}});
     CHECK(chosen({}, known, {{0}, {1}}) == pair{{0}, {1}});
+}
+
+TEST_CASE("placement: further threads of the client get cores of their own, then what is left") {
+    // Eight CPUs: cores 0 to 3, each with two threads n and n + 4; two caches.
+    bench::topology known;
+    for (unsigned cpu = 0; cpu < 8; ++cpu) {
+        known.cpus.push_back({cpu, cpu % 4, 0, 0, cpu % 4 < 2 ? 0u : 2u});
+    }
+    const bench::host::cpu_list all = {0, 1, 2, 3, 4, 5, 6, 7};
+    bench::cpu_choice chosen = {{1}, {2}};
+    bench::add_client_cpus(all, known, 1, chosen);
+    CHECK(chosen.client == bench::host::cpu_list{2});
+    bench::add_client_cpus(all, known, 4, chosen);
+    // Core 3 is free; then core 0, the first CPU's, before a second thread of a core it has.
+    CHECK(chosen.client == bench::host::cpu_list{2, 3, 0, 6});
+    CHECK(chosen.server == bench::host::cpu_list{1});
+    bench::add_client_cpus(all, known, 100, chosen);
+    CHECK(chosen.client.size() == 7);
+    CHECK(chosen.client.back() == 5); // the other thread of the server's core comes last
+    bench::cpu_choice unpinned;
+    bench::add_client_cpus({}, known, 4, unpinned);
+    CHECK(unpinned.client.empty());
+    bench::cpu_choice pair = {{1}, {0}};
+    bench::add_client_cpus({0, 1}, {}, 2, pair);
+    CHECK(pair.client == bench::host::cpu_list{0});
+}
+
+TEST_CASE("threads: auto doubles them for as long as that brings 3 % more") {
+    const auto found = [](std::size_t most, std::vector<double> rates) {
+        std::size_t calls = 0;
+        const auto chosen = bench::search_threads(most, [&](std::size_t threads) {
+            CHECK(threads == std::size_t{1} << calls);
+            REQUIRE(calls < rates.size());
+            return rates[calls++];
+        });
+        CHECK(chosen.tried.size() == calls);
+        return chosen.threads;
+    };
+    CHECK(found(1, {}) == 1);
+    CHECK(found(3, {100, 190}) == 2);
+    CHECK(found(64, {100, 190, 300, 308}) == 4);
+    CHECK(found(64, {100, 102}) == 1);
+    CHECK(found(64, {100, 103.5, 106}) == 2);
+    CHECK(found(8, {100, 200, 400, 800}) == 8);
+    CHECK(found(7, {100, 200, 400}) == 4);
+}
+
+TEST_CASE("threads: auto tries no more than there are CPUs and connections for") {
+    bench::request wanted;
+    CHECK(bench::threads_max(wanted, 2, 64) == 1);
+    CHECK(bench::threads_max(wanted, 3, 64) == 1);
+    CHECK(bench::threads_max(wanted, 4, 64) == 3);
+    CHECK(bench::threads_max(wanted, 128, 64) == 64);
+    CHECK(bench::threads_max(wanted, 1024, 5000) == 256);
+    wanted.server_cpus = {0, 1, 2, 3, 4, 5};
+    CHECK(bench::threads_max(wanted, 8, 64) == 2);
+    CHECK(bench::threads_max(wanted, 6, 64) == 1);
+    wanted.client_cpus = {4, 5};
+    CHECK(bench::threads_max(wanted, 16, 64) == 2);
+    wanted.is_one_core = true;
+    CHECK(bench::threads_max(wanted, 16, 64) == 1);
+}
+
+TEST_CASE("threads: auto measures before it plans, and leaves the process where it was") {
+    bench::request wanted;
+    wanted.has_auto_threads = true;
+    wanted.connections = 4;
+    wanted.binaries = {support::program_path(), support::program_path()};
+    const auto allowed = bench::host::allowed_cpus();
+    const auto made = bench::plan_with_threads(wanted, 2);
+    CHECK(bench::host::allowed_cpus() == allowed);
+    REQUIRE(made.threads_found.has_value());
+    const auto& tried = made.threads_found->tried;
+    REQUIRE(tried.size() == 2);
+    CHECK(tried[0].rate_per_s > 0);
+    CHECK(tried[1].rate_per_s > 0);
+    CHECK(made.threads_found->threads ==
+          (tried[1].rate_per_s < 1.03 * tried[0].rate_per_s ? 1 : 2));
+    CHECK(made.passes.front().what.threads == made.threads_found->threads);
+    // Tests of fewer connections have fewer threads.
+    wanted.binaries.clear();
+    wanted.connections.reset();
+    wanted.threads = 16;
+    const auto all = bench::make_plan(wanted);
+    CHECK(all.passes.front().what.threads == 16);
+    for (const auto& each : all.passes) {
+        CHECK(each.what.threads == std::min<std::size_t>(16, each.what.connections));
+    }
 }
 
 TEST_CASE("machine: every fact is read from the files of the machine") {

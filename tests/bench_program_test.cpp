@@ -165,6 +165,33 @@ TEST_CASE("bench: --rounds auto goes on from 6 to at most 40, and says why it en
           std::string::npos);
 }
 
+TEST_CASE("bench: --threads auto says what it took and why, and keeps it with the run") {
+    auto arguments = quick({"-b", "epoll", "--no-control", "-c", "8", "-t", "auto"});
+    const auto shown = support::run_program(arguments);
+    CAPTURE(shown.talk);
+    CHECK(shown.status == 0);
+    CHECK(shown.output.find("\nthreads  ") != std::string::npos);
+    arguments.emplace_back("--json");
+    const auto document = read_document(support::run_program(arguments).output);
+    const auto& tried = document["plan"]["threads_tried"];
+    const auto threads = document["results"][0]["threads"].get<std::size_t>();
+    if (tried.empty()) { // fewer than four CPUs
+        CHECK(threads == 1);
+        CHECK(shown.output.find(" 1 of the client: for more, auto needs 4 CPUs") !=
+              std::string::npos);
+    } else {
+        CHECK(threads >= 1);
+        CHECK(tried[0]["threads"] == 1);
+        CHECK(tried.back()["threads"].get<std::size_t>() <= threads * 2);
+    }
+    for (const char* wrong : {"0", "257", "autos", ""}) {
+        CAPTURE(wrong);
+        const auto ended = support::run_program(quick({"-t", wrong}));
+        CHECK(ended.status == 2);
+        CHECK(ended.talk.find("; or auto") != std::string::npos);
+    }
+}
+
 TEST_CASE("bench: the default tests all run, and their tables are printed") {
     const auto ended = support::run_program(
         {"bench", "--quick", "--rounds", "1", "--warmup", "5ms", "-d", "30ms", "--no-save"},

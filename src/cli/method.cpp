@@ -131,7 +131,12 @@ constexpr section sections[] = {
      "Unless --pin says otherwise, server and client get a core each, of the same memory and "
      "cache where that can be, never two threads of one core, and not the first CPU, which serves "
      "most interrupts. With two CPUs the server has the second and the client the first. What was "
-     "measured in different places is not comparable.",
+     "measured in different places is not comparable.\n"
+     "The client has one thread, or as many as --threads says, each on a CPU of its own where "
+     "there "
+     "are enough. --threads auto doubles them for as long as that brings at least 3 % more, in "
+     "short rounds of the first test, as a closed loop against the baseline, before anything else "
+     "is measured. With fewer than four CPUs it stays at one.",
      {}},
     {"TRUST",
      "Every result has a grade: A, nothing is to be said against it; B, there are notes; C, no "
