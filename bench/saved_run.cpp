@@ -1,5 +1,6 @@
 #include "bench/saved_run.hpp"
 
+#include "bench/packed.hpp"
 #include "bench/run_document.hpp"
 #include "cli/common.hpp"
 
@@ -51,15 +52,25 @@ std::string read_text(const std::string& path) {
 }
 
 /// The run inside a page that was made of it, which JSON's own escapes keep from ending early.
+/// A large one is packed there.
 std::string run_of_page(const std::string& text, const std::string& path) {
     constexpr std::string_view start = "<script type=\"application/json\" id=\"run\">";
     constexpr std::string_view end = "</script>";
     const auto from = text.find(start);
     const auto to = from == std::string::npos ? from : text.find(end, from);
     if (to == std::string::npos) {
-        refuse_file(cli::exit_usage, path, "is a page without a run of sockeye bench in it");
+        refuse_file(cli::exit_usage, path,
+                    "is a page without a run of sockeye bench in it; use the JSON it was made of");
     }
     return text.substr(from + start.size(), to - from - start.size());
+}
+
+run_document unpacked_document(const run_document& made, const std::string& path) {
+    auto whole = unpacked(made.value);
+    if (!whole) {
+        refuse_file(cli::exit_usage, path, "holds a packed run that cannot be unpacked");
+    }
+    return {whole->dump(), std::move(*whole)};
 }
 
 /// What the schema says against `document`; empty where it says nothing.
@@ -222,13 +233,17 @@ const saved_lane* saved_pass::find(std::string_view lane) const noexcept {
 
 run_document read_run_document(const std::string& path) {
     run_document made = {read_text(path), {}};
-    if (const auto first = made.text.find_first_not_of(" \t\r\n");
-        first != std::string::npos && made.text[first] == '<') {
+    const auto first = made.text.find_first_not_of(" \t\r\n");
+    const bool is_page = first != std::string::npos && made.text[first] == '<';
+    if (is_page) {
         made.text = run_of_page(made.text, path);
     }
     made.value = json::parse(made.text, nullptr, false);
     if (made.value.is_discarded()) {
         refuse_file(cli::exit_usage, path, "is no JSON, and so no run that sockeye bench saved");
+    }
+    if (is_page) {
+        made = unpacked_document(made, path);
     }
     if (const auto wrong = complaint(made.value); !wrong.empty()) {
         refuse_file(cli::exit_usage, path, "is no run of the schema sockeye.bench/1: " + wrong);

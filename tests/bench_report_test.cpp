@@ -1,7 +1,9 @@
 #include "bench/export.hpp"
 #include "bench/export/curves.hpp"
+#include "bench/export/documents.hpp"
 #include "bench/export/drawing.hpp"
 #include "bench/export/markup.hpp"
+#include "bench/packed.hpp"
 #include "support/program.hpp"
 #include "support/sample_run.hpp"
 
@@ -28,6 +30,62 @@ namespace {
 /// Small, with all that the schema knows.
 const json& small_run() {
     static const json made = support::sample_run({.rounds = 6, .backends = {"epoll", "poll"}});
+    return made;
+}
+
+/// One round of a made-up lane, told from another by its numbers.
+json numbered_round(json round, std::size_t lane, std::size_t number) {
+    const auto varied = [&](std::size_t i) {
+        return 1 + 0.013 * static_cast<double>((lane * 7 + number * 5 + i) % 9);
+    };
+    const auto scale = [&](json& value) {
+        value = static_cast<std::uint64_t>(value.get<double>() * varied(0));
+    };
+    round["round"] = number;
+    for (const char* name : {"messages", "bytes"}) {
+        scale(round[name]);
+    }
+    for (const char* name : {"p50", "p99"}) {
+        scale(round["service_ns"][name]);
+    }
+    // The bands of all lanes would take minutes without optimisation.
+    if (lane > 0) {
+        round.erase("curve_ns");
+    }
+    round["windows"] = {{"ns", 100000000}, {"warmup", 10}};
+    for (std::size_t i = 0; i < 50; ++i) {
+        round["windows"]["messages"].push_back(std::lround(3500 * varied(i * i)));
+        round["windows"]["server_run_delay_ns"].push_back(std::lround(50000 * varied(i * i)));
+        round["windows"]["client_run_delay_ns"].push_back(std::lround(90000 * varied(i * 3)));
+    }
+    return round;
+}
+
+/// A run of any size, out of one lane: `lane0` and so on in `test0` and so on.
+json large_run(std::size_t lanes, std::size_t tests, std::size_t rounds) {
+    auto made = support::sample_run({.rounds = 1, .backends = {"epoll"}});
+    const auto lane = made["results"][0];
+    const auto comparison = small_run()["comparisons"][0];
+    for (const char* name : {"results", "comparisons", "control"}) {
+        made[name] = json::array();
+    }
+    for (std::size_t test = 0; test < tests; ++test) {
+        for (std::size_t i = 0; i < lanes; ++i) {
+            auto result = lane;
+            result["test"] = "test" + std::to_string(test);
+            result["backend"] = "lane" + std::to_string(i);
+            result["rounds"] = json::array();
+            for (std::size_t round = 0; round < rounds; ++round) {
+                result["rounds"].push_back(
+                    numbered_round(lane["rounds"][0], i * tests + test, round + 1));
+            }
+            made["results"].push_back(std::move(result));
+            auto found = comparison;
+            found["test"] = "test" + std::to_string(test);
+            found["backend"] = "lane" + std::to_string(i);
+            made["comparisons"].push_back(std::move(found));
+        }
+    }
     return made;
 }
 
@@ -122,15 +180,16 @@ bool has_bare_ampersand(const std::string& text) {
 
 const std::vector<std::string> optional_ends = {"td", "th", "tr", "thead", "tbody"};
 
-void check_page(const std::string& page) {
+void check_page(const std::string& page, bool holds_run = true) {
     const auto body = page.substr(0, page.find("<script"));
     CHECK(page.starts_with("<!DOCTYPE html>\n"));
     CHECK(wrong_nesting(page, optional_ends) == "");
     CHECK_FALSE(has_bare_ampersand(body));
-    CHECK(count_of(page, "<script") == 1);
-    CHECK(count_of(page, "</script") == 1);
-    for (const char* load : {"src=", "href=", "@import", "url(http", "url(//", "<link", "<iframe",
-                             "<img", "<object", "onload", "javascript:"}) {
+    const std::size_t scripts = holds_run ? 1 : 0;
+    CHECK(count_of(page, "<script") == scripts);
+    CHECK(count_of(page, "</script") == scripts);
+    for (const char* load : {"src=", "href=\"h", "href=\"/", "@import", "url(http", "url(//",
+                             "<link", "<iframe", "<img", "<object", "onload", "javascript:"}) {
         CAPTURE(load);
         CHECK_FALSE(holds(body, load));
     }
@@ -252,7 +311,95 @@ TEST_CASE("report: the page of the default tests is one small file that loads an
         CHECK(holds(page, part));
     }
     // Four tests on two cores are drawn over time, each lane and the control in a panel.
-    CHECK(count_of(page, "throughput over time, a line for each round</title>") == 4 * 6);
+    CHECK(count_of(page, "throughput over time</title>") == 4 * 6);
+}
+
+TEST_CASE("report: a page stays small however many lanes, tests and rounds there are") {
+    struct run_size {
+        std::size_t lanes;
+        std::size_t tests;
+        std::size_t rounds;
+        bool holds_run;
+        bool has_bands; ///< over time, in place of a line for each round
+        std::size_t panels;
+    };
+    const run_size sizes[] = {{4, 4, 6, true, false, 16},
+                              {8, 5, 30, true, true, 40},
+                              {16, 12, 2, false, true, 0},
+                              {4, 80, 1, false, true, 0}};
+    reports files;
+    for (const auto& size : sizes) {
+        CAPTURE(size.lanes);
+        const auto run = large_run(size.lanes, size.tests, size.rounds);
+        const auto page = files.report(run, ".html");
+        check_page(page, size.holds_run);
+        CHECK(page.size() <= 300 * 1024);
+        CHECK(holds(page, "The run itself is too large") == !size.holds_run);
+        CHECK(count_of(page, "throughput over time</title>") >= size.panels);
+        CHECK(holds(page, "There is ") == (size.panels == 0));
+        CHECK(holds(page, "Each round</summary>") == (size.rounds == 6));
+        CHECK(holds(page, "in a band all of them") == size.has_bands);
+    }
+}
+
+TEST_CASE("report: what a page packs is compared as the run is") {
+    reports files;
+    const auto path = files.save(small_run());
+    const auto inside = exporting::embedded_run(small_run(), 0);
+    REQUIRE(holds(inside, "#columns"));
+    const auto page = files.save_text(
+        "<script type=\"application/json\" id=\"run\">" + inside + "</script>", "a.html");
+    const auto ended = run_program({"compare", page, path});
+    CAPTURE(ended.talk);
+    CHECK(ended.status == 0);
+    CHECK(holds(ended.output, "throughput epoll "));
+    CHECK(holds(ended.output, "1.000 [1.000, 1.000]"));
+    CHECK_FALSE(holds(ended.output, "slower"));
+    CHECK(run_program({"report", page, "-o", files.file("again.json")}).status == 0);
+    CHECK(json::parse(reports::read(files.file("again.json")))["label"] == small_run()["label"]);
+    const auto broken = files.save_text("<script type=\"application/json\" id=\"run\">"
+                                        "{\"#rows\":2,\"#columns\":{\"a\":[1]}}</script>",
+                                        "b.html");
+    const auto refused = run_program({"compare", broken, path});
+    CHECK(refused.status == 2);
+    CHECK(holds(refused.talk, "holds a packed run that cannot be unpacked"));
+}
+
+TEST_CASE("packed: what is unpacked is what was packed") {
+    const json values[] = {{{{"a", 1}, {"b", 0}}, {{"a", 2}, {"b", 0}}},
+                           {{"rows", {{{"a", {{"b", 1}}}}, {{"a", {{"b", 2}}}, {"c", true}}}}},
+                           {{{"x", json::object()}}, {{"x", json::object()}}},
+                           {{{"x", {1, 2}}}, {{"x", {1, 2}}}},
+                           {json::object(), {{"x", "y"}}},
+                           {1, "two", {{"x", 0.25}}, nullptr, true},
+                           json::array(),
+                           json::object(),
+                           7};
+    for (const auto& each : values) {
+        CAPTURE(each.dump());
+        const auto again = sockeye::bench::unpacked(sockeye::bench::packed(each));
+        REQUIRE(again.has_value());
+        CHECK(*again == each);
+    }
+    const auto again = sockeye::bench::unpacked(sockeye::bench::packed(small_run()["plan"]));
+    CHECK(again == small_run()["plan"]);
+    CHECK(sockeye::bench::packed(values[0]).dump() ==
+          R"({"#columns":{"a":[1,2],"b":{"#all":0}},"#rows":2})");
+}
+
+TEST_CASE("packed: what stands for too much, or for nothing, is not unpacked") {
+    std::string deep(200, '[');
+    deep += std::string(200, ']');
+    for (const auto& text : {std::string(R"({"#rows":3,"#columns":{"a":[1,2]}})"),
+                             std::string(R"({"#rows":"x","#columns":{"a":[1,2]}})"),
+                             std::string(R"({"#columns":{"a":[1,2]}})"),
+                             std::string(R"({"#rows":1000000000,"#columns":{}})"),
+                             std::string(R"({"#rows":-1,"#columns":{}})"),
+                             std::string(R"({"#rows":600000,"#columns":{"a":{"#all":0}}})"),
+                             std::string(R"({"#rows":2,"#columns":{"a":{"#all":[1,2]}}})"), deep}) {
+        CAPTURE(text);
+        CHECK_FALSE(sockeye::bench::unpacked(json::parse(text)).has_value());
+    }
 }
 
 TEST_CASE("report: every chart names each of its curves, and an open loop's time is response") {

@@ -35,7 +35,7 @@ struct named_text {
 [[nodiscard]] std::vector<named_text> hgrm_documents(const run_view& run, const std::string& path);
 
 /// The run as JSON that cannot end an element of HTML, in at most `room` bytes as far as that is
-/// possible: what is large, and drawn already, is left out first.
+/// possible: what is large, and drawn already, is left out first; then it is packed.
 [[nodiscard]] std::string embedded_run(const json& document, std::size_t room);
 
 } // namespace sockeye::bench::exporting

@@ -60,17 +60,21 @@ void path_data::append(long tenths) {
 void path_data::move(double x, double y) {
     x_ = tenths_of(x);
     y_ = tenths_of(y);
-    text_ += "M" + tenths_text(x_) + " " + tenths_text(y_) + "l";
+    text_ += "M" + tenths_text(x_) + " " + tenths_text(y_);
     is_first_step_ = true;
 }
 
 void path_data::line(double x, double y) {
-    const long next_x = tenths_of(x);
-    const long next_y = tenths_of(y);
-    append(next_x - x_);
-    append(next_y - y_);
-    x_ = next_x;
-    y_ = next_y;
+    const long step_x = tenths_of(x) - x_;
+    const long step_y = tenths_of(y) - y_;
+    if (step_x == 0 && step_y == 0) {
+        return;
+    }
+    text_ += is_first_step_ ? "l" : "";
+    append(step_x);
+    append(step_y);
+    x_ += step_x;
+    y_ += step_y;
 }
 
 void path_data::line_through(const std::vector<point>& points, double tolerance) {
@@ -167,6 +171,20 @@ void drawing::begin_group(std::string_view classes) {
     body_ += fmt::format("<g class=\"{}\">\n", classes);
 }
 
+void drawing::begin_shared(std::string_view id) {
+    // What is drawn elsewhere has no ancestors there that a rule of style could name.
+    body_ += fmt::format("<g class=\"chart\" id=\"{}\">\n", id);
+}
+
+void drawing::use(std::string_view id) {
+    body_ += fmt::format("<use href=\"#{}\"/>\n", id);
+}
+
+void drawing::whisker(double lo, double hi, double y, std::string_view classes) {
+    body_ += fmt::format("<path class=\"{0}\" d=\"M{1} {2}v8M{1} {3}H{4}M{4} {2}v8\"/>\n", classes,
+                         coordinate(lo), coordinate(y - 4), coordinate(y), coordinate(hi));
+}
+
 void drawing::end_shape(std::string_view name, std::string_view hover) {
     body_ += hover.empty() ? std::string("/>\n")
                            : fmt::format("><title>{}</title></{}>\n", xml(hover), name);
@@ -223,12 +241,13 @@ sans-serif;fill:#222}
 .chart .q{fill:#595959}.chart .e{text-anchor:end}.chart .m{text-anchor:middle}
 .chart .t{font-weight:600}
 .wide text{font-size:15px}.wide .n{font-size:14px}
-@media(max-width:560px){.wide text{font-size:18px}.wide .n{font-size:16px}}
+@media(max-width:560px){.wide text,.wide .n{font-size:16px}}
+@media(max-width:460px){.wide text,.wide .n{font-size:19px}}
 .chart path{fill:none}.g{stroke:#e2e2e2}.x{stroke:#8a8a8a}.one{stroke:#444;stroke-width:1.2}
 .l{stroke-width:2;stroke-linejoin:round}.chart .h{stroke-width:.8;stroke-dasharray:none;opacity:.5}
 .chart .i{stroke-width:2;stroke-dasharray:none}.r{stroke:#b00020;stroke-dasharray:3 2;
 stroke-width:1}
-.chart .lead{stroke-width:.8;stroke-dasharray:none;opacity:.7}
+.lead{stroke-width:1.3}
 .chart .b{stroke:none;opacity:.14}.noise{fill:#000;opacity:.1}.spot{fill:#b00020}
 .warm{fill:#000;opacity:.05}.hatch{stroke:#999;stroke-width:.8;opacity:.7}
 .d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 2.5}.d3{stroke-dasharray:9 3 2 3}

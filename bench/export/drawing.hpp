@@ -65,9 +65,15 @@ public:
     /// Anchored by the class: `e` ends at x, `m` has its middle there.
     void text(double x, double y, std::string_view words, std::string_view classes = {});
     void path(const path_data& data, std::string_view classes, std::string_view hover = {});
+    /// From lo to hi at the height y, with a short line across each end.
+    void whisker(double lo, double hi, double y, std::string_view classes);
     /// What is drawn until end_group() has these classes as well.
     void begin_group(std::string_view classes);
+    /// What is drawn until end_group() can be drawn again, in other charts of the document too.
+    void begin_shared(std::string_view id);
     void end_group() { body_ += "</g>\n"; }
+    /// Draws once more what another chart shares.
+    void use(std::string_view id);
 
     [[nodiscard]] double height() const { return height_; }
     /// The element; `place` is put into its start tag, such as ` y="300"`.

@@ -1,5 +1,7 @@
 #include "bench/export/documents.hpp"
 
+#include "bench/packed.hpp"
+
 #include <initializer_list>
 
 namespace sockeye::bench::exporting {
@@ -57,7 +59,7 @@ void change_rounds(json& document, Change change) {
 void keep_least(json& round) {
     for (const char* name : {"service_ns", "response_ns"}) {
         if (round.contains(name)) {
-            keep_only(round[name], {"count", "p99"});
+            keep_only(round[name], {"count", "p50", "p99"});
         }
     }
     if (round.contains("server")) {
@@ -95,15 +97,20 @@ std::string embedded_run(const json& document, std::size_t room) {
         return text;
     }
     json thinned = document;
-    using change = void (*)(json&);
-    const change changes[] = {
-        empty_histograms,
-        [](json& all) { change_rounds(all, [](json& round) { round.erase("windows"); }); },
-        [](json& all) { change_rounds(all, [](json& round) { round.erase("curve_ns"); }); },
-        [](json& all) { change_rounds(all, keep_least); }, leave_cpu_out};
-    for (const auto& each : changes) {
-        each(thinned);
-        text = dump_for_html(thinned);
+    struct step {
+        void (*change)(json&);
+        bool is_packed;
+    };
+    const step steps[] = {
+        {empty_histograms, false},
+        {[](json& all) { change_rounds(all, [](json& one) { one.erase("windows"); }); }, false},
+        {[](json& all) { change_rounds(all, [](json& one) { one.erase("curve_ns"); }); }, false},
+        {[](json& all) { change_rounds(all, keep_least); }, false},
+        {[](json&) {}, true},
+        {leave_cpu_out, true}};
+    for (const auto& each : steps) {
+        each.change(thinned);
+        text = dump_for_html(each.is_packed ? packed(thinned) : thinned);
         if (text.size() <= room) {
             break;
         }

@@ -10,10 +10,11 @@ namespace sockeye::bench::exporting {
 namespace {
 
 constexpr double forest_width = 640;
-constexpr double forest_left = 118;
-constexpr double forest_right = 374;
+constexpr double forest_left = 148;
+constexpr double forest_right = 334;
 constexpr double forest_top = 10;
 constexpr double row_height = 26;
+constexpr double label_room = 50;
 
 axis forest_axis(const comparison_group& group) {
     double low = 0.95;
@@ -60,23 +61,13 @@ void draw_row(drawing& chart, const axis& across, const pass_view& pass,
     const auto found = std::ranges::find(pass.lanes, lane.backend, &lane_view::name);
     const std::size_t style = found == pass.lanes.end() ? 0 : found->style;
     const auto fill = fill_class(style, lane.is_control);
-    const auto said =
-        fmt::format("{}: {} times {}", lane.backend, interval_text(lane.found), lane.baseline);
     chart.text(forest_left - 10, y + 5, short_name(lane.backend, 12), "e n " + fill);
     if (const auto& bounds = lane.found.bounds) {
-        path_data whisker;
-        const double lo = across.place(bounds->lo);
-        const double hi = across.place(bounds->hi);
-        whisker.move(lo, y);
-        whisker.line(hi, y);
-        whisker.move(lo, y - 4);
-        whisker.line(lo, y + 4);
-        whisker.move(hi, y - 4);
-        whisker.line(hi, y + 4);
-        chart.path(whisker, "i " + stroke_class(style, lane.is_control));
+        chart.whisker(across.place(bounds->lo), across.place(bounds->hi), y,
+                      "i " + stroke_class(style, lane.is_control));
     }
-    chart.circle(across.place(lane.found.estimate), y, 4.5, fill, said);
-    chart.text(forest_right + 12, y + 5, interval_text(lane.found), "n");
+    chart.circle(across.place(lane.found.estimate), y, 4.5, fill);
+    chart.text(forest_right + 10, y + 5, interval_text(lane.found), "n");
     chart.text(forest_width - 2, y + 5, remark_of(lane), "n e t " + fill);
 }
 
@@ -100,16 +91,18 @@ std::optional<drawing> forest_chart(const pass_view& pass, const comparison_grou
         chart.rectangle(lo, forest_top, std::max(hi - lo, 1.0), bottom - forest_top, "noise",
                         "how far two identical servers differed");
     }
+    const double one = across.place(1);
     double last = -100;
     for (const double tick : across.ticks(5)) {
         const double x = across.place(tick);
         chart.line(x, forest_top, x, bottom, "g");
-        if (x - last >= 54) {
+        const double to_one = std::abs(x - one);
+        if (to_one < 1 || (x - last >= label_room && to_one >= label_room)) {
             chart.text(x, bottom + 19, ratio_text(tick), "m q n");
             last = x;
         }
     }
-    chart.line(across.place(1), forest_top, across.place(1), bottom, "one");
+    chart.line(one, forest_top, one, bottom, "one");
     double y = forest_top + row_height / 2;
     for (const auto& each : group.lanes) {
         draw_row(chart, across, pass, each, y);

@@ -4,6 +4,9 @@
 #include "bench/export/number_table.hpp"
 
 #include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -34,7 +37,7 @@ th,td{padding:3px 10px 3px 0;text-align:right;vertical-align:top;border-bottom:1
 white-space:nowrap}
 th:first-child{text-align:left;white-space:normal;min-width:150px;max-width:210px;position:sticky;
 left:0;background:#fff;padding-right:14px;font-weight:400}
-thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:12px;
+thead th{font-weight:600}td i{display:block;font-style:normal;color:#595959;font-size:.86em;
 line-height:1.2}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:2px 16px;margin:8px 0;
 font-size:14px}
@@ -50,10 +53,11 @@ body,figcaption b{color:#e6e6e6}
 .note,figcaption,td i,dt{color:#a9a9a9}h2{border-color:#3a3f44}th,td{border-color:#2b3035}
 pre{background:#1f2429}.fail{color:#ff7b8a}}
 @media print{body{font-size:11pt}main{max-width:none;padding:0}figure,tr,li{break-inside:avoid}
-h2,h3{break-after:avoid}
+h2,h3,h2+p,h3+p{break-after:avoid}details:not([open]){display:none}
 .scroll{overflow:visible}table{font-size:7.5pt}th,td{white-space:normal;padding-right:6px}
 th:first-child{position:static}.two{grid-template-columns:1fr 1fr}
-.three{grid-template-columns:1fr 1fr 1fr}}
+.three{grid-template-columns:1fr 1fr 1fr}.chart text{font-size:14px}
+.wide text,.wide .n{font-size:18px}}
 .chart .warm{fill:url(#hatch);opacity:1}
 )CSS";
 
@@ -147,99 +151,84 @@ std::string confidence_of(const run_view& run) {
     return fmt::format("{:.0f} %", number_at(run.document, place).value_or(0.95) * 100);
 }
 
-std::string forest_section(const run_view& run) {
-    std::string figures;
-    std::size_t number = 0;
-    for (const auto& pass : run.passes) {
-        for (const auto* group : pass.key_comparisons()) {
-            if (const auto chart = forest_chart(pass, *group, fmt::format("f{}", number++))) {
-                figures +=
-                    fmt::format("<figure>{}{}</figure>\n",
-                                caption(pass, xml(metric_title(group->metric))), chart->element());
-            }
-        }
+/// What a page says of one test, whatever of it there is room for.
+struct test_parts {
+    std::string title;
+    std::string head; ///< the title and the load
+    std::string forests;
+    std::string percentiles; ///< empty where there are none, or where they are not asked for
+    bool is_side = false;    ///< of which only the CPU time tells
+    bool has_service_times = false;
+    bool has_bands = false;
+    std::string round_lines; ///< over time, the rounds as lines
+    std::string round_bands; ///< over time, the rounds as bands
+    std::string numbers;
+    std::string rounds; ///< the numbers of each round
+};
+
+/// How much of a run a page shows: of a large one less.
+struct page_detail {
+    std::size_t timed;   ///< of so many tests there are charts over time
+    std::size_t charted; ///< of so many tests there are other charts
+    std::size_t listed;  ///< of so many tests there are numbers
+    bool has_rounds = false;
+    round_shape shape = round_shape::bands;
+    bool has_run = false; ///< as JSON
+};
+
+/// The best first.
+std::vector<page_detail> details_for(std::size_t tests) {
+    const auto all = tests;
+    std::vector<page_detail> made = {{all, all, all, true, round_shape::lines, true},
+                                     {all, all, all, false, round_shape::lines, true},
+                                     {all, all, all, false, round_shape::bands, true},
+                                     {all, all, all}};
+    for (auto left = all; left-- > 0;) {
+        made.push_back({left, all, all});
     }
-    if (figures.empty()) {
-        return "";
+    for (auto left = all; left-- > 0;) {
+        made.push_back({0, left, all});
     }
-    return "<section><h2>Beside the baseline</h2>\n<p class=\"note\">How many times as good as the "
-           "baseline each backend is, with its " +
-           confidence_of(run) +
-           " interval over the rounds; above 1 is better, "
-           "whatever is measured. Grey: how far the control, the baseline measured twice, differed "
-           "from itself. What lies within it is noise.</p><div class=\"two\">\n" +
-           figures + "</div></section>\n";
+    for (auto left = all; left-- > 0;) {
+        made.push_back({0, 0, left});
+    }
+    return made;
 }
 
-std::string percentile_section(const run_view& run) {
+std::string forest_figures(const pass_view& pass, std::size_t index) {
     std::string figures;
-    std::string lacking;
-    bool has_closed = false;
-    bool has_band = false;
     std::size_t number = 0;
-    for (const auto& pass : run.passes) {
-        if (run.is_side_pass(pass)) {
-            continue;
+    for (const auto* group : pass.key_comparisons()) {
+        const auto id = fmt::format("f{}-{}", index, number++);
+        if (const auto chart = forest_chart(pass, *group, id)) {
+            figures +=
+                fmt::format("<figure>{}{}</figure>\n",
+                            caption(pass, xml(metric_title(group->metric))), chart->element());
         }
-        const auto chart = percentile_chart(pass, run.seed(), fmt::format("p{}", number++));
-        if (!chart) {
-            lacking += (lacking.empty() ? "" : ", ") + shown(pass.title(), 60);
-            continue;
-        }
-        const auto element = chart->element();
-        has_closed = has_closed || !pass.is_open;
-        has_band = has_band || element.find("class=\"b ") != std::string::npos;
-        figures +=
-            fmt::format("<figure>{}{}</figure>\n",
-                        caption(pass, pass.is_open ? "response time" : "service time"), element);
     }
-    std::string text = "<section><h2>Time by percentile</h2>\n<p class=\"note\">Lower is better. "
-                       "Each line ends where fewer than ten messages were slower. ";
-    text += has_band ? "The shaded band: 95 % of 2000 resamplings of the rounds; a band, not a "
-                       "verdict."
-                     : "Without bands: the file does not hold the curves of single rounds.";
-    if (has_closed) {
-        text += " In a closed loop the time is service time: nothing is sent while the server is "
-                "slow, so that waiting which users would see is not in it.";
-    }
-    text += "</p><div class=\"two\">\n" + figures + "</div>\n";
-    if (!lacking.empty()) {
-        text += fmt::format("<p class=\"note\">Not drawn, because the file holds no times that "
-                            "would tell: {}.</p>\n",
-                            lacking);
-    }
-    return text + "</section>\n";
+    return figures;
 }
 
-std::string time_section(const run_view& run) {
-    std::string text;
-    for (const auto& pass : run.passes) {
-        if (run.is_side_pass(pass)) {
-            continue;
-        }
-        const auto panels = time_charts(pass);
-        if (panels.empty()) {
-            continue;
-        }
-        text += fmt::format("<h3>{}</h3><p class=\"note\">{}</p><div class=\"three\">\n",
-                            heading(pass), load_line(pass));
-        for (const auto& each : panels) {
-            text += "<figure>" + each.element() + "</figure>\n";
-        }
-        text += "</div>\n";
+void add_percentiles(test_parts& parts, const run_view& run, const pass_view& pass,
+                     std::size_t index) {
+    const auto chart = percentile_chart(pass, run.seed(), fmt::format("p{}", index));
+    if (!chart) {
+        return;
     }
-    const std::string head = "<section><h2>Throughput over time</h2>\n";
-    if (text.empty()) {
-        return head + "<p class=\"note\">Not drawn: this file holds sums of whole rounds and no "
-                      "windows within them.</p></section>\n";
+    const auto element = chart->element();
+    parts.percentiles =
+        fmt::format("<figure>{}{}</figure>\n",
+                    caption(pass, pass.is_open ? "response time" : "service time"), element);
+    parts.has_service_times = !pass.is_open;
+    parts.has_bands = element.find("class=\"b ") != std::string::npos;
+}
+
+std::string time_figures(const pass_view& pass, round_shape shape, std::size_t index) {
+    std::string figures;
+    for (const auto& each : time_charts(pass, shape, fmt::format("w{}", index))) {
+        figures += "<figure>" + each.element() + "</figure>\n";
     }
-    return head +
-           "<p class=\"note\">A thin line for each round, their median in bold; a round that was "
-           "run again, and does not count, dashed in red. Hatched: warm-up, not measured. Below, "
-           "on the same time: how late messages were sent and how long server and client waited "
-           "for a CPU, so that a stall can be blamed; a red spot names the worst round when "
-           "pointed at.</p>\n" +
-           text + "</section>\n";
+    return figures;
 }
 
 std::string cell_element(const table_cell& cell) {
@@ -275,18 +264,153 @@ std::string round_tables(const run_view& run, const pass_view& pass) {
     return text + "</details>\n";
 }
 
-std::string number_section(const run_view& run, bool has_rounds) {
+std::vector<test_parts> parts_of(const run_view& run) {
+    std::vector<test_parts> made;
+    for (std::size_t i = 0; i < run.passes.size(); ++i) {
+        const auto& pass = run.passes[i];
+        auto& parts = made.emplace_back();
+        parts.title = shown(pass.title(), 60);
+        parts.head =
+            fmt::format("<h3>{}</h3><p class=\"note\">{}</p>\n", heading(pass), load_line(pass));
+        parts.forests = forest_figures(pass, i);
+        parts.is_side = run.is_side_pass(pass);
+        if (!parts.is_side) {
+            add_percentiles(parts, run, pass, i);
+            parts.round_lines = time_figures(pass, round_shape::lines, i);
+            parts.round_bands = time_figures(pass, round_shape::bands, i);
+        }
+        parts.numbers = table_element(numbers_of(pass), "");
+        parts.rounds = round_tables(run, pass);
+    }
+    return made;
+}
+
+/// The sections that show tests, in as much detail as they are told.
+class test_sections {
+public:
+    test_sections(const std::vector<test_parts>& tests, const page_detail& detail,
+                  std::string confidence)
+        : timed_(std::span(tests).first(detail.timed)),
+          charted_(std::span(tests).first(detail.charted)),
+          listed_(std::span(tests).first(detail.listed)), detail_(detail), all_(tests.size()),
+          confidence_(std::move(confidence)) {}
+
+    [[nodiscard]] std::string text() const {
+        return forests() + percentiles() + over_time() + numbers();
+    }
+
+private:
+    [[nodiscard]] std::string forests() const;
+    [[nodiscard]] std::string percentiles() const;
+    [[nodiscard]] std::string over_time() const;
+    [[nodiscard]] std::string numbers() const;
+    [[nodiscard]] std::string left_out(std::size_t shown_count, std::string_view what) const;
+
+    std::span<const test_parts> timed_;
+    std::span<const test_parts> charted_;
+    std::span<const test_parts> listed_;
+    page_detail detail_;
+    std::size_t all_;
+    std::string confidence_; ///< of the ratios' intervals
+};
+
+/// ` There is room for the charts of the first 5 of 12 tests.`
+std::string test_sections::left_out(std::size_t shown_count, std::string_view what) const {
+    if (shown_count == all_) {
+        return "";
+    }
+    return shown_count == 0 ? fmt::format(" There is no room for {} of {} tests.", what, all_)
+                            : fmt::format(" There is room for {} of the first {} of {} tests.",
+                                          what, shown_count, all_);
+}
+
+std::string test_sections::forests() const {
+    std::string figures;
+    for (const auto& each : charted_) {
+        figures += each.forests;
+    }
+    if (figures.empty()) {
+        return "";
+    }
+    return "<section><h2>Beside the baseline</h2>\n<p class=\"note\">How many times as good as the "
+           "baseline each backend is, with its " +
+           confidence_ +
+           " interval over the rounds; above 1 is better, "
+           "whatever is measured. Grey: how far the control, the baseline measured twice, differed "
+           "from itself. What lies within it is noise." +
+           left_out(charted_.size(), "the charts") + "</p><div class=\"two\">\n" + figures +
+           "</div></section>\n";
+}
+
+std::string test_sections::percentiles() const {
+    std::string figures;
+    std::string lacking;
+    bool has_closed = false;
+    bool has_band = false;
+    for (const auto& each : charted_) {
+        figures += each.percentiles;
+        has_closed = has_closed || each.has_service_times;
+        has_band = has_band || each.has_bands;
+        if (each.percentiles.empty() && !each.is_side) {
+            lacking += (lacking.empty() ? "" : ", ") + each.title;
+        }
+    }
+    std::string text = "<section><h2>Time by percentile</h2>\n<p class=\"note\">Lower is better. "
+                       "Each line ends where fewer than ten messages were slower. ";
+    text += has_band ? "The shaded band: 95 % of 2000 resamplings of the rounds; a band, not a "
+                       "verdict."
+                     : "Without bands: the file does not hold the curves of single rounds.";
+    if (has_closed) {
+        text += " In a closed loop the time is service time: nothing is sent while the server is "
+                "slow, so that waiting which users would see is not in it.";
+    }
+    text += left_out(charted_.size(), "the charts") + "</p><div class=\"two\">\n" + figures +
+            "</div>\n";
+    if (!lacking.empty()) {
+        text += fmt::format("<p class=\"note\">Not drawn, because the file holds no times that "
+                            "would tell: {}.</p>\n",
+                            lacking);
+    }
+    return text + "</section>\n";
+}
+
+std::string test_sections::over_time() const {
+    std::string text;
+    for (const auto& each : timed_) {
+        const bool is_lines = detail_.shape == round_shape::lines;
+        const auto& figures = is_lines ? each.round_lines : each.round_bands;
+        if (!figures.empty()) {
+            text += each.head + "<div class=\"three\">\n" + figures + "</div>\n";
+        }
+    }
+    const std::string head = "<section><h2>Throughput over time</h2>\n<p class=\"note\">";
+    if (text.empty() && !timed_.empty()) {
+        return head + "Not drawn: this file holds sums of whole rounds and no windows within "
+                      "them.</p></section>\n";
+    }
+    return head +
+           (detail_.shape == round_shape::lines
+                ? "A thin line for each round, their median in bold"
+                : "In bold the median of the rounds, in a band all of them, which are too many "
+                  "to draw each") +
+           "; a round that was run again, and does not count, dashed in red. Hatched: warm-up, "
+           "not measured. Below, on the same time: how late messages were sent and how long "
+           "server and client waited for a CPU, so that a stall can be blamed; a red spot names "
+           "the worst round when pointed at." +
+           left_out(timed_.size(), "the charts") + "</p>\n" + text + "</section>\n";
+}
+
+std::string test_sections::numbers() const {
     std::string text =
         "<section><h2>Numbers</h2>\n<p class=\"note\">Rates and CPU are medians of "
         "the rounds, with 95 % intervals in brackets; percentiles are of all rounds "
         "together. What happened nowhere, such as lost or wrong messages, is left out.";
-    text += has_rounds ? "" : " There are too many rounds to show each here: the run's CSV does.";
-    text += "</p>\n";
-    for (const auto& pass : run.passes) {
-        text +=
-            fmt::format("<h3>{}</h3><p class=\"note\">{}</p>\n", heading(pass), load_line(pass));
-        text += table_element(numbers_of(pass), "");
-        text += has_rounds ? round_tables(run, pass) : "";
+    if (!detail_.has_rounds) {
+        text += " There are too many rounds to show each here: the run's CSV does.";
+    }
+    text += left_out(listed_.size(), "the numbers") + "</p>\n";
+    for (const auto& each : listed_) {
+        text += each.head + each.numbers + (detail_.has_rounds ? each.rounds : "");
     }
     return text + "</section>\n";
 }
@@ -339,19 +463,9 @@ std::string fact_list(const json& facts) {
     return text + "</dl>\n";
 }
 
-/// The number, or from which one to which they went on.
-json rounds_fact(const json& plan) {
-    if (!plan.contains("adaptive")) {
-        return plan["rounds"];
-    }
-    return fmt::format("{} to {}, until the ratios are known",
-                       plan["adaptive"]["rounds_min"].get<std::uint64_t>(),
-                       plan["rounds"].get<std::uint64_t>());
-}
-
 json plan_facts(const run_view& run) {
     const auto& plan = run.document["plan"];
-    json facts = {{"rounds", rounds_fact(plan)},
+    json facts = {{"rounds", plan["rounds"]},
                   {"order of the rounds", plan["order"]},
                   {"seed", plan["seed"]},
                   {"server on CPUs", plan["pin"]["server"]},
@@ -384,34 +498,44 @@ std::string trust_list(const run_view& run) {
     return text + "</ul>\n";
 }
 
-std::string fact_section(const run_view& run) {
+std::string fact_section(const run_view& run, bool has_run) {
     std::string command;
     for (const auto& word : run.document["command"]) {
         command += (command.empty() ? "" : " ") + shell_text(word.get<std::string>());
     }
     return fmt::format("<section><h2>How it was measured</h2>\n{}<h3>Command</h3><pre>{}</pre>\n"
-                       "<h3>Plan</h3>{}<h3>Machine</h3>{}<h3>Program</h3>{}</section>\n",
+                       "<h3>Plan</h3>{}<h3>Machine</h3>{}<h3>Program</h3>{}{}</section>\n",
                        trust_list(run), shown(command, 4000), fact_list(plan_facts(run)),
-                       fact_list(run.document["machine"]), fact_list(run.document["tool"]));
+                       fact_list(run.document["machine"]), fact_list(run.document["tool"]),
+                       has_run ? ""
+                               : "<p class=\"note\">The run itself is too large to be inside this "
+                                 "page: compare takes its JSON.</p>");
 }
 
 } // namespace
 
 std::string html_document(const run_view& run) {
-    const auto front = page_head(run) + words_section(run) + forest_section(run) +
-                       percentile_section(run) + time_section(run);
-    const auto back = fact_section(run) + "</main>\n<script type=\"application/json\" id=\"run\">";
-    const std::string end = "</script>\n</body></html>\n";
+    const auto tests = parts_of(run);
+    const auto head = page_head(run) + words_section(run);
+    const std::string script = "<script type=\"application/json\" id=\"run\">";
+    const std::string script_end = "</script>\n";
+    const std::string end = "</body></html>\n";
+    const auto least_run = embedded_run(run.document, 0).size() + script.size() + script_end.size();
     std::string text;
-    for (const bool has_rounds : {true, false}) {
-        text = front + number_section(run, has_rounds) + back;
+    for (const auto& detail : details_for(tests.size())) {
+        text = head + test_sections(tests, detail, confidence_of(run)).text() +
+               fact_section(run, detail.has_run) + "</main>\n";
         const auto taken = text.size() + end.size();
-        text += embedded_run(run.document, html_bytes_max - std::min(html_bytes_max, taken)) + end;
-        if (text.size() <= html_bytes_max) {
-            break;
+        if (taken + (detail.has_run ? least_run : 0) > html_bytes_max) {
+            continue;
         }
+        if (detail.has_run) {
+            const auto room = html_bytes_max - taken - script.size() - script_end.size();
+            text += script + embedded_run(run.document, room) + script_end;
+        }
+        break;
     }
-    return text;
+    return text + end;
 }
 
 } // namespace sockeye::bench::exporting

@@ -139,6 +139,10 @@ std::string short_rate(double per_second) {
     return without_zeros(rate_text(per_second));
 }
 
+std::string short_percent(double share) {
+    return without_zeros(percent_text(share));
+}
+
 std::string ratio_text(double times) {
     if (times >= 100) {
         return digits(times, 3);

@@ -33,6 +33,7 @@ struct time_unit {
 /// What stands at an axis or in a title, without zeros that say nothing: `50 us`, `150 k/s`.
 [[nodiscard]] std::string short_time(double ns);
 [[nodiscard]] std::string short_rate(double per_second);
+[[nodiscard]] std::string short_percent(double share);
 
 /// `950`, `177.2 k`: four digits.
 [[nodiscard]] std::string count_text(double count);

@@ -13,7 +13,7 @@ namespace {
 constexpr double width = 640;
 constexpr double height = 400;
 constexpr double left = 76;
-constexpr double right = 508;
+constexpr double right = 470;
 constexpr double top = 14;
 constexpr double bottom = 344;
 constexpr double label_gap = 22;
@@ -97,7 +97,7 @@ void draw_band(drawing& chart, const drawn_curve& drawn, const axis& across, con
     if (curve.lo.empty()) {
         return;
     }
-    constexpr double tolerance = 0.6;
+    constexpr double tolerance = 1;
     auto points = points_of(curve.lo, across, up);
     path_data band;
     band.move(points.front().x, points.front().y);
@@ -125,7 +125,7 @@ void draw_curve(drawing& chart, const drawn_curve& drawn, const axis& across, co
     const auto points = points_of(drawn.curve.values, across, up);
     path_data line;
     line.move(points.front().x, points.front().y);
-    add_points(line, points, 0.3);
+    add_points(line, points, 0.5);
     chart.path(line, "l " + stroke_class(drawn.lane->style, drawn.lane->is_control),
                percentile_words(drawn));
 }
@@ -143,10 +143,11 @@ void name_curves(drawing& chart, const std::vector<drawn_curve>& curves, const a
         const double x = across.place(decades_of(curves[i].curve.values.size() - 1));
         path_data lead;
         lead.move(x + 2, ends[i]);
-        lead.line(right + 6, ends[i]);
-        lead.line(right + 16, placed[i]);
+        lead.line(right + 4, ends[i]);
+        lead.line(right + 12, placed[i]);
+        lead.line(right + 22, placed[i]);
         chart.path(lead, "lead " + stroke_class(lane.style, lane.is_control));
-        chart.text(right + 20, placed[i] + 5, short_name(lane.name, 12),
+        chart.text(right + 26, placed[i] + 5, short_name(lane.name, 12),
                    "t n " + fill_class(lane.style, lane.is_control));
     }
 }

@@ -15,6 +15,9 @@ constexpr double panel_right = 328;
 constexpr double rate_height = 96;
 constexpr double side_height = 48;
 constexpr double row_gap = 30;
+constexpr double first_top = 24;
+/// Of a line, what is nearer than this to where it goes anyway is left out.
+constexpr double line_tolerance = 0.7;
 
 /// What is drawn as one point of a line: windows of a run, taken together.
 constexpr double step_wanted_ns = 100e6;
@@ -144,42 +147,102 @@ pass_windows read_windows(const pass_view& pass) {
     return made;
 }
 
+/// Where the values of several rounds lie, step by step.
+struct value_range {
+    series least;
+    series middle; ///< as far as more than half of the rounds go
+    series most;
+};
+
+value_range range_of(const std::vector<const series*>& rounds) {
+    value_range made;
+    for (std::size_t i = 0;; ++i) {
+        series values;
+        for (const auto* each : rounds) {
+            if (i < each->size()) {
+                values.push_back((*each)[i]);
+            }
+        }
+        if (values.empty()) {
+            return made;
+        }
+        made.least.push_back(*std::ranges::min_element(values));
+        made.most.push_back(*std::ranges::max_element(values));
+        if (values.size() * 2 > rounds.size()) {
+            made.middle.push_back(median(values));
+        }
+    }
+}
+
+std::string number_of(const round_windows& each) {
+    return std::to_string((*each.round)["round"].get<std::uint64_t>());
+}
+
+std::string why_replaced(const round_windows& each) {
+    std::string text = ", replaced by another";
+    for (const auto& flag : each.round->value("flags", json::array())) {
+        text += ": " + flag.get<std::string>();
+    }
+    return text;
+}
+
 class time_panel {
 public:
-    time_panel(const pass_windows& all, const lane_windows& own)
-        : all_(all), own_(own), across_{0, all.step_seconds * static_cast<double>(all.steps),
-                                        panel_left, panel_right, false},
-          chart_(panel_width, height_for(all), {},
-                 own.lane->name + ": throughput over time, a line for each round", {}) {}
+    time_panel(const pass_windows& all, const lane_windows& own, round_shape shape)
+        : all_(all), own_(own),
+          shape_(shape), across_{0, all.step_seconds * static_cast<double>(all.steps), panel_left,
+                                 panel_right, false},
+          chart_(panel_width, height_for(all), {}, own.lane->name + ": throughput over time", {}) {
+        place_axes();
+    }
 
-    drawing draw() {
-        chart_.text(panel_left, 15, short_name(own_.lane->name, 14), "t " + fill());
-        chart_.text(panel_right, 15, "messages per second", "e q");
-        double top = 24;
-        draw_warmup(top, rate_height);
-        draw_rates(top);
-        top += rate_height + row_gap;
-        if (all_.has(&round_windows::lag)) {
-            draw_warmup(top, side_height);
-            draw_lag(top);
-            top += side_height + row_gap;
+    /// The first panel of a test draws what all of them share.
+    drawing draw(const std::string& shared_id, bool is_first) {
+        if (is_first) {
+            chart_.begin_shared(shared_id);
+            draw_frames();
+            chart_.end_group();
+        } else {
+            chart_.use(shared_id);
         }
-        if (all_.has(&round_windows::server_delay) || all_.has(&round_windows::client_delay)) {
-            draw_warmup(top, side_height);
-            draw_delay(top);
-            top += side_height + row_gap;
+        chart_.text(panel_left, rate_.end - 7, short_name(own_.lane->name, 14), "t " + fill());
+        draw_rates();
+        if (lag_.to > 0) {
+            draw_lag();
         }
-        draw_time(top - row_gap);
+        if (delay_.to > 0) {
+            draw_delay();
+        }
         return chart_;
     }
 
 private:
+    static bool has_delay(const pass_windows& all) {
+        return all.has(&round_windows::server_delay) || all.has(&round_windows::client_delay);
+    }
+
     static double height_for(const pass_windows& all) {
-        double height = 24 + rate_height;
+        double height = first_top + rate_height;
         height += all.has(&round_windows::lag) ? side_height + row_gap : 0;
-        const bool has_delay =
-            all.has(&round_windows::server_delay) || all.has(&round_windows::client_delay);
-        return height + (has_delay ? side_height + row_gap : 0) + 40;
+        return height + (has_delay(all) ? side_height + row_gap : 0) + 40;
+    }
+
+    /// From above: throughput, send lag, waiting. All lanes of a test have the same axes.
+    void place_axes() {
+        double top = first_top;
+        const double most_rate = std::max(1.0, all_.most(&round_windows::rate));
+        rate_ = {0, most_rate * 1.05, top + rate_height, top, false};
+        top += rate_height + row_gap;
+        if (all_.has(&round_windows::lag)) {
+            most_lag_ = std::max(1e4, all_.most(&round_windows::lag));
+            lag_ = {100, most_lag_ * 1.1, top + side_height, top, true};
+            top += side_height + row_gap;
+        }
+        if (has_delay(all_)) {
+            const double most = std::max(0.02, std::max(all_.most(&round_windows::server_delay),
+                                                        all_.most(&round_windows::client_delay)));
+            delay_ = {0, most * 1.1, top + side_height, top, false};
+        }
     }
 
     [[nodiscard]] std::string fill() const {
@@ -189,24 +252,29 @@ private:
         return stroke_class(own_.lane->style, own_.lane->is_control);
     }
 
-    void draw_warmup(double top, double height) {
+    void draw_frames() {
+        draw_frame(rate_, "messages per second", rate_.ticks(4), short_rate);
+        double bottom = rate_.begin;
+        if (lag_.to > 0) {
+            draw_frame(lag_, "send lag, greatest", lag_.ticks(3), short_time);
+            bottom = lag_.begin;
+        }
+        if (delay_.to > 0) {
+            draw_frame(delay_, "waits for a CPU: server, client dashed", delay_.ticks(2),
+                       short_percent);
+            bottom = delay_.begin;
+        }
+        draw_time(bottom);
+    }
+
+    void draw_frame(const axis& up, std::string_view title, const std::vector<double>& marks,
+                    std::string (*shown)(double)) {
         const double end = across_.place(all_.warmup_seconds);
         if (end > panel_left) {
-            chart_.rectangle(panel_left, top, end - panel_left, height, "warm",
+            chart_.rectangle(panel_left, up.end, end - panel_left, up.begin - up.end, "warm",
                              "warm-up, not measured");
         }
-    }
-
-    void add_line(path_data& data, const series& values, const axis& up) const {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const double x = across_.place((static_cast<double>(i) + 0.5) * all_.step_seconds);
-            const double y = std::round(up.place(values[i]) * 2) / 2;
-            i == 0 ? data.move(std::round(x), y) : data.line(std::round(x), y);
-        }
-    }
-
-    void draw_frame(const axis& up, const std::vector<double>& marks,
-                    std::string (*shown)(double)) {
+        chart_.text(panel_right, up.end - 7, title, "e q");
         std::vector<double> heights;
         for (const double mark : marks) {
             heights.push_back(up.place(mark));
@@ -215,97 +283,120 @@ private:
         chart_.rules(panel_left, panel_right, heights, "g");
     }
 
-    void draw_rates(double top) {
-        const axis up = {0, std::max(1.0, all_.most(&round_windows::rate)) * 1.05,
-                         top + rate_height, top, false};
-        draw_frame(up, up.ticks(4), short_rate);
-        std::vector<series> counted;
-        chart_.begin_group("l h " + stroke());
-        for (const auto& each : own_.rounds) {
-            path_data line;
-            add_line(line, each.rate, up);
-            const bool is_out = is_replaced(*each.round);
-            const auto number = (*each.round)["round"].get<std::uint64_t>();
-            chart_.path(line, is_out ? "r" : "",
-                        fmt::format("round {}{}", number, is_out ? why_replaced(each) : ""));
-            if (!is_out) {
-                counted.push_back(each.rate);
+    void draw_time(double bottom) {
+        chart_.line(panel_left, bottom, panel_right, bottom, "x");
+        double last = -100;
+        for (const double tick : across_.ticks(5)) {
+            const double x = across_.place(tick);
+            if (x - last >= 50) {
+                chart_.text(x, bottom + 17, with_micro(short_time(tick * 1e9)), "m q");
+                last = x;
             }
         }
-        chart_.end_group();
+        chart_.text((panel_left + panel_right) / 2, bottom + 34, "time in the round", "m q");
+    }
+
+    [[nodiscard]] std::vector<point> points_of_series(const series& values, const axis& up) const {
+        std::vector<point> points;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const double x = across_.place((static_cast<double>(i) + 0.5) * all_.step_seconds);
+            points.push_back({std::round(x), std::round(up.place(values[i]) * 2) / 2});
+        }
+        return points;
+    }
+
+    void add_line(path_data& data, const series& values, const axis& up) const {
+        const auto points = points_of_series(values, up);
+        if (!points.empty()) {
+            data.move(points.front().x, points.front().y);
+            data.line_through(points, line_tolerance);
+        }
+    }
+
+    void draw_rates() {
+        std::vector<const series*> counted;
+        for (const auto& each : own_.rounds) {
+            if (!is_replaced(*each.round)) {
+                counted.push_back(&each.rate);
+            }
+        }
+        const auto range = range_of(counted);
+        if (shape_ == round_shape::bands) {
+            draw_band(range, rate_);
+        }
+        draw_round_lines();
         if (counted.size() > 2) {
             path_data middle;
-            add_line(middle, medians(counted), up);
+            add_line(middle, range.middle, rate_);
             chart_.path(middle, "l i " + stroke(), "the median of the rounds");
         }
     }
 
-    static std::string why_replaced(const round_windows& each) {
-        std::string text = ", replaced by another";
-        for (const auto& flag : each.round->value("flags", json::array())) {
-            text += ": " + flag.get<std::string>();
+    /// A line for each round; beside a band, for those that do not count.
+    void draw_round_lines() {
+        chart_.begin_group("l h " + stroke());
+        for (const auto& each : own_.rounds) {
+            const bool is_out = is_replaced(*each.round);
+            if (is_out || shape_ == round_shape::lines) {
+                path_data line;
+                add_line(line, each.rate, rate_);
+                chart_.path(line, is_out ? "r" : "",
+                            "round " + number_of(each) + (is_out ? why_replaced(each) : ""));
+            }
         }
-        return text;
+        chart_.end_group();
     }
 
-    static series medians(const std::vector<series>& rounds) {
-        series made;
-        for (std::size_t i = 0;; ++i) {
-            series values;
-            for (const auto& each : rounds) {
-                if (i < each.size()) {
-                    values.push_back(each[i]);
-                }
-            }
-            if (values.size() * 2 <= rounds.size()) {
-                return made;
-            }
-            made.push_back(median(values));
+    void draw_band(const value_range& range, const axis& up) {
+        auto points = points_of_series(range.least, up);
+        if (points.empty()) {
+            return;
         }
+        path_data band;
+        band.move(points.front().x, points.front().y);
+        band.line_through(points, line_tolerance);
+        points = points_of_series(range.most, up);
+        std::ranges::reverse(points);
+        band.line_through(points, line_tolerance);
+        band.close();
+        chart_.path(band, "b " + fill());
     }
 
-    void draw_lag(double top) {
-        const double most = std::max(1e4, all_.most(&round_windows::lag));
-        const axis up = {100, most * 1.1, top + side_height, top, true};
-        chart_.text(panel_right, top - 6, "send lag, greatest", "e q");
-        draw_frame(up, up.ticks(3), short_time);
+    void draw_lag() {
+        std::vector<const series*> all;
         path_data thin;
         for (const auto& each : own_.rounds) {
-            add_line(thin, each.lag, up);
+            all.push_back(&each.lag);
+            add_line(thin, each.lag, lag_);
         }
-        if (!thin.is_empty()) {
+        if (thin.is_empty()) {
+            return;
+        }
+        if (shape_ == round_shape::bands) {
+            draw_band(range_of(all), lag_);
+        } else {
             chart_.path(thin, "l h " + stroke());
-            mark_worst(&round_windows::lag, up, most / 2,
-                       [](double ns) { return "sent " + with_micro(time_text(ns)) + " late"; });
         }
+        mark_worst(&round_windows::lag, lag_, most_lag_ / 2,
+                   [](double ns) { return "sent " + with_micro(time_text(ns)) + " late"; });
     }
 
-    void draw_delay(double top) {
-        const double most = std::max(0.02, std::max(all_.most(&round_windows::server_delay),
-                                                    all_.most(&round_windows::client_delay)));
-        const axis up = {0, most * 1.1, top + side_height, top, false};
-        chart_.text(panel_right, top - 6, "waits for a CPU: server, client dashed", "e q");
-        draw_frame(up, up.ticks(2), percent_text);
-        draw_worst(&round_windows::client_delay, up, "sk d1 l", "client: the worst round");
-        draw_worst(&round_windows::server_delay, up, "i " + stroke(), "server: the worst round");
-        mark_worst(&round_windows::server_delay, up, 0.05, [](double share) {
+    void draw_delay() {
+        draw_worst(&round_windows::client_delay, "sk d1 l", "client: the worst round");
+        draw_worst(&round_windows::server_delay, "i " + stroke(), "server: the worst round");
+        mark_worst(&round_windows::server_delay, delay_, 0.05, [](double share) {
             return "the server waited " + percent_text(share) + " of the time for a CPU";
         });
     }
 
     /// Of each step the greatest value of all rounds.
-    void draw_worst(series round_windows::*which, const axis& up, const std::string& classes,
-                    const char* hover) {
-        series worst;
+    void draw_worst(series round_windows::*which, const std::string& classes, const char* hover) {
+        std::vector<const series*> all;
         for (const auto& each : own_.rounds) {
-            const auto& values = each.*which;
-            worst.resize(std::max(worst.size(), values.size()));
-            for (std::size_t i = 0; i < values.size(); ++i) {
-                worst[i] = std::max(worst[i], values[i]);
-            }
+            all.push_back(&(each.*which));
         }
         path_data line;
-        add_line(line, worst, up);
+        add_line(line, range_of(all).most, delay_);
         if (!line.is_empty()) {
             chart_.path(line, classes, hover);
         }
@@ -329,37 +420,28 @@ private:
         if (worst != nullptr) {
             const double x = across_.place((static_cast<double>(place) + 0.5) * all_.step_seconds);
             chart_.circle(x, up.place(least), 3, "spot",
-                          fmt::format("round {}: {}", (*worst->round)["round"].get<std::uint64_t>(),
-                                      shown(least)));
+                          "round " + number_of(*worst) + ": " + shown(least));
         }
-    }
-
-    void draw_time(double bottom) {
-        chart_.line(panel_left, bottom, panel_right, bottom, "x");
-        double last = -100;
-        for (const double tick : across_.ticks(5)) {
-            const double x = across_.place(tick);
-            if (x - last >= 50) {
-                chart_.text(x, bottom + 17, short_time(tick * 1e9), "m q");
-                last = x;
-            }
-        }
-        chart_.text((panel_left + panel_right) / 2, bottom + 34, "time in the round", "m q");
     }
 
     const pass_windows& all_;
     const lane_windows& own_;
+    round_shape shape_;
     axis across_;
+    axis rate_;
+    axis lag_ = {0, 0};
+    axis delay_ = {0, 0};
+    double most_lag_ = 0;
     drawing chart_;
 };
 
 } // namespace
 
-std::vector<drawing> time_charts(const pass_view& pass) {
+std::vector<drawing> time_charts(const pass_view& pass, round_shape shape, const std::string& id) {
     const auto all = read_windows(pass);
     std::vector<drawing> made;
     for (const auto& lane : all.lanes) {
-        made.push_back(time_panel(all, lane).draw());
+        made.push_back(time_panel(all, lane, shape).draw(id, made.empty()));
     }
     return made;
 }
