@@ -235,7 +235,7 @@ int measure(const options& asked, const cli::common_options& common) {
     if (!asked.is_json) {
         const table_style style = {columns(), common.is_verbose,
                                    cli::wants_color(common, STDOUT_FILENO)};
-        is_printed = print_result(result_text(made, style));
+        is_printed = print_result(cli::shown_on(STDOUT_FILENO, result_text(made, style)));
     }
     const int code = conclude(whole, record);
     const bool is_saved = save_all(asked, made);

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include <unistd.h>
+
 namespace sockeye::bench {
 namespace {
 
@@ -122,7 +124,7 @@ void add_compare_command(CLI::App& root, cli::common_options& common, int& exit_
         const auto old_side = read_side(before->results().front());
         const auto new_side = read_side(after->results().front());
         const auto made = compare_runs(old_side, new_side, force->count() > 0);
-        cli::print(comparison_text(made, old_side, new_side));
+        cli::print(cli::shown_on(STDOUT_FILENO, comparison_text(made, old_side, new_side)));
         exit_code = check_limits(made, allowed);
     });
 }

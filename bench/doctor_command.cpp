@@ -19,7 +19,8 @@ void add_doctor_command(CLI::App& root, cli::common_options& common, int& exit_c
         const auto made = examine();
         const page_style style = {cli::wants_color(common, STDOUT_FILENO), common.is_verbose,
                                   common.is_quiet};
-        cli::print(json->count() > 0 ? diagnosis_json(made) : diagnosis_text(made, style));
+        cli::print(json->count() > 0 ? diagnosis_json(made)
+                                     : cli::shown_on(STDOUT_FILENO, diagnosis_text(made, style)));
         exit_code = made.is_fit() ? cli::exit_done : cli::exit_untrusted;
     });
 }

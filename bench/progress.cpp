@@ -1,11 +1,13 @@
 #include "bench/progress.hpp"
 
+#include "cli/common.hpp"
 #include "cli/values.hpp"
 
 #include <algorithm>
 #include <cstdio>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace sockeye::bench {
 namespace {
@@ -20,12 +22,30 @@ void tell(const std::string& text) {
     std::fputs(text.c_str(), stderr);
 }
 
-std::string bar(double share) {
-    const auto filled = static_cast<std::size_t>(share * static_cast<double>(bar_width));
-    return std::string(filled, '#') + std::string(bar_width - filled, '-');
+} // namespace
+
+std::string progress_bar(double share, std::size_t columns, bool is_smooth) {
+    const double filled = std::clamp(share, 0.0, 1.0) * static_cast<double>(columns);
+    const auto whole = static_cast<std::size_t>(filled);
+    if (!is_smooth) {
+        return std::string(whole, '#') + std::string(columns - whole, '-');
+    }
+    // U+2588 is a full block, U+258F an eighth of one; between them they shrink.
+    std::string text;
+    for (std::size_t i = 0; i < whole; ++i) {
+        text += "\xe2\x96\x88";
+    }
+    const auto eighths = static_cast<int>((filled - static_cast<double>(whole)) * 8);
+    if (eighths > 0) {
+        text += "\xe2\x96";
+        text += static_cast<char>(0x90 - eighths);
+    }
+    return text + std::string(columns - whole - (eighths > 0 ? 1 : 0), ' ');
 }
 
-} // namespace
+progress::progress(form how, duration total)
+    : form_(how), is_smooth_(how == form::terminal && cli::shows_utf8(STDERR_FILENO)),
+      total_(total) {}
 
 void progress::begin_round(std::string_view test, std::size_t round, const round_count& rounds) {
     test_ = test;
@@ -90,8 +110,8 @@ void progress::show(std::string_view detail) {
         std::min(1.0, static_cast<double>(done_.count()) /
                           static_cast<double>(std::max<duration::rep>(total_.count(), 1)));
     const duration left = std::max<duration>(total_ - done_, 0ns);
-    tell(fmt::format("\r[{}] {:2.0f} %  {} {}  {}  left {}\x1b[K", bar(share), share * 100, round_,
-                     lane_, detail,
+    tell(fmt::format("\r[{}] {:2.0f} %  {} {}  {}  left {}\x1b[K",
+                     progress_bar(share, bar_width, is_smooth_), share * 100, round_, lane_, detail,
                      cli::format_time(std::chrono::ceil<std::chrono::seconds>(left))));
     is_shown_ = true;
     last_shown_ = clock::now();

@@ -23,7 +23,7 @@ public:
         objects, ///< a line of JSON for each tenth of a second of a window
     };
 
-    progress(form how, duration total) noexcept : form_(how), total_(total) {}
+    progress(form how, duration total);
     ~progress() { erase(); }
     progress(const progress&) = delete;
     progress& operator=(const progress&) = delete;
@@ -44,6 +44,7 @@ private:
     void show(std::string_view detail);
 
     form form_;
+    bool is_smooth_; ///< the bar, where blocks of an eighth can be shown
     duration total_;
     duration done_ = {}; ///< of the plan
     time_point last_shown_ = {};
@@ -58,5 +59,9 @@ private:
     std::string lanes_done_;
     bool is_shown_ = false;
 };
+
+/// A bar so many columns wide, `share` of it filled: with `#`, or smoothly in blocks of UTF-8 that
+/// are eighths of a column wide.
+[[nodiscard]] std::string progress_bar(double share, std::size_t columns, bool is_smooth);
 
 } // namespace sockeye::bench

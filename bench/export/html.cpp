@@ -406,7 +406,7 @@ std::string test_sections::numbers() const {
         "the rounds, with 95 % intervals in brackets; percentiles are of all rounds "
         "together. What happened nowhere, such as lost or wrong messages, is left out.";
     if (!detail_.has_rounds) {
-        text += " There are too many rounds to show each here: the run's CSV does.";
+        text += " There is no room to show each round here: the run's CSV does.";
     }
     text += left_out(listed_.size(), "the numbers") + "</p>\n";
     for (const auto& each : listed_) {

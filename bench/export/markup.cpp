@@ -176,16 +176,4 @@ std::string shell_text(const std::string& word) {
     return quoted + "'";
 }
 
-std::string with_micro(std::string text) {
-    for (std::size_t at = text.find(" us"); at != std::string::npos; at = text.find(" us", at)) {
-        const bool is_unit =
-            at + 3 == text.size() || !std::isalnum(static_cast<unsigned char>(text[at + 3]));
-        at += 1;
-        if (is_unit) {
-            text.replace(at, 1, "\xc2\xb5");
-        }
-    }
-    return text;
-}
-
 } // namespace sockeye::bench::exporting

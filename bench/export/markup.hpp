@@ -1,10 +1,14 @@
 #pragma once
 
+#include "cli/text.hpp"
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace sockeye::bench::exporting {
+
+using cli::with_micro;
 
 /// `text` for the inside of an element or an attribute of XML and HTML, as UTF-8.
 ///
@@ -49,8 +53,5 @@ struct time_unit {
 
 /// Words as a shell takes them.
 [[nodiscard]] std::string shell_text(const std::string& word);
-
-/// The same with the micro sign in place of the u of `us`, for documents that declare UTF-8.
-[[nodiscard]] std::string with_micro(std::string text);
 
 } // namespace sockeye::bench::exporting

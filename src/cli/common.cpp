@@ -190,6 +190,19 @@ bool wants_color(const common_options& common, int fd) {
     return is_terminal(fd) && variable("TERM") != "dumb";
 }
 
+bool shows_utf8(int fd) {
+    for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+        if (const auto locale = variable(name); !locale.empty()) {
+            return is_terminal(fd) && variable("TERM") != "dumb" && names_utf8(locale);
+        }
+    }
+    return false;
+}
+
+std::string shown_on(int fd, std::string text) {
+    return shows_utf8(fd) ? with_micro(std::move(text)) : text;
+}
+
 void print(std::string_view text) {
     if (const auto error = write_output(text)) {
         throw command_error(exit_failed, "standard output: " + error.message());

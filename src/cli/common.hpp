@@ -96,6 +96,14 @@ void require_usable(backend_kind kind);
 /// Whether output to `fd` (1 or 2) may hold colours: --color, NO_COLOR, CLICOLOR_FORCE, TERM.
 [[nodiscard]] bool wants_color(const common_options& common, int fd);
 
+/// Whether what is written to `fd` is shown as UTF-8: it is a terminal, and the first of LC_ALL,
+/// LC_CTYPE and LANG that is not empty names that. Elsewhere only ASCII is written, so that what
+/// a script reads does not change with the locale.
+[[nodiscard]] bool shows_utf8(int fd);
+
+/// `text` for `fd`: where that shows UTF-8, its times have the sign for micro.
+[[nodiscard]] std::string shown_on(int fd, std::string text);
+
 /// Writes to standard output. Throws command_error where that fails.
 void print(std::string_view text);
 

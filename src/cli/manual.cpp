@@ -152,6 +152,9 @@ constexpr std::string_view environment_section =
     "The kind of terminal; a\n"
     ".Cm dumb\n"
     "one gets neither colours nor progress.\n"
+    ".It Ev LC_ALL , Ev LC_CTYPE , Ev LANG\n"
+    "The first that is not empty names the locale: where that is of UTF-8, measurements use\n"
+    "more than ASCII on a terminal.\n"
     ".El\n";
 
 constexpr std::string_view exit_section = ".Sh EXIT STATUS\n"

@@ -1,6 +1,7 @@
 #include "cli/text.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -109,6 +110,41 @@ bool is_utf8(std::string_view text) noexcept {
         text.remove_prefix(character.length);
     }
     return true;
+}
+
+bool names_utf8(std::string_view locale) noexcept {
+    const auto point = locale.find('.');
+    if (point == std::string_view::npos) {
+        return false;
+    }
+    const auto charset = locale.substr(point + 1, locale.find('@') - point - 1);
+    std::string_view wanted = "utf8";
+    for (const char c : charset) {
+        if (c == '-') {
+            continue;
+        }
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if (wanted.empty() || lower != wanted.front()) {
+            return false;
+        }
+        wanted.remove_prefix(1);
+    }
+    return wanted.empty();
+}
+
+std::string with_micro(std::string text) {
+    constexpr std::string_view unit = " us";
+    for (auto at = text.find(unit); at != std::string::npos; at = text.find(unit, at + 1)) {
+        const auto before = at == 0 ? ' ' : text[at - 1];
+        const auto behind = at + unit.size() < text.size() ? text[at + unit.size()] : ' ';
+        const bool is_behind_number = std::isdigit(static_cast<unsigned char>(before)) != 0;
+        const bool is_whole_word = std::isalnum(static_cast<unsigned char>(behind)) == 0;
+        // Not the word: only behind a number, and in a title behind a comma.
+        if ((is_behind_number || before == ',') && is_whole_word) {
+            text.replace(at + 1, 1, "\xc2\xb5");
+        }
+    }
+    return text;
 }
 
 std::string_view nearest(std::string_view text, std::span<const std::string_view> words) {

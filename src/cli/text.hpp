@@ -31,6 +31,13 @@ struct utf8_character {
 /// Whether `text` is well-formed UTF-8.
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
+/// Whether a locale such as `de_DE.UTF-8@euro` or `C.utf8` has characters of UTF-8.
+[[nodiscard]] bool names_utf8(std::string_view locale) noexcept;
+
+/// `text` with the sign for micro, as UTF-8, in the units of its times: `31.4 us`, `p50, us`. It
+/// is as many columns wide as before.
+[[nodiscard]] std::string with_micro(std::string text);
+
 /// The word whose spelling is nearest to `text`; empty where none is near enough to be meant.
 [[nodiscard]] std::string_view nearest(std::string_view text,
                                        std::span<const std::string_view> words);
