@@ -1,8 +1,8 @@
 #include "bench/calibration.hpp"
 
-#include "bench/host.hpp"
+#include "bench/client/stream_client.hpp"
+#include "bench/machine/host.hpp"
 #include "bench/plan.hpp"
-#include "bench/stream_client.hpp"
 
 namespace sockeye::bench {
 namespace {

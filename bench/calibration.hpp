@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bench/ring.hpp"
+#include "bench/client/ring.hpp"
 
 #include <optional>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bench/host.hpp"
+#include "bench/machine/host.hpp"
 
 #include <sockeye/result.hpp>
 #include <sockeye/time.hpp>

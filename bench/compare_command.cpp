@@ -1,6 +1,6 @@
 #include "bench/compare_command.hpp"
 
-#include "bench/compare.hpp"
+#include "bench/judge/compare.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bench/checks.hpp"
-#include "bench/machine.hpp"
+#include "bench/judge/checks.hpp"
+#include "bench/machine/machine.hpp"
 
 #include <string>
 #include <vector>

@@ -15,10 +15,10 @@
 namespace sockeye::bench {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 template <typename T>
-void put(json& target, const char* name, const std::optional<T>& value) {
+void put(ordered_json& target, const char* name, const std::optional<T>& value) {
     if (value) {
         target[name] = *value;
     }
@@ -28,19 +28,19 @@ std::int64_t whole(double value) {
     return static_cast<std::int64_t>(value + 0.5);
 }
 
-json machine_json(const machine& known) {
-    json made;
+ordered_json machine_json(const machine& known) {
+    ordered_json made;
     for (const auto& fact : all_facts(known)) {
         std::visit([&](const auto& value) { made[std::string(fact.key)] = value; }, fact.value);
     }
     return made;
 }
 
-json tool_json(const build_facts& build, const circumstances& around) {
-    json made = {{"version", build.version},
-                 {"build", build.type},
-                 {"compiler", build.compiler},
-                 {"flags", build.flags}};
+ordered_json tool_json(const build_facts& build, const circumstances& around) {
+    ordered_json made = {{"version", build.version},
+                         {"build", build.type},
+                         {"compiler", build.compiler},
+                         {"flags", build.flags}};
     if (!build.revision.empty()) {
         made["revision"] = build.revision;
     }
@@ -50,8 +50,9 @@ json tool_json(const build_facts& build, const circumstances& around) {
     return made;
 }
 
-json plan_json(const plan& made) {
-    json result = {{"rounds", made.rounds.most}, {"seed", made.seed}, {"order", "williams"}};
+ordered_json plan_json(const plan& made) {
+    ordered_json result = {
+        {"rounds", made.rounds.most}, {"seed", made.seed}, {"order", "williams"}};
     if (made.rounds.is_auto()) {
         result["adaptive"] = {{"rounds_min", made.rounds.least},
                               {"within", enough::within},
@@ -59,7 +60,7 @@ json plan_json(const plan& made) {
                               {"budget_ns", enough::budget.count()}};
     }
     if (made.threads_found) {
-        result["threads_tried"] = json::array();
+        result["threads_tried"] = ordered_json::array();
         for (const auto& each : made.threads_found->tried) {
             result["threads_tried"].push_back(
                 {{"threads", each.threads}, {"rate_per_s", each.rate_per_s}});
@@ -86,8 +87,8 @@ json plan_json(const plan& made) {
 
 /// The percentiles for which there are enough values; none where `is_overload`: they would tell how
 /// long the queue grew.
-json times_json(const histogram& times, bool is_overload = false) {
-    json made = {{"count", times.count()}};
+ordered_json times_json(const histogram& times, bool is_overload = false) {
+    ordered_json made = {{"count", times.count()}};
     if (times.count() == 0) {
         return made;
     }
@@ -104,15 +105,15 @@ json times_json(const histogram& times, bool is_overload = false) {
     return made;
 }
 
-json histogram_json(const histogram& times) {
-    json pairs = json::array();
+ordered_json histogram_json(const histogram& times) {
+    ordered_json pairs = ordered_json::array();
     times.for_each_bucket([&pairs](std::uint64_t upper, std::uint64_t count) {
         pairs.push_back({upper, count});
     });
     return {{"format", "loglin/1"}, {"unit", "ns"}, {"digits", 3}, {"pairs", std::move(pairs)}};
 }
 
-void put_counts(json& target, const system_counts& counted) {
+void put_counts(ordered_json& target, const system_counts& counted) {
     put(target, "voluntary_switches", counted.voluntary_switches);
     put(target, "involuntary_switches", counted.involuntary_switches);
     put(target, "minor_faults", counted.minor_faults);
@@ -121,9 +122,9 @@ void put_counts(json& target, const system_counts& counted) {
     put(target, "cycles", counted.cycles);
 }
 
-json server_json(const lane_result& result) {
+ordered_json server_json(const lane_result& result) {
     const account& used = *result.server;
-    json made;
+    ordered_json made;
     made["cpu_ns_per_message"] = whole(result.cpu_ns_per_message());
     made["cpu_ns"] = used.cpu_ns;
     made["user_ns"] = used.user_ns;
@@ -143,8 +144,8 @@ json server_json(const lane_result& result) {
     return made;
 }
 
-json client_json(const lane_result& result) {
-    json made;
+ordered_json client_json(const lane_result& result) {
+    ordered_json made;
     if (result.counted.messages > 0) {
         made["cpu_ns_per_message"] = whole(static_cast<double>(result.client.cpu_ns) /
                                            static_cast<double>(result.counted.messages));
@@ -155,19 +156,19 @@ json client_json(const lane_result& result) {
     return made;
 }
 
-json host_json(const lane_result& result) {
+ordered_json host_json(const lane_result& result) {
     const double capacity = result.host_seconds * 1e9;
-    json made = {{"busy", static_cast<double>(result.host->busy_ns) / capacity},
-                 {"steal", static_cast<double>(result.host->steal_ns) / capacity},
-                 {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
+    ordered_json made = {{"busy", static_cast<double>(result.host->busy_ns) / capacity},
+                         {"steal", static_cast<double>(result.host->steal_ns) / capacity},
+                         {"softirq", static_cast<double>(result.host->softirq_ns) / capacity}};
     put(made, "psi_cpu_ns", result.host->pressure_ns);
     return made;
 }
 
 /// The percentiles 1 - 10^(-i/20), as far as there are values to tell.
-json curve_json(const histogram& times) {
+ordered_json curve_json(const histogram& times) {
     constexpr int points_max = 101;
-    json made = json::array();
+    ordered_json made = ordered_json::array();
     for (int i = 0; i < points_max; ++i) {
         const double share = 1 - std::pow(10, -i / 20.0);
         if (times.count() == 0 || !times.can_tell(share)) {
@@ -178,10 +179,10 @@ json curve_json(const histogram& times) {
     return made;
 }
 
-json course_json(const round_course& course, bool is_open_loop) {
-    json made = {{"ns", duration(round_course::window_length).count()},
-                 {"warmup", course.warmup},
-                 {"messages", json::array()}};
+ordered_json course_json(const round_course& course, bool is_open_loop) {
+    ordered_json made = {{"ns", duration(round_course::window_length).count()},
+                         {"warmup", course.warmup},
+                         {"messages", ordered_json::array()}};
     for (const auto& window : course.windows) {
         made["messages"].push_back(window.messages);
         if (is_open_loop) {
@@ -196,7 +197,7 @@ json course_json(const round_course& course, bool is_open_loop) {
 }
 
 /// What only an open loop has.
-void add_open_loop(const lane_result& result, json& made) {
+void add_open_loop(const lane_result& result, ordered_json& made) {
     const tally& counted = result.counted;
     made["response_ns"] = times_json(counted.response, result.is_overloaded);
     made["send_lag_ns"] = times_json(counted.send_lag);
@@ -205,16 +206,17 @@ void add_open_loop(const lane_result& result, json& made) {
     made["overloaded"] = result.is_overloaded;
 }
 
-json round_json(const load& what, const lane_result& result) {
+ordered_json round_json(const load& what, const lane_result& result) {
     const tally& counted = result.counted;
-    json made = {{"round", result.round},          {"slot", result.position + 1},
-                 {"seconds", result.seconds},      {"messages", counted.messages},
-                 {"bytes", counted.bytes},         {"service_ns", times_json(counted.service)},
-                 {"errors", counted.errors},       {"unfinished", counted.unfinished},
-                 {"lost", counted.lost},           {"late", counted.late},
-                 {"duplicate", counted.duplicate}, {"wrong", counted.wrong}};
+    ordered_json made = {
+        {"round", result.round},          {"slot", result.position + 1},
+        {"seconds", result.seconds},      {"messages", counted.messages},
+        {"bytes", counted.bytes},         {"service_ns", times_json(counted.service)},
+        {"errors", counted.errors},       {"unfinished", counted.unfinished},
+        {"lost", counted.lost},           {"late", counted.late},
+        {"duplicate", counted.duplicate}, {"wrong", counted.wrong}};
     if (counted.errors.empty()) {
-        made["errors"] = json::object();
+        made["errors"] = ordered_json::object();
     }
     if (result.server) {
         made["server"] = server_json(result);
@@ -239,14 +241,14 @@ json round_json(const load& what, const lane_result& result) {
         made["is_replaced"] = true;
     }
     made["curve_ns"] = result.is_overloaded
-                           ? json::array()
+                           ? ordered_json::array()
                            : curve_json(what.is_open_loop() ? counted.response : counted.service);
     made["windows"] = course_json(result.course, what.is_open_loop());
     return made;
 }
 
-json estimate_json(const estimate& value) {
-    json made = {{"median", value.median}};
+ordered_json estimate_json(const estimate& value) {
+    ordered_json made = {{"median", value.median}};
     if (value.bounds) {
         made["lo"] = value.bounds->lo;
         made["hi"] = value.bounds->hi;
@@ -255,8 +257,8 @@ json estimate_json(const estimate& value) {
     return made;
 }
 
-json summary_json(const load& what, const lane_summary& lane) {
-    json made = {{"rate_per_s", estimate_json(lane.rate)}};
+ordered_json summary_json(const load& what, const lane_summary& lane) {
+    ordered_json made = {{"rate_per_s", estimate_json(lane.rate)}};
     if (lane.cpu_ns) {
         made["server_cpu_ns_per_message"] = estimate_json(*lane.cpu_ns);
     }
@@ -267,7 +269,7 @@ json summary_json(const load& what, const lane_summary& lane) {
     if (lane.response.count() > 0) {
         made["response_ns"] = times_json(lane.response, lane.overloaded_rounds > 0);
         made["send_lag_ns"] = times_json(lane.send_lag);
-        json by_round = json::object();
+        ordered_json by_round = ordered_json::object();
         constexpr const char* names[] = {"p50", "p90", "p99", "p999"};
         for (std::size_t i = 0; i < response_shares.size(); ++i) {
             if (lane.response_by_round[i]) {
@@ -289,10 +291,10 @@ std::string placement_name(const pass& what) {
 }
 
 /// All rounds in the order they were run in.
-json rounds_json(const pass_summary& pass, const lane_summary& lane) {
+ordered_json rounds_json(const pass_summary& pass, const lane_summary& lane) {
     const auto index = static_cast<std::size_t>(lane.what - pass.record->what.lanes.data());
     const load& what = pass.record->what.what;
-    json rounds = json::array();
+    ordered_json rounds = ordered_json::array();
     for (const auto* each : {&pass.record->lanes[index], &pass.record->replaced[index]}) {
         for (const auto& result : *each) {
             if (!result.is_repeat) {
@@ -300,8 +302,9 @@ json rounds_json(const pass_summary& pass, const lane_summary& lane) {
             }
         }
     }
-    std::stable_sort(rounds.begin(), rounds.end(),
-                     [](const json& a, const json& b) { return a["round"] < b["round"]; });
+    std::stable_sort(
+        rounds.begin(), rounds.end(),
+        [](const ordered_json& a, const ordered_json& b) { return a["round"] < b["round"]; });
     for (const auto& result : pass.record->lanes[index]) {
         if (result.is_repeat) {
             rounds.push_back(round_json(what, result));
@@ -310,24 +313,24 @@ json rounds_json(const pass_summary& pass, const lane_summary& lane) {
     return rounds;
 }
 
-json result_json(const plan& whole, const pass_summary& pass, const lane_summary& lane) {
+ordered_json result_json(const plan& whole, const pass_summary& pass, const lane_summary& lane) {
     const auto& test = pass.record->what;
     const load& what = test.what;
-    json made = {{"test", test.test},
-                 {"placement", placement_name(test)},
-                 {"backend", lane.what->name},
-                 {"mode", name_of(what.how)},
-                 {"loop", what.is_open_loop() || test.find_rate ? "open" : "closed"},
-                 {"transport", name_of(what.carrier)},
-                 {"connections", what.connections},
-                 {"idle", what.idle},
-                 {"pipeline", what.pipeline},
-                 {"threads", what.threads},
-                 {"size_bytes", {what.sizes.least(), what.sizes.most()}},
-                 {"sizes", what.sizes.to_string()},
-                 {"verified", what.is_verified},
-                 {"warmup_ns", test.warmup.count()},
-                 {"duration_ns", test.window.count()}};
+    ordered_json made = {{"test", test.test},
+                         {"placement", placement_name(test)},
+                         {"backend", lane.what->name},
+                         {"mode", name_of(what.how)},
+                         {"loop", what.is_open_loop() || test.find_rate ? "open" : "closed"},
+                         {"transport", name_of(what.carrier)},
+                         {"connections", what.connections},
+                         {"idle", what.idle},
+                         {"pipeline", what.pipeline},
+                         {"threads", what.threads},
+                         {"size_bytes", {what.sizes.least(), what.sizes.most()}},
+                         {"sizes", what.sizes.to_string()},
+                         {"verified", what.is_verified},
+                         {"warmup_ns", test.warmup.count()},
+                         {"duration_ns", test.window.count()}};
     if (what.is_open_loop()) {
         made["offered_per_s"] = what.rate_per_s;
         made["arrival"] = name_of(what.law);
@@ -349,11 +352,12 @@ json result_json(const plan& whole, const pass_summary& pass, const lane_summary
     return made;
 }
 
-json ratio_json(const pass_summary& pass, metric by, const ratio& found, double confidence) {
-    json made = {{"test", pass.record->what.test},
-                 {"placement", placement_name(pass.record->what)},
-                 {"metric", name_of(by)},
-                 {"ratio", found.estimate}};
+ordered_json ratio_json(const pass_summary& pass, metric by, const ratio& found,
+                        double confidence) {
+    ordered_json made = {{"test", pass.record->what.test},
+                         {"placement", placement_name(pass.record->what)},
+                         {"metric", name_of(by)},
+                         {"ratio", found.estimate}};
     if (found.bounds) {
         made["lo"] = found.bounds->lo;
         made["hi"] = found.bounds->hi;
@@ -365,8 +369,8 @@ json ratio_json(const pass_summary& pass, metric by, const ratio& found, double 
 }
 
 /// The ratios of the control, or of all others.
-json comparisons_json(const report& made, bool of_control) {
-    json all = json::array();
+ordered_json comparisons_json(const report& made, bool of_control) {
+    ordered_json all = ordered_json::array();
     for (const auto& pass : made.passes) {
         for (const auto& lane : pass.lanes) {
             for (const metric by : all_metrics) {
@@ -374,7 +378,8 @@ json comparisons_json(const report& made, bool of_control) {
                 if (found == nullptr || lane.what->is_control != of_control) {
                     continue;
                 }
-                json each = ratio_json(pass, by, found->against_baseline, made.whole->confidence());
+                ordered_json each =
+                    ratio_json(pass, by, found->against_baseline, made.whole->confidence());
                 if (!of_control) {
                     each["backend"] = lane.what->name;
                     each["verdict"] = found->said == verdict::none ? "none" : name_of(found->said);
@@ -387,10 +392,10 @@ json comparisons_json(const report& made, bool of_control) {
     return all;
 }
 
-json trust_json(const trust& grade) {
-    json flags = json::array();
+ordered_json trust_json(const trust& grade) {
+    ordered_json flags = ordered_json::array();
     for (const auto& each : grade.flags) {
-        json flag = {{"id", each.id}};
+        ordered_json flag = {{"id", each.id}};
         put(flag, "value", each.value);
         flag["text"] = each.text;
         flags.push_back(std::move(flag));
@@ -398,10 +403,10 @@ json trust_json(const trust& grade) {
     return {{"grade", std::string(1, grade.grade)}, {"flags", std::move(flags)}};
 }
 
-json gates_json(const std::vector<gate_result>& gates) {
-    json all = json::array();
+ordered_json gates_json(const std::vector<gate_result>& gates) {
+    ordered_json all = ordered_json::array();
     for (const auto& each : gates) {
-        json made = {{"expr", each.what->text}, {"failed", each.is_crossed}};
+        ordered_json made = {{"expr", each.what->text}, {"failed", each.is_crossed}};
         put(made, "worst", each.value);
         if (!each.lane.empty()) {
             made["test"] = each.test;
@@ -412,25 +417,25 @@ json gates_json(const std::vector<gate_result>& gates) {
     return all;
 }
 
-json failure_json(const run_record& record) {
-    json made = {{"text", record.failure}};
+ordered_json failure_json(const run_record& record) {
+    ordered_json made = {{"text", record.failure}};
     return made;
 }
 
-std::string dump(const json& value) {
+std::string dump(const ordered_json& value) {
     // What came from a foreign server's system may be no UTF-8; the document stays valid.
-    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 /// One line for each member, and for each element of a list of objects: it can be read and
 /// compared line by line, and is not larger than need be.
-std::string to_lines(const json& document) {
+std::string to_lines(const ordered_json& document) {
     std::string text = "{\n";
     bool is_first = true;
     for (const auto& [name, value] : document.items()) {
         text += is_first ? "" : ",\n";
         is_first = false;
-        text += dump(json(name)) + ": ";
+        text += dump(ordered_json(name)) + ": ";
         if (!value.is_array() || value.empty() || !value.front().is_object()) {
             text += dump(value);
             continue;
@@ -447,10 +452,10 @@ std::string to_lines(const json& document) {
 } // namespace
 
 std::string to_json(const report& made) {
-    json document = {{"schema", "sockeye.bench/1"},
-                     {"id", made.id},
-                     {"started", made.started},
-                     {"status", made.status()}};
+    ordered_json document = {{"schema", "sockeye.bench/1"},
+                             {"id", made.id},
+                             {"started", made.started},
+                             {"status", made.status()}};
     if (!made.record->failure.empty()) {
         document["failure"] = failure_json(*made.record);
     }
@@ -461,7 +466,7 @@ std::string to_json(const report& made) {
     document["command"] = made.command;
     document["machine"] = machine_json(made.around.facts);
     document["plan"] = plan_json(*made.whole);
-    json results = json::array();
+    ordered_json results = ordered_json::array();
     for (const auto& pass : made.passes) {
         for (const auto& lane : pass.lanes) {
             results.push_back(result_json(*made.whole, pass, lane));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bench/message_sizes.hpp"
+#include "bench/client/message_sizes.hpp"
 
 #include <sockeye/endpoint.hpp>
 #include <sockeye/time.hpp>

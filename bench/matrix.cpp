@@ -1,6 +1,6 @@
 #include "bench/matrix.hpp"
 
-#include "bench/datagram_client.hpp"
+#include "bench/client/datagram_client.hpp"
 #include "cli/common.hpp"
 #include "cli/text.hpp"
 

@@ -276,7 +276,7 @@ parsed<round_count> parse_rounds(std::string_view text) {
     }
     const auto count = cli::parse_count(text, {1, 200});
     if (!count) {
-        return parsed<round_count>::wrong(count.message() + "; or auto");
+        return parsed<round_count>::wrong("must be a number from 1 to 200, or auto");
     }
     const auto rounds = static_cast<std::size_t>(*count);
     return round_count{rounds, rounds};
@@ -298,7 +298,7 @@ void add_load_options(CLI::App& command, request& wanted) {
         }
         const auto count = cli::parse_count(text, {1, 256});
         if (!count) {
-            cli::refuse_value("--threads", text, count.message() + "; or auto");
+            cli::refuse_value("--threads", text, "must be a number from 1 to 256, or auto");
         }
         wanted.threads = *count;
     };

@@ -1,8 +1,8 @@
 #include "bench/plan.hpp"
 
+#include "bench/judge/precision.hpp"
+#include "bench/machine/placement.hpp"
 #include "bench/matrix.hpp"
-#include "bench/placement.hpp"
-#include "bench/precision.hpp"
 #include "cli/common.hpp"
 #include "cli/host.hpp"
 #include "cli/text.hpp"

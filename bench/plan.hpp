@@ -1,8 +1,8 @@
 #pragma once
 
-#include "bench/host.hpp"
-#include "bench/limit.hpp"
+#include "bench/judge/limit.hpp"
 #include "bench/load.hpp"
+#include "bench/machine/host.hpp"
 #include "bench/peers.hpp"
 
 #include <sockeye/endpoint.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bench/limit.hpp"
+#include "bench/judge/limit.hpp"
 #include "bench/round.hpp"
 
 #include <functional>

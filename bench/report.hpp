@@ -1,11 +1,11 @@
 #pragma once
 
 #include "bench/calibration.hpp"
-#include "bench/gate.hpp"
-#include "bench/machine.hpp"
+#include "bench/judge/gate.hpp"
+#include "bench/judge/summary.hpp"
+#include "bench/judge/trust.hpp"
+#include "bench/machine/machine.hpp"
 #include "bench/plan.hpp"
-#include "bench/summary.hpp"
-#include "bench/trust.hpp"
 
 #include <optional>
 #include <string>

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "bench/account.hpp"
+#include "bench/client/ring.hpp"
+#include "bench/client/tally.hpp"
 #include "bench/plan.hpp"
 #include "bench/progress.hpp"
-#include "bench/ring.hpp"
-#include "bench/tally.hpp"
 
 #include <cstdint>
 #include <optional>

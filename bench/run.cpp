@@ -1,8 +1,8 @@
 #include "bench/run.hpp"
 
+#include "bench/judge/statistics.hpp"
+#include "bench/judge/summary.hpp"
 #include "bench/order.hpp"
-#include "bench/statistics.hpp"
-#include "bench/summary.hpp"
 
 #include <algorithm>
 #include <cmath>

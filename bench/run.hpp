@@ -1,7 +1,7 @@
 #pragma once
 
+#include "bench/judge/precision.hpp"
 #include "bench/plan.hpp"
-#include "bench/precision.hpp"
 #include "bench/progress.hpp"
 #include "bench/round.hpp"
 

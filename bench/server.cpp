@@ -1,6 +1,6 @@
 #include "bench/server.hpp"
 
-#include "bench/ring.hpp"
+#include "bench/client/ring.hpp"
 #include "bench/round.hpp"
 #include "cli/values.hpp"
 

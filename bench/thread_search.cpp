@@ -1,6 +1,6 @@
 #include "bench/thread_search.hpp"
 
-#include "bench/ring.hpp"
+#include "bench/client/ring.hpp"
 #include "bench/round.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "bench/window.hpp"
 
-#include "bench/steady.hpp"
+#include "bench/judge/steady.hpp"
 
 #include <algorithm>
 

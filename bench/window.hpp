@@ -1,9 +1,9 @@
 #pragma once
 
+#include "bench/client/crew.hpp"
+#include "bench/client/driver.hpp"
 #include "bench/control_client.hpp"
-#include "bench/crew.hpp"
-#include "bench/driver.hpp"
-#include "bench/hardware.hpp"
+#include "bench/machine/hardware.hpp"
 #include "bench/round.hpp"
 #include "bench/server.hpp"
 

@@ -1,4 +1,4 @@
-#include "bench/statistics.hpp"
+#include "bench/judge/statistics.hpp"
 #include "support/program.hpp"
 
 #include <doctest/doctest.h>

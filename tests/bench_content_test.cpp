@@ -1,8 +1,8 @@
 #include "bench/account.hpp"
-#include "bench/hardware.hpp"
+#include "bench/client/ring.hpp"
+#include "bench/client/tally.hpp"
 #include "bench/load.hpp"
-#include "bench/ring.hpp"
-#include "bench/tally.hpp"
+#include "bench/machine/hardware.hpp"
 
 #include <doctest/doctest.h>
 

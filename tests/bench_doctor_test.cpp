@@ -1,4 +1,4 @@
-#include "bench/trust.hpp"
+#include "bench/judge/trust.hpp"
 #include "support/program.hpp"
 
 #include <doctest/doctest.h>

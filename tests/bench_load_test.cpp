@@ -1,12 +1,12 @@
-#include "bench/agenda.hpp"
-#include "bench/fifo.hpp"
-#include "bench/limit.hpp"
+#include "bench/client/agenda.hpp"
+#include "bench/client/fifo.hpp"
+#include "bench/client/message_sizes.hpp"
+#include "bench/client/schedule.hpp"
+#include "bench/client/tally.hpp"
+#include "bench/client/timeline.hpp"
+#include "bench/judge/limit.hpp"
+#include "bench/judge/steady.hpp"
 #include "bench/load.hpp"
-#include "bench/message_sizes.hpp"
-#include "bench/schedule.hpp"
-#include "bench/steady.hpp"
-#include "bench/tally.hpp"
-#include "bench/timeline.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "bench/checks.hpp"
+#include "bench/judge/checks.hpp"
 #include "bench/saved_run.hpp"
 #include "cli/method.hpp"
 #include "support/program.hpp"

@@ -1,4 +1,4 @@
-#include "bench/steady.hpp"
+#include "bench/judge/steady.hpp"
 #include "support/bench_program.hpp"
 #include "support/program.hpp"
 #include "support/server_program.hpp"

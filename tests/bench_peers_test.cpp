@@ -1,4 +1,4 @@
-#include "bench/host.hpp"
+#include "bench/machine/host.hpp"
 #include "bench/peers.hpp"
 #include "bench/plan.hpp"
 #include "bench/words.hpp"

@@ -188,7 +188,7 @@ TEST_CASE("bench: --threads auto says what it took and why, and keeps it with th
         CAPTURE(wrong);
         const auto ended = support::run_program(quick({"-t", wrong}));
         CHECK(ended.status == 2);
-        CHECK(ended.talk.find("; or auto") != std::string::npos);
+        CHECK(ended.talk.find(", or auto") != std::string::npos);
     }
 }
 

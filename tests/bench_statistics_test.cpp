@@ -1,8 +1,8 @@
+#include "bench/judge/precision.hpp"
+#include "bench/judge/statistics.hpp"
+#include "bench/judge/summary.hpp"
 #include "bench/order.hpp"
-#include "bench/precision.hpp"
 #include "bench/report.hpp"
-#include "bench/statistics.hpp"
-#include "bench/summary.hpp"
 #include "bench/table.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bench/statistics.hpp"
+#include "bench/judge/statistics.hpp"
 
 #include <cstddef>
 #include <cstdint>

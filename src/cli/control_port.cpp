@@ -1,7 +1,7 @@
 #include "cli/control_port.hpp"
 
 #include "bench/account.hpp"
-#include "bench/host.hpp"
+#include "bench/machine/host.hpp"
 #include "cli/line_reader.hpp"
 
 #include <sockeye/stream.hpp>

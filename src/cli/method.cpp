@@ -1,6 +1,6 @@
 #include "cli/method.hpp"
 
-#include "bench/checks.hpp"
+#include "bench/judge/checks.hpp"
 #include "cli/roff.hpp"
 #include "cli/text.hpp"
 

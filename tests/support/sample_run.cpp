@@ -1,7 +1,7 @@
 #include "support/sample_run.hpp"
 
 #include "bench/histogram.hpp"
-#include "bench/statistics.hpp"
+#include "bench/judge/statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
