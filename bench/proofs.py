@@ -160,7 +160,7 @@ def verdicts_of(bench, matrices, old, new):
     found = {}
     for _ in range(matrices):
         document = bench.run("--ab", old, new, "-b", "epoll", "-c", "64", "--one-core", "-d",
-                             "100ms", "--warmup", "30ms", "--rounds", "8")
+                             "250ms", "--warmup", "50ms", "--rounds", "8")
         for each in document["comparisons"]:
             if each["metric"] == "cpu_ns_per_message":
                 found[each["verdict"]] = found.get(each["verdict"], 0) + 1

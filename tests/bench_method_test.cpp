@@ -20,11 +20,12 @@ namespace {
 
 using flag_set = std::set<std::string>;
 
-/// What follows `add(` or `flag(` as a word in the sources of the bench: the flags that it raises.
+/// What follows `add(` or `flag(` as a word in the sources that judge a result: the flags.
 flag_set flags_in_code() {
     const std::regex raised(R"re(\badd\(\s*"([a-z-]+)",)re");
     flag_set found;
-    for (const auto& each : std::filesystem::directory_iterator(SOCKEYE_SOURCE_ROOT "/bench")) {
+    const std::string folder = SOCKEYE_SOURCE_ROOT "/bench/judge";
+    for (const auto& each : std::filesystem::directory_iterator(folder)) {
         if (each.path().extension() != ".cpp") {
             continue;
         }

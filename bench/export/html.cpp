@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -288,12 +289,11 @@ std::vector<test_parts> parts_of(const run_view& run) {
 /// The sections that show tests, in as much detail as they are told.
 class test_sections {
 public:
-    test_sections(const std::vector<test_parts>& tests, const page_detail& detail,
-                  std::string confidence)
-        : timed_(std::span(tests).first(detail.timed)),
+    test_sections(const std::vector<test_parts>& tests, std::string confidence,
+                  const page_detail& detail)
+        : confidence_(std::move(confidence)), timed_(std::span(tests).first(detail.timed)),
           charted_(std::span(tests).first(detail.charted)),
-          listed_(std::span(tests).first(detail.listed)), detail_(detail), all_(tests.size()),
-          confidence_(std::move(confidence)) {}
+          listed_(std::span(tests).first(detail.listed)), detail_(detail), all_(tests.size()) {}
 
     [[nodiscard]] std::string text() const {
         return forests() + percentiles() + over_time() + numbers();
@@ -306,12 +306,12 @@ private:
     [[nodiscard]] std::string numbers() const;
     [[nodiscard]] std::string left_out(std::size_t shown_count, std::string_view what) const;
 
+    std::string confidence_; ///< of the intervals of ratios
     std::span<const test_parts> timed_;
     std::span<const test_parts> charted_;
     std::span<const test_parts> listed_;
     page_detail detail_;
     std::size_t all_;
-    std::string confidence_; ///< of the ratios' intervals
 };
 
 /// ` There is room for the charts of the first 5 of 12 tests.`
@@ -463,9 +463,19 @@ std::string fact_list(const json& facts) {
     return text + "</dl>\n";
 }
 
+/// The number, or from which one to which they went on.
+json rounds_fact(const json& plan) {
+    if (!plan.contains("adaptive")) {
+        return plan["rounds"];
+    }
+    return fmt::format("{} to {}, until the ratios are known",
+                       plan["adaptive"]["rounds_min"].get<std::uint64_t>(),
+                       plan["rounds"].get<std::uint64_t>());
+}
+
 json plan_facts(const run_view& run) {
     const auto& plan = run.document["plan"];
-    json facts = {{"rounds", plan["rounds"]},
+    json facts = {{"rounds", rounds_fact(plan)},
                   {"order of the rounds", plan["order"]},
                   {"seed", plan["seed"]},
                   {"server on CPUs", plan["pin"]["server"]},
@@ -523,7 +533,7 @@ std::string html_document(const run_view& run) {
     const auto least_run = embedded_run(run.document, 0).size() + script.size() + script_end.size();
     std::string text;
     for (const auto& detail : details_for(tests.size())) {
-        text = head + test_sections(tests, detail, confidence_of(run)).text() +
+        text = head + test_sections(tests, confidence_of(run), detail).text() +
                fact_section(run, detail.has_run) + "</main>\n";
         const auto taken = text.size() + end.size();
         if (taken + (detail.has_run ? least_run : 0) > html_bytes_max) {
