@@ -73,6 +73,9 @@ struct counter_reading {
 /// Two connected Unix stream sockets. Errors: as socketpair(2).
 [[nodiscard]] result<std::array<unique_fd, 2>> socket_pair();
 
+/// The system does not let waits of this thread, and of those that it starts from now on, end late
+/// to save power: by default it may be 50 us. See: PR_SET_TIMERSLACK in prctl(2).
+void be_punctual() noexcept;
 /// A descriptor that becomes readable at the time it is set to; empty where the system has none.
 [[nodiscard]] unique_fd open_alarm();
 void set_alarm(int alarm, time_point when) noexcept;

@@ -91,8 +91,12 @@ std::optional<counter_reading> read_counter(int counter) noexcept {
     return counter_reading{words[0], words[1], words[2]};
 }
 
+void be_punctual() noexcept {
+    ::prctl(PR_SET_TIMERSLACK, 1UL);
+}
+
 unique_fd open_alarm() {
-    ::prctl(PR_SET_TIMERSLACK, 1UL); // the default lets the system be 50 us late
+    be_punctual();
     return unique_fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 }
 

@@ -40,6 +40,8 @@ std::optional<counter_reading> read_counter(int) noexcept {
     return std::nullopt;
 }
 
+void be_punctual() noexcept {}
+
 unique_fd open_alarm() {
     return {};
 }

@@ -1,3 +1,4 @@
+#include "bench/machine/host.hpp"
 #include "cli/commands.hpp"
 #include "cli/serve_request.hpp"
 #include "cli/service.hpp"
@@ -183,6 +184,9 @@ void add_serve_command(CLI::App& root, common_options& common, int& exit_code) {
         asked->services = list->results().front();
         asked->endpoints = places->results();
         const auto plan = make_plan(common, *asked);
+        if (plan.run.delay > duration::zero()) {
+            bench::host::be_punctual();
+        }
         serving services_at_work(common, plan.run);
         services_at_work.start(plan.work);
         services_at_work.run();
