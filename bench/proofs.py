@@ -116,7 +116,7 @@ def median_service_ms(bench, place, *options):
 def prove_known_delay(bench):
     server, place = bench.serve("echo", ":0", "--delay", "1ms")
     try:
-        # Often enough that no CPU falls asleep in between: to wake one takes a virtual machine 50 us.
+        # Often enough that no CPU falls asleep in between: to wake one takes 50 us.
         medians = [median_service_ms(bench, place, "-c", "16", "-r", "5k/s") for _ in range(3)]
     finally:
         server.terminate()
