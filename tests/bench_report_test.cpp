@@ -283,6 +283,16 @@ std::vector<std::pair<double, double>> read_ticks(const std::string& chart) {
     return ticks;
 }
 
+/// Compares two files that hold the same run.
+void check_same(const std::string& one, const std::string& other) {
+    const auto ended = run_program({"compare", one, other});
+    CAPTURE(ended.talk);
+    CHECK(ended.status == 0);
+    CHECK(holds(ended.output, "throughput epoll "));
+    CHECK(holds(ended.output, "1.000 [1.000, 1.000]"));
+    CHECK_FALSE(holds(ended.output, "slower"));
+}
+
 } // namespace
 
 TEST_CASE("report: the page of the default tests is one small file that loads and runs nothing") {
@@ -350,12 +360,7 @@ TEST_CASE("report: what a page packs is compared as the run is") {
     REQUIRE(holds(inside, "#columns"));
     const auto page = files.save_text(
         "<script type=\"application/json\" id=\"run\">" + inside + "</script>", "a.html");
-    const auto ended = run_program({"compare", page, path});
-    CAPTURE(ended.talk);
-    CHECK(ended.status == 0);
-    CHECK(holds(ended.output, "throughput epoll "));
-    CHECK(holds(ended.output, "1.000 [1.000, 1.000]"));
-    CHECK_FALSE(holds(ended.output, "slower"));
+    check_same(page, path);
     CHECK(run_program({"report", page, "-o", files.file("again.json")}).status == 0);
     CHECK(json::parse(reports::read(files.file("again.json")))["label"] == small_run()["label"]);
     const auto broken = files.save_text("<script type=\"application/json\" id=\"run\">"
@@ -554,12 +559,7 @@ TEST_CASE("report: compare takes a page in place of the run it was made of") {
     const auto path = files.save(small_run(), "a.json");
     CHECK(run_program({"report", path}).status == 0);
     const auto page = files.file("a.html");
-    const auto ended = run_program({"compare", page, path});
-    CAPTURE(ended.talk);
-    CHECK(ended.status == 0);
-    CHECK(holds(ended.output, "throughput epoll "));
-    CHECK(holds(ended.output, "1.000 [1.000, 1.000]"));
-    CHECK_FALSE(holds(ended.output, "slower"));
+    check_same(page, path);
     CHECK(run_program({"compare", page + ":poll", path + ":epoll"}).status == 0);
     // A page can be made of a page, and holds what the other did.
     const auto again = files.file("b.html");

@@ -3,6 +3,7 @@
 #include "cli/text.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -178,27 +179,27 @@ void assessor::check_neighbours() {
             waiting.shares.push_back(static_cast<double>(delay) / 1e9 / result.seconds);
         }
     });
-    if (const std::size_t count = foreign.above(limits::foreign_max); count > 0) {
-        const double share = median(foreign.shares);
-        add("contended",
-            fmt::format("other programs used more than 5 % of our CPUs in {} of {} rounds (median "
-                        "{:.1f} %)",
-                        count, foreign.shares.size(), share * 100),
-            share, foreign.is_usual(limits::foreign_max));
-    } else if (const std::size_t waits = waiting.above(limits::run_delay_max); waits > 0) {
-        const double share = median(waiting.shares);
-        add("contended",
-            fmt::format("server or client waited for a CPU more than 2 % of the time in {} of {} "
-                        "rounds (median {:.1f} %)",
-                        waits, waiting.shares.size(), share * 100),
-            share, waiting.is_usual(limits::run_delay_max));
-    } else if (const std::size_t presses = pressure.above(limits::pressure_max); presses > 0) {
-        const double share = median(pressure.shares);
-        add("contended",
-            fmt::format("tasks waited for a CPU more than 5 % of the time in {} of {} rounds "
-                        "(median {:.1f} %)",
-                        presses, pressure.shares.size(), share * 100),
-            share, pressure.is_usual(limits::pressure_max));
+    struct cause {
+        const sightings& seen;
+        double limit;
+        std::string_view text;
+    };
+    const cause causes[] = {
+        {foreign, limits::foreign_max, "other programs used more than 5 % of our CPUs"},
+        {waiting, limits::run_delay_max,
+         "server or client waited for a CPU more than 2 % of the time"},
+        {pressure, limits::pressure_max, "tasks waited for a CPU more than 5 % of the time"},
+    };
+    // The first that is seen explains those behind it.
+    for (const auto& each : causes) {
+        if (const std::size_t count = each.seen.above(each.limit); count > 0) {
+            const double share = median(each.seen.shares);
+            add("contended",
+                fmt::format("{} in {} of {} rounds (median {:.1f} %)", each.text, count,
+                            each.seen.shares.size(), share * 100),
+                share, each.seen.is_usual(each.limit));
+            return;
+        }
     }
 }
 
